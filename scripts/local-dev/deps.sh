@@ -215,13 +215,14 @@ apt_install() {
         -o APT::Status-Fd=3 "$@" 3>&1 >&2 9>&- </dev/null | show_progress
 }
 
-show_progress() { # apt's status lines -> one line per tenth of the way
-    local kind pct last='' now
+show_progress() { # apt's status lines -> a line every two seconds at most
+    local kind pct shown=$SECONDS
     while IFS=: read -r kind _ pct _; do
-        case $kind in dlstatus) kind=download ;; pmstatus) kind=install ;; *) continue ;; esac
-        now="$kind $((${pct%%.*} / 20 * 20)) %"
-        [ "$now" = "$last" ] || printf 'deps:   %s\n' "$now"
-        last=$now
+        case $kind in dlstatus) kind=downloaded ;; pmstatus) kind=installed ;; *) continue ;; esac
+        if ((SECONDS >= shown + 2)); then
+            printf 'deps:   %s %s %%\n' "$kind" "${pct%%.*}"
+            shown=$SECONDS
+        fi
     done
 }
 
@@ -243,15 +244,19 @@ as_root() {
         if ! sudo -n true 2>/dev/null && [ ! -t 0 ]; then
             die "packages are missing and sudo wants a password: run this from a terminal, or as root"
         fi
-        sudo "$@"
+        local v keep=() # sudo clears the environment; apt may need the proxy
+        for v in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
+            [ -z "${!v:-}" ] || keep+=("$v=${!v}")
+        done
+        sudo env "${keep[@]}" "$@"
     else
         die "packages are missing and neither root nor sudo is at hand; as root run: apt-get install -y --no-install-recommends ${need_packages[*]}"
     fi
 }
 
 plan() { # PACKAGE... -> what apt would fetch and unpack; fails if the lists do not know them
-    LC_ALL=C apt-get install --no-install-recommends --assume-no -o Debug::NoLocking=1 \
-        -o APT::Get::Show-User-Simulation-Note=0 "$@" 2>/dev/null |
+    { LC_ALL=C apt-get install --no-install-recommends --assume-no -o Debug::NoLocking=1 "$@" 2>/dev/null ||
+        true; } | # "no" counts as a failure
         awk '/^Need to get/ { get = $4 " " $5; sub(/\/.*/, "", get); }
              /^After this operation/ { disk = $4 " " $5 }
              /newly installed/ { new = $3; up = $1 }
