@@ -24,7 +24,6 @@ cache=${BV_CACHE:-${XDG_CACHE_HOME:-${HOME:?}/.cache}/bitvelocity}
 out=$repo/reports/out/fresh-check
 codename=bookworm
 base=$cache/fresh/$codename-$(dpkg --print-architecture).tar.gz
-readme_apt='apt-get update && apt-get install -y git make ca-certificates'
 step_limit=45m
 
 say() { printf 'fresh-check: %s\n' "$*"; }
@@ -151,7 +150,7 @@ run_in() { # ROOT WHO COMMAND; ends with us, even if we are killed
     local rc=0
     wait "$running" || rc=$? # in the background, so that a signal is served at once
     running=
-    return $rc
+    return "$rc"
 }
 
 received_bytes() { awk -F'[: ]+' 'NR > 2 && $2 != "lo" { s += $3 } END { printf "%.0f", s }' /proc/net/dev; }
@@ -206,11 +205,12 @@ check_as() { # root | user
     if [ -d "$root$home/bitvelocity/reports/out" ]; then
         cp -a "$root$home/bitvelocity/reports/out" "$logs/reports"
     fi
-    return $rc
+    return "$rc"
 }
 
 # ---- main ---------------------------------------------------------------------------------------
 
+# shellcheck disable=SC2317,SC2015 # called by the trap
 cleanup() {
     local rc=$?
     trap '' INT TERM HUP
@@ -221,7 +221,7 @@ cleanup() {
         rm -rf --one-file-system "$work"
     fi
     if [ -n "${SUDO_UID:-}" ]; then chown -R "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" "$repo/reports/out" "$cache/fresh"; fi
-    exit $rc
+    exit "$rc"
 }
 
 sweep() { # systems left by a check that was killed
@@ -285,7 +285,7 @@ main() {
         fi
         echo "$w" | tee -a "$out/summary.txt"
     done
-    exit $rc
+    exit "$rc"
 }
 
 in_repo() { git -c safe.directory="$repo" -C "$repo" "$@"; }
