@@ -67,7 +67,7 @@ enter() {
         umount -l /.host
         su - "$1" -c "$2" </dev/null
         rc=$?
-        left() { for p in /proc/[0-9]*; do [ "$p" = /proc/1 ] || tr "\0" " " <"$p/cmdline"; done 2>/dev/null; }
+        left() { for p in /proc/[0-9]*; do case $p in /proc/1 | /proc/$BASHPID) continue ;; esac; tr "\0" " " <"$p/cmdline"; done 2>/dev/null; }
         for _ in 1 2 3 4 5 6 7 8 9 10; do
             found=$(left)
             [ -n "$found" ] || exit $rc
