@@ -306,7 +306,7 @@ mvn_plugin() { # GOAL ARGUMENT...
     local goal=$1
     shift
     mvn -B -q -Dmaven.repo.local="$tmp/m2" \
-        "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:$goal" "$@" |
+        "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:$goal" "$@" 2>&1 |
         sed 's/\x1b\[[0-9;]*m//g; /^$/d' # it resets the colour even where there is none
 }
 
