@@ -192,7 +192,8 @@ root_stage() {
         install)
             forbid_service_starts
             apt_install "$@" || {
-                echo "deps: first try failed: refreshing the package lists, once more" >&2
+                echo "deps: first try failed: repairing, refreshing the package lists, once more" >&2
+                repair
                 apt_update && apt_install "$@"
             }
             ;;
@@ -207,6 +208,12 @@ apt_update() {
         sleep 3
     done
     return 1
+}
+
+repair() { # what an installation that was killed leaves behind
+    dpkg --configure -a --force-confdef --force-confold >&2 9>&- </dev/null || true
+    apt-get -q -y -f install -o Dir::Cache::archives="$archives" -o DPkg::Lock::Timeout=600 \
+        >&2 9>&- </dev/null || true
 }
 
 apt_install() {
