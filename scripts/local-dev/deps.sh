@@ -180,6 +180,7 @@ root_stage() {
     flock 9 # one installation at a time: the second would lose the policy file of the first
     export DEBIAN_FRONTEND=noninteractive
     # An archive folder of its own: clean-up hooks of another apt delete from the common one.
+    rm -rf /var/tmp/bv-apt.* # of a run that was killed: we hold the lock
     archives=$(mktemp -d /var/tmp/bv-apt.XXXXXX)
     policy=
     # shellcheck disable=SC2154 # set by the trap's own command
@@ -244,21 +245,24 @@ forbid_service_starts() {
     fi
 }
 
+check_root() { # before anything starts, so that the sentence is the last thing seen
+    [ "$(id -u)" != 0 ] || return 0
+    local line="apt-get install -y --no-install-recommends ${need_packages[*]}"
+    command -v sudo >/dev/null || die "packages are missing, and here is neither root nor sudo; as root run: $line"
+    sudo -n true 2>/dev/null || [ -t 0 ] ||
+        die "packages are missing, and sudo wants a password but has no terminal to ask; as root run: $line"
+}
+
 as_root() {
     if [ "$(id -u)" = 0 ]; then
         "$@"
-    elif command -v sudo >/dev/null; then
-        if ! sudo -n true 2>/dev/null && [ ! -t 0 ]; then
-            die "packages are missing and sudo wants a password: run this from a terminal, or as root"
-        fi
-        local v keep=() # sudo clears the environment; apt may need the proxy
-        for v in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
-            [ -z "${!v:-}" ] || keep+=("$v=${!v}")
-        done
-        sudo env "${keep[@]}" "$@"
-    else
-        die "packages are missing and neither root nor sudo is at hand; as root run: apt-get install -y --no-install-recommends ${need_packages[*]}"
+        return
     fi
+    local v keep=() # sudo clears the environment; apt may need the proxy
+    for v in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
+        [ -z "${!v:-}" ] || keep+=("$v=${!v}")
+    done
+    sudo env "${keep[@]}" "$@"
 }
 
 plan() { # PACKAGE... -> what apt would fetch and unpack; fails if the lists do not know them
@@ -273,6 +277,7 @@ plan() { # PACKAGE... -> what apt would fetch and unpack; fails if the lists do 
 
 install_packages() { # uses need_packages
     local summary log=$cache/log/apt.log
+    check_root
     mkdir -p "$cache/log"
     : >"$log"
     if ! summary=$(plan "${need_packages[@]}"); then
@@ -399,6 +404,7 @@ fetch_artefacts() { # NAME...
     mkdir -p "$deps"
     exec 8>"$deps/.lock"
     flock 8
+    rm -rf "$cache"/tmp.* # of a run that was killed: we hold the lock
     tmp=$(mktemp -d "$cache/tmp.XXXXXX")
     trap 'rm -rf "$tmp"' EXIT
     trap 'exit 130' INT TERM HUP
