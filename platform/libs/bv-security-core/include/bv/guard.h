@@ -1,6 +1,8 @@
-/* Guard of a service's routes: fetches the issuer's JWKS, keeps it fresh, verifies bearer tokens, plugs into bv_http_server_authenticator.
- * Key rotation: an unknown key id triggers one refetch (at most one per second); a JWKS is kept for ttl_ms and used stale for stale_ms when auth is down.
- * A bounded cache of verified tokens (keyed by SHA-256) spares the signature check until the token expires. Thread: loop. */
+/* Guard of a service's routes: fetches the issuer's JWKS, keeps it fresh, verifies bearer tokens,
+ * plugs into bv_http_server_authenticator. Key rotation: an unknown key id triggers one refetch (at
+ * most one per second); a JWKS is kept for ttl_ms and used stale for stale_ms when auth is down. A
+ * bounded cache of verified tokens (keyed by SHA-256) spares the signature check until the token
+ * expires. Thread: loop. */
 #ifndef BV_GUARD_H
 #define BV_GUARD_H
 
@@ -16,10 +18,18 @@ struct bv_guard_config {
     int64_t stale_ms;
     int64_t tokens_max; /* cache of verified tokens */
 };
-BV_MUST_CHECK int bv_guard_open(struct bv_loop *loop, struct bv_httpc *client, const struct bv_guard_config *config, struct bv_log *log, struct bv_guard **ret_guard);
+BV_MUST_CHECK int bv_guard_open(struct bv_loop *loop,
+                                struct bv_httpc *client,
+                                const struct bv_guard_config *config,
+                                struct bv_log *log,
+                                struct bv_guard **ret_guard);
 bool bv_guard_ready(const struct bv_guard *guard); /* keys are there */
 /* For bv_http_server_authenticator(server, bv_guard_authenticate, guard). */
-int bv_guard_authenticate(void *guard, struct bv_arena *arena, struct bv_bytes token, struct bv_principal *ret_principal, struct bv_error *error);
+int bv_guard_authenticate(void *guard,
+                          struct bv_arena *arena,
+                          struct bv_bytes token,
+                          struct bv_principal *ret_principal,
+                          struct bv_error *error);
 void bv_guard_close(struct bv_guard **guard);
 
 #endif

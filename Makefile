@@ -1,0 +1,80 @@
+# Thin wrappers over one program, build/<preset>/bin/bv. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PRESET ?= release
+BUILD := build/$(PRESET)
+BV := $(BUILD)/bin/bv
+DEPS := scripts/local-dev/deps.sh
+STORY ?= order-flow
+ARGS ?=
+
+.PHONY: help deps build scenario test test-san test-clang up down status logs doctor bench fresh-check lint format clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 22
+
+deps: ## install what GROUP needs (scenario, test, bench, san, lint, fresh); prints it first
+	@$(DEPS) $(or $(GROUP),scenario test)
+
+build/%/build.ninja: CMakeLists.txt CMakePresets.json cmake/BvModule.cmake
+	@cmake --preset $* > /dev/null
+
+build: ## compile with PRESET (release)
+	@$(DEPS) scenario
+	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
+	@cmake --build $(BUILD) $(if $(TARGETS),--target $(TARGETS)) -- --quiet
+
+scenario: ## run STORY on real servers and write reports/out/latest/index.html
+	@$(MAKE) --no-print-directory build
+	@$(BV) scenario $(STORY) $(ARGS)
+
+test: PRESET := dev
+test: ## unit, contract, fuzz-replay and integration tests, then the story
+	@$(DEPS) test
+	@$(MAKE) --no-print-directory build PRESET=dev TARGETS="all bv-tests"
+	@scripts/local-dev/test.sh build/dev
+
+test-san: ## the same tests under AddressSanitizer and UndefinedBehaviorSanitizer, leaks count
+	@$(DEPS) test san
+	@$(MAKE) --no-print-directory build PRESET=asan TARGETS="all bv-tests"
+	@scripts/local-dev/test.sh build/asan
+
+test-clang: ## compile everything with clang, warnings as errors, and run the unit tests
+	@$(DEPS) test san
+	@$(MAKE) --no-print-directory build PRESET=clang TARGETS="all bv-tests"
+	@ctest --test-dir build/clang -L unit --output-on-failure -j2
+
+up: build ## start the stack for hands-on work; prints every URL
+	@$(BV) up $(ARGS)
+
+down: ## stop it
+	@$(BV) down $(ARGS)
+
+status: ## pid, port, memory, CPU and health of each process
+	@$(BV) status $(ARGS)
+
+logs: ## logs of SERVICE (all of them without)
+	@$(BV) logs $(SERVICE) $(ARGS)
+
+doctor: ## check this machine and say how to fix what is missing
+	@$(MAKE) --no-print-directory build
+	@$(BV) doctor
+
+bench: ## the figures: boot, orders beside pgbench, products beside nginx, scenario
+	@$(DEPS) scenario bench
+	@$(MAKE) --no-print-directory build
+	@scripts/local-dev/bench.sh $(BUILD)
+
+fresh-check: ## both README commands in a minimal Debian 12, as root and as a sudo user
+	@$(DEPS) fresh
+	@scripts/local-dev/fresh-check.sh
+
+lint: ## format, size alarms, workflow files, shell scripts
+	@$(DEPS) lint
+	@scripts/local-dev/lint.sh
+
+format: ## rewrite every C file in the project's format
+	@git ls-files '*.c' '*.h' | xargs clang-format-16 -i
+
+clean: ## remove the build trees (caches and reports stay)
+	@rm -rf build

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Every test of one build tree, cheapest first: unit, contract and fuzz-replay tests without servers, integration tests on real
+# servers, then the story. Ends with one line that says what ran. Usage: test.sh BUILD_DIR
+set -euo pipefail
+build=${1:?usage: test.sh BUILD_DIR}
+cd "$(dirname "$0")/../.."
+started=$SECONDS
+
+echo "== unit, contract and fuzz-replay tests"
+ctest --test-dir "$build" -L unit --output-on-failure -j2
+echo "== integration tests on real servers"
+"$build/bin/bv" exec --servers postgres,redis,kafka -- ctest --test-dir "$build" -L integration --output-on-failure
+echo "== the story"
+"$build/bin/bv" scenario order-flow
+total=$(ctest --test-dir "$build" -N | sed -n 's/^Total Tests: //p')
+echo "== $total test programs and the story order-flow passed in $((SECONDS - started)) s ($build)"
