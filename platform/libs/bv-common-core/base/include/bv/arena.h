@@ -1,5 +1,6 @@
 /* Request memory: everything reachable from a request lives in its arena and ends with it.
- * Invariant: an arena never holds more than its cap; nothing in it is freed singly. Thread: one owner at a time. */
+ * Invariant: an arena never holds more than its cap; nothing in it is freed singly. Thread: one
+ * owner at a time. */
 #ifndef BV_ARENA_H
 #define BV_ARENA_H
 
@@ -7,22 +8,36 @@
 
 struct bv_arena;
 
-/* Opens an arena that gives out at most max_bytes. Chunks of 4 KiB come from a small per-thread-free cache of the arena itself.
- * Errors: BV_E_NOMEM. Ownership: the caller closes it. */
+/* Opens an arena that gives out at most max_bytes. Chunks of 4 KiB come from a small
+ * per-thread-free cache of the arena itself. Errors: BV_E_NOMEM. Ownership: the caller closes it.
+ */
 BV_MUST_CHECK int bv_arena_open(size_t max_bytes, struct bv_arena **ret_arena);
 void bv_arena_close(struct bv_arena **arena);
-/* Runs the deferred functions in reverse order and makes the arena empty again, keeping its first chunk. */
+/* Runs the deferred functions in reverse order and makes the arena empty again, keeping its first
+ * chunk. */
 void bv_arena_reset(struct bv_arena *arena);
-/* Zeroed memory aligned for any type; NULL when the cap or memory is exhausted (the arena then reports failed). */
+/* Zeroed memory aligned for any type; NULL when the cap or memory is exhausted (the arena then
+ * reports failed). */
 void *bv_arena_alloc(struct bv_arena *arena, size_t size);
+/* The same for count elements; a product that overflows counts as exhausted. */
+void *bv_arena_alloc_array(struct bv_arena *arena, size_t size, size_t count);
+/* As bv_arena_alloc, but the memory is not zeroed. */
+void *bv_arena_alloc_raw(struct bv_arena *arena, size_t size);
+/* Changes the size of one allocation, moving it when it must; added bytes are not zeroed. data
+ * NULL: a new allocation. NULL when exhausted (data then stays as it was). The newest allocation
+ * and blocks over 1 KiB move cheaply. */
+void *bv_arena_resize(struct bv_arena *arena, void *data, size_t old_size, size_t new_size);
 #define bv_arena_new(arena, type) ((type *)bv_arena_alloc((arena), sizeof(type)))
-#define bv_arena_array(arena, type, count) ((type *)bv_arena_alloc((arena), sizeof(type) * (count)))
+#define bv_arena_array(arena, type, count)                                                         \
+    ((type *)bv_arena_alloc_array((arena), sizeof(type), (count)))
 /* Copies with a NUL after the last byte; BV_BYTES_NONE / NULL when exhausted. */
 struct bv_bytes bv_arena_copy(struct bv_arena *arena, struct bv_bytes bytes);
 char *bv_arena_text(struct bv_arena *arena, struct bv_bytes bytes);
 char *bv_arena_format(struct bv_arena *arena, const char *format, ...) BV_PRINTF(2, 3);
-/* Calls end(argument) when the arena is reset or closed. BV_E_NOMEM when the entry does not fit (end is then called at once). */
-BV_MUST_CHECK int bv_arena_defer(struct bv_arena *arena, void (*end)(void *argument), void *argument);
+/* Calls end(argument) when the arena is reset or closed. BV_E_NOMEM when the entry does not fit
+ * (end is then called at once). */
+BV_MUST_CHECK int
+bv_arena_defer(struct bv_arena *arena, void (*end)(void *argument), void *argument);
 bool bv_arena_failed(const struct bv_arena *arena);
 size_t bv_arena_used(const struct bv_arena *arena);
 

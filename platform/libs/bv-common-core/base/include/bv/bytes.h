@@ -1,6 +1,6 @@
 /* Byte spans and growing buffers with a maximum.
- * Invariant: a buffer never grows past its maximum; a failed append leaves it unchanged and marks it failed, so a chain of
- * appends needs one check at its end. Thread: one owner at a time. */
+ * Invariant: a buffer never grows past its maximum; a failed append leaves it unchanged and marks
+ * it failed, so a chain of appends needs one check at its end. Thread: one owner at a time. */
 #ifndef BV_BYTES_H
 #define BV_BYTES_H
 
@@ -29,8 +29,10 @@ static inline bool bv_bytes_equal(struct bv_bytes a, struct bv_bytes b)
 /* ASCII case-insensitive, as HTTP field names compare. */
 bool bv_bytes_equal_nocase(struct bv_bytes a, struct bv_bytes b);
 bool bv_bytes_starts(struct bv_bytes a, struct bv_bytes prefix);
-/* Whole span as a decimal int64 within [min, max]; BV_E_INVALID otherwise (empty, sign alone, trailing bytes, overflow). */
-BV_MUST_CHECK int bv_bytes_int64(struct bv_bytes text, int64_t min, int64_t max, int64_t *ret_value);
+/* Whole span as a decimal int64 within [min, max]; BV_E_INVALID otherwise (empty, sign alone,
+ * trailing bytes, overflow). */
+BV_MUST_CHECK int
+bv_bytes_int64(struct bv_bytes text, int64_t min, int64_t max, int64_t *ret_value);
 bool bv_bytes_utf8(struct bv_bytes text); /* well-formed UTF-8 (Unicode 15, table 3-7) */
 
 struct bv_buf {
@@ -49,7 +51,8 @@ int bv_buf_text(struct bv_buf *buf, const char *text);
 int bv_buf_char(struct bv_buf *buf, char c);
 int bv_buf_format(struct bv_buf *buf, const char *format, ...) BV_PRINTF(2, 3);
 int bv_buf_int64(struct bv_buf *buf, int64_t value);
-/* Makes room for size more bytes and returns where to write them (then add to ->size); NULL when it would pass max. */
+/* Makes room for size more bytes and returns where to write them (then add to ->size); NULL when it
+ * would pass max. */
 char *bv_buf_reserve(struct bv_buf *buf, size_t size);
 static inline struct bv_bytes bv_buf_view(const struct bv_buf *buf)
 {
@@ -57,14 +60,17 @@ static inline struct bv_bytes bv_buf_view(const struct bv_buf *buf)
 }
 
 /* Encodings. Return the number of bytes written; out must hold the stated size. No NUL is added. */
-size_t bv_hex_encode(const void *data, size_t size, char *out);                 /* out: 2 * size */
-BV_MUST_CHECK int bv_hex_decode(struct bv_bytes text, void *out, size_t size);  /* exactly 2 * size digits */
-size_t bv_base64_size(size_t size);                                             /* with padding */
-size_t bv_base64_encode(const void *data, size_t size, char *out);              /* RFC 4648 section 4 */
-size_t bv_base64url_encode(const void *data, size_t size, char *out);           /* section 5, no padding */
-/* Decode; strict: no white space, no stray bits. *ret_size <= text.size * 3 / 4. BV_E_INVALID otherwise. */
+size_t bv_hex_encode(const void *data, size_t size, char *out); /* out: 2 * size */
+BV_MUST_CHECK int
+bv_hex_decode(struct bv_bytes text, void *out, size_t size);          /* exactly 2 * size digits */
+size_t bv_base64_size(size_t size);                                   /* with padding */
+size_t bv_base64_encode(const void *data, size_t size, char *out);    /* RFC 4648 section 4 */
+size_t bv_base64url_encode(const void *data, size_t size, char *out); /* section 5, no padding */
+/* Decode; strict: no white space, no stray bits. *ret_size <= text.size * 3 / 4. BV_E_INVALID
+ * otherwise. */
 BV_MUST_CHECK int bv_base64_decode(struct bv_bytes text, void *out, size_t *ret_size);
 BV_MUST_CHECK int bv_base64url_decode(struct bv_bytes text, void *out, size_t *ret_size);
-bool bv_bytes_equal_constant_time(struct bv_bytes a, struct bv_bytes b); /* for secrets; leaks the sizes only */
+bool bv_bytes_equal_constant_time(struct bv_bytes a,
+                                  struct bv_bytes b); /* for secrets; leaks the sizes only */
 
 #endif

@@ -1,5 +1,6 @@
-/* Configuration by table: one row gives environment variable, flag, type, default, range, help, README table and redaction.
- * Precedence: flag, then environment, then default. One struct per program, read once, then const. Thread: start only. */
+/* Configuration by table: one row gives environment variable, flag, type, default, range, help,
+ * README table and redaction. Precedence: flag, then environment, then default. One struct per
+ * program, read once, then const. Thread: start only. */
 #ifndef BV_CONFIG_H
 #define BV_CONFIG_H
 
@@ -9,7 +10,8 @@ enum bv_option_type {
     BV_OPT_TEXT,     /* const char *; min/max are byte lengths */
     BV_OPT_INT,      /* int64_t */
     BV_OPT_SWITCH,   /* bool: flag without value, or env 0/1/true/false */
-    BV_OPT_DURATION, /* int64_t milliseconds; accepts 250ms, 5s, 2m, 1h, or a bare number of milliseconds */
+    BV_OPT_DURATION, /* int64_t milliseconds; accepts 250ms, 5s, 2m, 1h, or a bare number of
+                        milliseconds */
     BV_OPT_SIZE      /* int64_t bytes; accepts 64k, 8m, 1g (powers of 1024) */
 };
 struct bv_option {
@@ -28,13 +30,26 @@ struct bv_option_set { /* several tables may fill one struct or several */
     size_t count;
     void *target;
 };
-/* Outcomes: BV_CONFIG_HELP when --help was given (the caller prints help). Errors: BV_E_INVALID with the key, the value's problem and
- * the range; unknown flags name the nearest known one. Ownership: text values borrow argv/environ or the table. */
+/* Outcomes: BV_CONFIG_HELP when --help was given (the caller prints help). Errors: BV_E_INVALID
+ * with the key, the value's problem and the range; unknown flags name the nearest known one.
+ * Ownership: text values borrow argv/environ or the table. */
 #define BV_CONFIG_HELP 1
-BV_MUST_CHECK int bv_config_read(const struct bv_option_set *sets, size_t set_count, int argc, char **argv, struct bv_error *error);
-int bv_config_help(struct bv_buf *buf, const char *program, const char *purpose, const struct bv_option_set *sets, size_t set_count);
-int bv_config_markdown(struct bv_buf *buf, const struct bv_option_set *sets, size_t set_count); /* README table */
-int bv_config_print(struct bv_buf *buf, const struct bv_option_set *sets, size_t set_count);    /* effective values as JSON, secrets "***" */
+BV_MUST_CHECK int bv_config_read(const struct bv_option_set *sets,
+                                 size_t set_count,
+                                 int argc,
+                                 char **argv,
+                                 struct bv_error *error);
+int bv_config_help(struct bv_buf *buf,
+                   const char *program,
+                   const char *purpose,
+                   const struct bv_option_set *sets,
+                   size_t set_count);
+int bv_config_markdown(struct bv_buf *buf,
+                       const struct bv_option_set *sets,
+                       size_t set_count); /* README table */
+int bv_config_print(struct bv_buf *buf,
+                    const struct bv_option_set *sets,
+                    size_t set_count); /* effective values as JSON, secrets "***" */
 /* Nearest word by edit distance (at most 3), NULL when none: for "did you mean". */
 const char *bv_nearest(const char *word, const char *const *words, size_t count);
 

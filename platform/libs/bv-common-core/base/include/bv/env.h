@@ -1,13 +1,16 @@
-/* The way to the world: clock and randomness as vtables, so that cores run on virtual time with seeded randomness.
- * Only bv-common-core calls the operating system for these. Thread: a vtable says; the system ones: any. */
+/* The way to the world: clock and randomness as vtables, so that cores run on virtual time with
+ * seeded randomness. Only bv-common-core calls the operating system for these. Thread: a vtable
+ * says; the system ones: any. */
 #ifndef BV_ENV_H
 #define BV_ENV_H
 
 #include "bv/bytes.h"
 
 struct bv_clock {
-    int64_t (*wall_us)(const struct bv_clock *self); /* microseconds since 1970-01-01T00:00:00Z, may jump */
-    int64_t (*mono_us)(const struct bv_clock *self); /* microseconds since an arbitrary start, never goes back */
+    int64_t (*wall_us)(
+        const struct bv_clock *self); /* microseconds since 1970-01-01T00:00:00Z, may jump */
+    int64_t (*mono_us)(
+        const struct bv_clock *self); /* microseconds since an arbitrary start, never goes back */
 };
 struct bv_random {
     void (*fill)(const struct bv_random *self, void *data, size_t size);

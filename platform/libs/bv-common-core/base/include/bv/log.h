@@ -1,6 +1,8 @@
 /* JSON-lines log: a fixed event name, then typed fields; one object per line.
- * Invariant: lines are whole (buffered, written at flush in one write); secrets never appear: fields of kind SECRET print "***" and
- * so do string fields whose key is a secret's name (authorization, password, secret, token, cookie). Thread: loop of the owner; bv_log_line itself: any (mutex). */
+ * Invariant: lines are whole (buffered, written at flush in one write); secrets never appear:
+ * fields of kind SECRET print "***" and so do string fields whose key is a secret's name
+ * (authorization, password, secret, token, cookie). Thread: loop of the owner; bv_log_line itself:
+ * any (mutex). */
 #ifndef BV_LOG_H
 #define BV_LOG_H
 
@@ -10,14 +12,23 @@ enum bv_level { BV_DEBUG, BV_INFO, BV_WARN, BV_ERROR };
 
 struct bv_log_field {
     const char *key;
-    enum { BV_LOG_INT, BV_LOG_STRING, BV_LOG_BOOL, BV_LOG_SECRET, BV_LOG_MS } kind; /* MS: microseconds in, milliseconds with 3 decimals out */
+    enum {
+        BV_LOG_INT,
+        BV_LOG_STRING,
+        BV_LOG_BOOL,
+        BV_LOG_SECRET,
+        BV_LOG_MS
+    } kind; /* MS: microseconds in, milliseconds with 3 decimals out */
     int64_t number;
     struct bv_bytes text;
 };
-#define BV_F_INT(k, v) ((struct bv_log_field){.key = (k), .kind = BV_LOG_INT, .number = (int64_t)(v)})
+#define BV_F_INT(k, v)                                                                             \
+    ((struct bv_log_field){.key = (k), .kind = BV_LOG_INT, .number = (int64_t)(v)})
 #define BV_F_STR(k, v) ((struct bv_log_field){.key = (k), .kind = BV_LOG_STRING, .text = (v)})
-#define BV_F_TEXT(k, v) ((struct bv_log_field){.key = (k), .kind = BV_LOG_STRING, .text = bv_bytes_of(v)})
-#define BV_F_BOOL(k, v) ((struct bv_log_field){.key = (k), .kind = BV_LOG_BOOL, .number = (v) ? 1 : 0})
+#define BV_F_TEXT(k, v)                                                                            \
+    ((struct bv_log_field){.key = (k), .kind = BV_LOG_STRING, .text = bv_bytes_of(v)})
+#define BV_F_BOOL(k, v)                                                                            \
+    ((struct bv_log_field){.key = (k), .kind = BV_LOG_BOOL, .number = (v) ? 1 : 0})
 #define BV_F_US(k, v) ((struct bv_log_field){.key = (k), .kind = BV_LOG_MS, .number = (int64_t)(v)})
 #define BV_F_SECRET(k) ((struct bv_log_field){.key = (k), .kind = BV_LOG_SECRET})
 
@@ -29,20 +40,26 @@ struct bv_log_config {
     size_t buffer_bytes_max; /* lines wait here until bv_log_flush; a full buffer flushes itself */
 };
 struct bv_trace;
-BV_MUST_CHECK int bv_log_open(const struct bv_log_config *config, const struct bv_clock *clock, struct bv_log **ret_log);
+BV_MUST_CHECK int bv_log_open(const struct bv_log_config *config,
+                              const struct bv_clock *clock,
+                              struct bv_log **ret_log);
 void bv_log_close(struct bv_log **log); /* flushes */
 void bv_log_flush(struct bv_log *log);
 void bv_log_level_set(struct bv_log *log, enum bv_level level);
 bool bv_log_wants(const struct bv_log *log, enum bv_level level); /* NULL log: false */
 /* WARN and ERROR flush at once. trace may be NULL. */
-void bv_log_line(struct bv_log *log, enum bv_level level, const char *event, const struct bv_trace *trace,
-                 const struct bv_log_field *fields, size_t count);
-#define bv_log(log_, level_, event_, trace_, ...)                                                                      \
-    do {                                                                                                               \
-        if (bv_log_wants((log_), (level_))) {                                                                          \
-            const struct bv_log_field bv_fields_[] = {__VA_ARGS__};                                                    \
-            bv_log_line((log_), (level_), (event_), (trace_), bv_fields_, BV_COUNT(bv_fields_));                       \
-        }                                                                                                              \
+void bv_log_line(struct bv_log *log,
+                 enum bv_level level,
+                 const char *event,
+                 const struct bv_trace *trace,
+                 const struct bv_log_field *fields,
+                 size_t count);
+#define bv_log(log_, level_, event_, trace_, ...)                                                  \
+    do {                                                                                           \
+        if (bv_log_wants((log_), (level_))) {                                                      \
+            const struct bv_log_field bv_fields_[] = {__VA_ARGS__};                                \
+            bv_log_line((log_), (level_), (event_), (trace_), bv_fields_, BV_COUNT(bv_fields_));   \
+        }                                                                                          \
     } while (0)
 BV_MUST_CHECK int bv_level_parse(struct bv_bytes text, enum bv_level *ret_level);
 

@@ -1,14 +1,20 @@
-/* Resilience policies as pure state: they decide, the caller acts. Each call site names its policy in one table.
- * Thread: owner's loop; none of these blocks or allocates after init. */
+/* Resilience policies as pure state: they decide, the caller acts. Each call site names its policy
+ * in one table. Thread: owner's loop; none of these blocks or allocates after init. */
 #ifndef BV_RESILIENCE_H
 #define BV_RESILIENCE_H
 
 #include "bv/env.h"
 
-/* Backoff. Delay before try number attempt+1: LINEAR base*(attempt+1); LINEAR_JITTER uniform in [linear/2, linear];
- * EXPONENTIAL base*2^attempt; EXPONENTIAL_FULL_JITTER uniform in [0, exponential]; all capped at cap_ms.
- * Source: Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015. */
-enum bv_backoff_law { BV_BACKOFF_LINEAR, BV_BACKOFF_LINEAR_JITTER, BV_BACKOFF_EXPONENTIAL, BV_BACKOFF_EXPONENTIAL_FULL_JITTER };
+/* Backoff. Delay before try number attempt+1: LINEAR base*(attempt+1); LINEAR_JITTER uniform in
+ * [linear/2, linear]; EXPONENTIAL base*2^attempt; EXPONENTIAL_FULL_JITTER uniform in [0,
+ * exponential]; all capped at cap_ms. Source: Brooker, "Exponential Backoff and Jitter", AWS
+ * Architecture Blog, 2015. */
+enum bv_backoff_law {
+    BV_BACKOFF_LINEAR,
+    BV_BACKOFF_LINEAR_JITTER,
+    BV_BACKOFF_EXPONENTIAL,
+    BV_BACKOFF_EXPONENTIAL_FULL_JITTER
+};
 struct bv_backoff {
     const char *name;
     enum bv_backoff_law law;
@@ -16,19 +22,23 @@ struct bv_backoff {
     int64_t cap_ms;
     uint32_t attempts_max; /* tries after the first */
 };
-/* Outcomes: BV_RETRY_EXHAUSTED when attempt >= attempts_max. attempt counts the failures so far, from 0. */
+/* Outcomes: BV_RETRY_EXHAUSTED when attempt >= attempts_max. attempt counts the failures so far,
+ * from 0. */
 #define BV_RETRY_EXHAUSTED 1
-BV_MUST_CHECK int bv_backoff_next(const struct bv_env *env, const struct bv_backoff *policy, uint32_t attempt, int64_t *ret_delay_ms);
+BV_MUST_CHECK int bv_backoff_next(const struct bv_env *env,
+                                  const struct bv_backoff *policy,
+                                  uint32_t attempt,
+                                  int64_t *ret_delay_ms);
 
-/* Circuit breaker: CLOSED counts failures over a sliding count window; OPEN refuses for open_ms; HALF_OPEN lets probes through.
- * Source: Nygard, "Release It!", 2nd ed., ch. 5. */
+/* Circuit breaker: CLOSED counts failures over a sliding count window; OPEN refuses for open_ms;
+ * HALF_OPEN lets probes through. Source: Nygard, "Release It!", 2nd ed., ch. 5. */
 enum bv_breaker_state { BV_BREAKER_CLOSED, BV_BREAKER_OPEN, BV_BREAKER_HALF_OPEN };
 struct bv_breaker_policy {
     const char *name;
-    uint32_t window;          /* last n calls, 1..64 */
+    uint32_t window;           /* last n calls, 1..64 */
     uint32_t failures_to_open; /* within the window */
     int64_t open_ms;
-    uint32_t probes;          /* successes that close it again */
+    uint32_t probes; /* successes that close it again */
 };
 struct bv_breaker {
     const struct bv_breaker_policy *policy; /* borrowed */
@@ -41,7 +51,8 @@ struct bv_breaker {
 };
 void bv_breaker_init(struct bv_breaker *breaker, const struct bv_breaker_policy *policy);
 /* 0: go ahead (report the result), BV_E_UNAVAILABLE: refused; *ret_retry_after_ms says how long. */
-BV_MUST_CHECK int bv_breaker_enter(struct bv_breaker *breaker, int64_t now_ms, int64_t *ret_retry_after_ms);
+BV_MUST_CHECK int
+bv_breaker_enter(struct bv_breaker *breaker, int64_t now_ms, int64_t *ret_retry_after_ms);
 enum bv_call_result { BV_CALL_OK, BV_CALL_FAILED, BV_CALL_IGNORED };
 void bv_breaker_report(struct bv_breaker *breaker, int64_t now_ms, enum bv_call_result result);
 
@@ -62,9 +73,13 @@ struct bv_token_bucket {
     double tokens;
     int64_t at_us;
 };
-void bv_token_bucket_init(struct bv_token_bucket *bucket, double rate_per_s, double burst, int64_t now_us);
+void bv_token_bucket_init(struct bv_token_bucket *bucket,
+                          double rate_per_s,
+                          double burst,
+                          int64_t now_us);
 /* 0 and a token is gone, or BV_E_LIMIT and the wait until one is there. */
-BV_MUST_CHECK int bv_token_bucket_take(struct bv_token_bucket *bucket, int64_t now_us, int64_t *ret_wait_ms);
+BV_MUST_CHECK int
+bv_token_bucket_take(struct bv_token_bucket *bucket, int64_t now_us, int64_t *ret_wait_ms);
 
 /* Deadlines travel as absolute monotonic milliseconds; 0 means none. The earlier wins. */
 static inline int64_t bv_deadline_min(int64_t a_ms, int64_t b_ms)
@@ -72,15 +87,23 @@ static inline int64_t bv_deadline_min(int64_t a_ms, int64_t b_ms)
     return a_ms == 0 ? b_ms : b_ms == 0 ? a_ms : (a_ms < b_ms ? a_ms : b_ms);
 }
 
-/* Single-flight: many askers of one key, one call. Keys are copied; waiters_max bounds the askers of one key.
- * bv_flight_join: outcome BV_FLIGHT_LEADER (the caller makes the call and then bv_flight_land), BV_FLIGHT_FOLLOWER (done will be called). */
+/* Single-flight: many askers of one key, one call. Keys are copied; waiters_max bounds the askers
+ * of one key. bv_flight_join: outcome BV_FLIGHT_LEADER (the caller makes the call and then
+ * bv_flight_land), BV_FLIGHT_FOLLOWER (done will be called). */
 struct bv_flights;
 #define BV_FLIGHT_LEADER 1
 #define BV_FLIGHT_FOLLOWER 2
 typedef void bv_flight_done(void *argument, int rc, const void *result);
-BV_MUST_CHECK int bv_flights_open(size_t keys_max, size_t waiters_max, struct bv_flights **ret_flights);
+BV_MUST_CHECK int
+bv_flights_open(size_t keys_max, size_t waiters_max, struct bv_flights **ret_flights);
 void bv_flights_close(struct bv_flights **flights);
-BV_MUST_CHECK int bv_flight_join(struct bv_flights *flights, struct bv_bytes key, bv_flight_done *done, void *argument);
-void bv_flight_land(struct bv_flights *flights, struct bv_bytes key, int rc, const void *result); /* calls every waiter, leader included */
+BV_MUST_CHECK int bv_flight_join(struct bv_flights *flights,
+                                 struct bv_bytes key,
+                                 bv_flight_done *done,
+                                 void *argument);
+void bv_flight_land(struct bv_flights *flights,
+                    struct bv_bytes key,
+                    int rc,
+                    const void *result); /* calls every waiter, leader included */
 
 #endif

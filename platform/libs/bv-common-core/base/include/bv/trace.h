@@ -1,5 +1,5 @@
-/* W3C trace context and finished spans. Sources: W3C Trace Context 1 (traceparent), W3C Baggage is not carried.
- * Export (OTLP) is bv/otlp.h, above. Thread: any (values only). */
+/* W3C trace context and finished spans. Sources: W3C Trace Context 1 (traceparent), W3C Baggage is
+ * not carried. Export (OTLP) is bv/otlp.h, above. Thread: any (values only). */
 #ifndef BV_TRACE_H
 #define BV_TRACE_H
 
@@ -14,18 +14,27 @@ struct bv_trace {
 #define BV_TRACE_SAMPLED 1u
 #define BV_TRACEPARENT_SIZE 56 /* "00-<32>-<16>-<2>" and NUL */
 
-/* BV_E_INVALID for anything but a valid version-00-compatible value; *ret_trace then untouched. parent_id is left zero, span_id is the
- * sender's: derive a child before use. */
+/* BV_E_INVALID for anything but a valid version-00-compatible value; *ret_trace then untouched.
+ * parent_id is left zero, span_id is the sender's: derive a child before use. */
 BV_MUST_CHECK int bv_trace_parse(struct bv_bytes traceparent, struct bv_trace *ret_trace);
 void bv_trace_format(const struct bv_trace *trace, char out[BV_TRACEPARENT_SIZE]);
-/* A new span under parent, or a new root when parent is NULL or empty; roots are sampled with probability sample_per_million/1e6. */
-struct bv_trace bv_trace_child(const struct bv_env *env, const struct bv_trace *parent, uint32_t sample_per_million);
+/* A new span under parent, or a new root when parent is NULL or empty; roots are sampled with
+ * probability sample_per_million/1e6. */
+struct bv_trace bv_trace_child(const struct bv_env *env,
+                               const struct bv_trace *parent,
+                               uint32_t sample_per_million);
 bool bv_trace_present(const struct bv_trace *trace);
 void bv_trace_id_format(const struct bv_trace *trace, char out[33]);
 
-enum bv_span_kind { BV_SPAN_INTERNAL = 1, BV_SPAN_SERVER, BV_SPAN_CLIENT, BV_SPAN_PRODUCER, BV_SPAN_CONSUMER };
+enum bv_span_kind {
+    BV_SPAN_INTERNAL = 1,
+    BV_SPAN_SERVER,
+    BV_SPAN_CLIENT,
+    BV_SPAN_PRODUCER,
+    BV_SPAN_CONSUMER
+};
 struct bv_span_attribute {
-    const char *key; /* static */
+    const char *key;      /* static */
     struct bv_bytes text; /* used when data != NULL */
     int64_t number;
 };
@@ -41,7 +50,8 @@ struct bv_span {
     const struct bv_trace *links; /* batches link to the work they carry */
     size_t link_count;
 };
-/* Where finished spans go; copies what it keeps, never blocks, drops (counted) when full. NULL sink: nothing happens. */
+/* Where finished spans go; copies what it keeps, never blocks, drops (counted) when full. NULL
+ * sink: nothing happens. */
 struct bv_span_sink {
     void (*finish)(struct bv_span_sink *self, const struct bv_span *span);
 };
