@@ -263,26 +263,36 @@ static void add_double(atomic_uint_fast64_t *bits, double by)
         ;
 }
 
+/* The lost series takes any update. */
+static bool takes(const struct bv_series *series, enum bv_metric_type type)
+{
+    return series->family->row->type == type || series->family->row == &lost_row;
+}
+
 void bv_count(struct bv_series *series, uint64_t by)
 {
+    assert(takes(series, BV_COUNTER));
     atomic_fetch_add_explicit(&series->number, by, memory_order_relaxed);
 }
 
 void bv_gauge_set(struct bv_series *series, double value)
 {
+    assert(takes(series, BV_GAUGE));
     atomic_store_explicit(&series->number, bv_double_bits(value), memory_order_relaxed);
 }
 
 void bv_gauge_add(struct bv_series *series, double by)
 {
+    assert(takes(series, BV_GAUGE));
     add_double(&series->number, by);
 }
 
 void bv_observe(struct bv_series *series, double value)
 {
     const struct family *family = series->family;
+    assert(takes(series, BV_HISTOGRAM));
     if (family->row->type != BV_HISTOGRAM)
-        return;
+        return; /* the lost series has no buckets */
     size_t bucket = 0;
     while (bucket < family->bound_count && !(value <= family->bounds[bucket]))
         bucket++;

@@ -68,21 +68,18 @@ static double start_time_seconds(void)
 static const struct bv_metric start_row = {
     "process_start_time_seconds", BV_GAUGE, "Start time since the epoch in seconds.", "", NULL, 0};
 
-static const struct {
-    struct bv_metric row;
-    double (*read)(void *argument);
-} rows[] = {
-    {{"process_cpu_seconds_total", BV_COUNTER, "CPU time spent in seconds.", "", NULL, 0},
-     cpu_seconds                                                                                    },
-    {{"process_resident_memory_bytes", BV_GAUGE, "Resident memory in bytes.", "", NULL, 0},
-     resident_bytes                                                                                 },
-    {{"process_open_fds", BV_GAUGE, "Open file descriptors.", "", NULL, 0},                 open_fds},
+static const struct bv_metric rows[] = {
+    {"process_cpu_seconds_total",     BV_COUNTER, "CPU time spent in seconds.", "", NULL, 0},
+    {"process_resident_memory_bytes", BV_GAUGE,   "Resident memory in bytes.",  "", NULL, 0},
+    {"process_open_fds",              BV_GAUGE,   "Open file descriptors.",     "", NULL, 0},
 };
+static double (*const readers[])(void *argument) = {cpu_seconds, resident_bytes, open_fds};
+static_assert(BV_COUNT(rows) == BV_COUNT(readers), "one reader per row");
 
 int bv_metrics_process(struct bv_metrics *metrics)
 {
     for (size_t i = 0; i < BV_COUNT(rows); i++)
-        BV_TRY(bv_metrics_callback(metrics, &rows[i].row, rows[i].read, NULL));
+        BV_TRY(bv_metrics_callback(metrics, &rows[i], readers[i], NULL));
     bv_gauge_set(bv_metrics_series(metrics, &start_row, NULL, 0), start_time_seconds());
     return 0;
 }

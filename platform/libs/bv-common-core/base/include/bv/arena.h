@@ -8,13 +8,20 @@
 
 struct bv_arena;
 
-/* Opens an arena that gives out at most max_bytes. Chunks of 4 KiB come from a small
- * per-thread-free cache of the arena itself. Errors: BV_E_NOMEM. Ownership: the caller closes it.
- */
+/* Opens an arena.
+ * Effect:    allocates 4 KiB, which hold the arena and its first chunk; later chunks double to
+ *            32 KiB, blocks over 1 KiB that do not fit the current chunk get their own memory.
+ * Ranges:    at most max_bytes are given out; each allocation counts rounded up to 16.
+ * Ownership: the caller closes it.
+ * Outcomes:  none.
+ * Errors:    BV_E_NOMEM.
+ * Thread:    owner. */
 BV_MUST_CHECK int bv_arena_open(size_t max_bytes, struct bv_arena **ret_arena);
+/* Runs the deferred functions, newest first, frees everything, leaves NULL; accepts NULL.
+ * Thread: owner. */
 void bv_arena_close(struct bv_arena **arena);
-/* Runs the deferred functions in reverse order and makes the arena empty again, keeping its first
- * chunk. */
+/* Runs the deferred functions, newest first, and makes the arena empty and sound again, keeping
+ * only its first chunk. Everything allocated before is gone. Thread: owner. */
 void bv_arena_reset(struct bv_arena *arena);
 /* Zeroed memory aligned for any type; NULL when the cap or memory is exhausted (the arena then
  * reports failed). */
@@ -30,15 +37,20 @@ void *bv_arena_resize(struct bv_arena *arena, void *data, size_t old_size, size_
 #define bv_arena_new(arena, type) ((type *)bv_arena_alloc((arena), sizeof(type)))
 #define bv_arena_array(arena, type, count)                                                         \
     ((type *)bv_arena_alloc_array((arena), sizeof(type), (count)))
-/* Copies with a NUL after the last byte; BV_BYTES_NONE / NULL when exhausted. */
+/* Copies with a NUL after the last byte, which size does not count; BV_BYTES_NONE / NULL when
+ * exhausted. An empty span yields an empty text that is not NULL. */
 struct bv_bytes bv_arena_copy(struct bv_arena *arena, struct bv_bytes bytes);
 char *bv_arena_text(struct bv_arena *arena, struct bv_bytes bytes);
 char *bv_arena_format(struct bv_arena *arena, const char *format, ...) BV_PRINTF(2, 3);
-/* Calls end(argument) when the arena is reset or closed. BV_E_NOMEM when the entry does not fit
- * (end is then called at once). */
+/* Ties the end of something else to the end of the arena's content.
+ * Effect:    end(argument) runs once, when the arena is reset or closed; it must not allocate here.
+ * Ownership: argument passes to the arena.
+ * Outcomes:  none.
+ * Errors:    BV_E_NOMEM when the entry does not fit; end has then run already.
+ * Thread:    owner. */
 BV_MUST_CHECK int
 bv_arena_defer(struct bv_arena *arena, void (*end)(void *argument), void *argument);
-bool bv_arena_failed(const struct bv_arena *arena);
-size_t bv_arena_used(const struct bv_arena *arena);
+bool bv_arena_failed(const struct bv_arena *arena); /* some allocation since open or reset failed */
+size_t bv_arena_used(const struct bv_arena *arena); /* bytes that count against the cap */
 
 #endif

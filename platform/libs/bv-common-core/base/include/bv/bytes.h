@@ -1,6 +1,9 @@
 /* Byte spans and growing buffers with a maximum.
  * Invariant: a buffer never grows past its maximum; a failed append leaves it unchanged and marks
- * it failed, so a chain of appends needs one check at its end. Thread: one owner at a time. */
+ * it failed, so a chain of appends needs one check at its end.
+ * Thread: one owner at a time; pure functions: any.
+ * Unless a function says otherwise: no effect but its result, arguments borrowed for the call, no
+ * outcomes, no errors. */
 #ifndef BV_BYTES_H
 #define BV_BYTES_H
 
@@ -42,24 +45,36 @@ struct bv_buf {
     size_t max;
     bool failed; /* an append did not fit (BV_E_TOO_LARGE) or memory ran out */
 };
-/* All-zero plus max is an empty buffer: struct bv_buf b = {.max = 65536}; */
+/* All-zero plus max is an empty buffer: struct bv_buf b = {.max = 65536};
+ * bv_buf_release frees it and leaves all-zero (max too); NULL and all-zero are accepted.
+ * bv_buf_reset empties it and clears failed, but keeps memory and max. */
 void bv_buf_release(struct bv_buf *buf);
-void bv_buf_reset(struct bv_buf *buf); /* keeps the memory */
+void bv_buf_reset(struct bv_buf *buf);
+/* The appends.
+ * Effect:    copy bytes to the end, growing by doubling; all or nothing.
+ * Ranges:    size 0 is allowed (data may then be NULL); the source must not lie in buf.
+ * Outcomes:  none.
+ * Errors:    BV_E_TOO_LARGE past max or when an earlier append failed, BV_E_NOMEM; both set failed,
+ *            and every later append fails until bv_buf_reset.
+ * Thread:    owner. */
 int bv_buf_append(struct bv_buf *buf, const void *data, size_t size);
 int bv_buf_bytes(struct bv_buf *buf, struct bv_bytes bytes);
 int bv_buf_text(struct bv_buf *buf, const char *text);
 int bv_buf_char(struct bv_buf *buf, char c);
 int bv_buf_format(struct bv_buf *buf, const char *format, ...) BV_PRINTF(2, 3);
 int bv_buf_int64(struct bv_buf *buf, int64_t value);
-/* Makes room for size more bytes and returns where to write them (then add to ->size); NULL when it
- * would pass max. */
+/* Makes room for size more bytes and returns where to write them (then add to ->size); NULL, and
+ * failed is set, when that would pass max or memory ran out. The place is valid until the next
+ * call. */
 char *bv_buf_reserve(struct bv_buf *buf, size_t size);
 static inline struct bv_bytes bv_buf_view(const struct bv_buf *buf)
 {
     return (struct bv_bytes){buf->data, buf->size};
 }
 
-/* Encodings. Return the number of bytes written; out must hold the stated size. No NUL is added. */
+/* Encodings. Return the number of bytes written; out must hold the stated size. No NUL is added.
+ * Decoders accept either case of hex digits and write *ret_size on success only; after BV_E_INVALID
+ * out holds anything. Source: RFC 4648. */
 size_t bv_hex_encode(const void *data, size_t size, char *out); /* out: 2 * size */
 BV_MUST_CHECK int
 bv_hex_decode(struct bv_bytes text, void *out, size_t size);          /* exactly 2 * size digits */

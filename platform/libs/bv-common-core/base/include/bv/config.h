@@ -30,15 +30,23 @@ struct bv_option_set { /* several tables may fill one struct or several */
     size_t count;
     void *target;
 };
-/* Outcomes: BV_CONFIG_HELP when --help was given (the caller prints help). Errors: BV_E_INVALID
- * with the key, the value's problem and the range; unknown flags name the nearest known one.
- * Ownership: text values borrow argv/environ or the table. */
+/* Reads flags, environment and defaults into the targets.
+ * Effect:    `--key value`, `--key=value`, `--switch`, `--switch=false`; of repeated flags the last
+ *            wins; a variable that a flag overrides is not looked at. A key in several sets fills
+ *            each.
+ * Ranges:    min and max hold for defaults as well.
+ * Ownership: text values borrow argv, environ or the table.
+ * Outcomes:  BV_CONFIG_HELP when --help was given (targets untouched; the caller prints help).
+ * Errors:    BV_E_INVALID with the key as pointer, the value (secrets "***"), its problem and the
+ *            range; unknown flags name the nearest known one.
+ * Thread:    start. */
 #define BV_CONFIG_HELP 1
 BV_MUST_CHECK int bv_config_read(const struct bv_option_set *sets,
                                  size_t set_count,
                                  int argc,
                                  char **argv,
                                  struct bv_error *error);
+/* Printers, all from the table. Secrets print "***". Errors: BV_E_TOO_LARGE when buf failed. */
 int bv_config_help(struct bv_buf *buf,
                    const char *program,
                    const char *purpose,
@@ -50,7 +58,8 @@ int bv_config_markdown(struct bv_buf *buf,
 int bv_config_print(struct bv_buf *buf,
                     const struct bv_option_set *sets,
                     size_t set_count); /* effective values as JSON, secrets "***" */
-/* Nearest word by edit distance (at most 3), NULL when none: for "did you mean". */
+/* Nearest of words (at most 63 bytes each) by edit distance, at most 3; NULL when none: for "did
+ * you mean". Of equally near ones the first. Ownership: the result is one of words. Thread: any. */
 const char *bv_nearest(const char *word, const char *const *words, size_t count);
 
 #endif

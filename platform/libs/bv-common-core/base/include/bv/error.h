@@ -57,15 +57,21 @@ struct bv_error {
     char pointer[64]; /* JSON pointer (RFC 6901) or field name at fault, "" when none */
 };
 
-/* Fills *error (when not NULL) and returns code, so that `return bv_fail(error, BV_E_..., "...")`
- * reads as one step. The first detail wins: an error that is already set keeps its text. Thread:
- * any. */
+/* Notes where and why a fault arises: `return bv_fail(error, BV_E_..., "...")` is one step.
+ * Effect:    fills *error unless it is NULL or set already (the first detail wins).
+ * Ranges:    text is cut to 159 bytes; ->pointer is left as it is.
+ * Ownership: error and the strings are borrowed for the call, file for ever (a literal).
+ * Outcomes:  none. Returns code unchanged.
+ * Errors:    none of its own.
+ * Thread:    any. */
 #define bv_fail(error, code, ...) bv_error_set((error), (code), __FILE__, __LINE__, __VA_ARGS__)
 int bv_error_set(
     struct bv_error *error, int code, const char *file, int line, const char *format, ...)
     BV_PRINTF(5, 6);
 
-/* One row of the table; for a code outside the list the row of BV_E_INTERNAL. Thread: any. */
+/* One row of the table above.
+ * Effect:    none; a code outside the list (an outcome, 0) gets the row of BV_E_INTERNAL.
+ * Ownership: static. Errors: none. Thread: any. */
 struct bv_error_row {
     int code;
     int http_status;

@@ -40,14 +40,31 @@ struct bv_log_config {
     size_t buffer_bytes_max; /* lines wait here until bv_log_flush; a full buffer flushes itself */
 };
 struct bv_trace;
+/* Opens a log.
+ * Effect:    allocates buffer_bytes_max now (at least 1 KiB); writes nothing yet.
+ * Ownership: clock and the strings of config are borrowed for the log's life, fd is not closed; the
+ *            caller closes the log.
+ * Outcomes:  none.
+ * Errors:    BV_E_NOMEM.
+ * Thread:    start. */
 BV_MUST_CHECK int bv_log_open(const struct bv_log_config *config,
                               const struct bv_clock *clock,
                               struct bv_log **ret_log);
-void bv_log_close(struct bv_log **log); /* flushes */
+void bv_log_close(struct bv_log **log); /* flushes; accepts NULL, leaves NULL */
+/* Writes the waiting lines in one write. What a full non-blocking pipe refuses stays in the buffer;
+ * when the buffer is full too, lines are dropped whole, counted, and told later by a line
+ * log.lines_dropped. NULL log: nothing. Thread: any. */
 void bv_log_flush(struct bv_log *log);
 void bv_log_level_set(struct bv_log *log, enum bv_level level);
 bool bv_log_wants(const struct bv_log *log, enum bv_level level); /* NULL log: false */
-/* WARN and ERROR flush at once. trace may be NULL. */
+/* Appends one line: ts, level, service, instance, event, trace_id, span_id, then the fields.
+ * Effect:    WARN and ERROR flush at once; a line larger than the buffer is written without its
+ *            fields and with "truncated":true. Below the level, or with a NULL log: nothing.
+ * Ranges:    event and keys are fixed names; string fields are escaped, NULL text prints null, bad
+ *            UTF-8 becomes U+FFFD. A string whose key contains a secret's name in any case
+ *            ("setCookie", "refresh_token") prints "***".
+ * Ownership: everything is borrowed for the call; trace may be NULL.
+ * Outcomes:  none. Errors: none. Thread: any. */
 void bv_log_line(struct bv_log *log,
                  enum bv_level level,
                  const char *event,
@@ -61,6 +78,7 @@ void bv_log_line(struct bv_log *log,
             bv_log_line((log_), (level_), (event_), (trace_), bv_fields_, BV_COUNT(bv_fields_));   \
         }                                                                                          \
     } while (0)
+/* "debug", "info", "warn" or "error"; BV_E_INVALID otherwise. Thread: any. */
 BV_MUST_CHECK int bv_level_parse(struct bv_bytes text, enum bv_level *ret_level);
 
 #endif

@@ -14,17 +14,26 @@ struct bv_trace {
 #define BV_TRACE_SAMPLED 1u
 #define BV_TRACEPARENT_SIZE 56 /* "00-<32>-<16>-<2>" and NUL */
 
-/* BV_E_INVALID for anything but a valid version-00-compatible value; *ret_trace then untouched.
- * parent_id is left zero, span_id is the sender's: derive a child before use. */
+/* Reads a traceparent header.
+ * Effect:    parent_id is left zero, span_id is the sender's: derive a child before use.
+ * Ranges:    of the flags only "sampled" is kept; versions 01..fe are read as far as version 00
+ *            goes.
+ * Outcomes:  none.
+ * Errors:    BV_E_INVALID (ret_trace untouched): wrong form, upper case, version ff, an all-zero
+ *            id.
+ * Thread:    any.
+ * Source:    W3C Trace Context 1, sections 3.2 and 4.3. */
 BV_MUST_CHECK int bv_trace_parse(struct bv_bytes traceparent, struct bv_trace *ret_trace);
-void bv_trace_format(const struct bv_trace *trace, char out[BV_TRACEPARENT_SIZE]);
-/* A new span under parent, or a new root when parent is NULL or empty; roots are sampled with
- * probability sample_per_million/1e6. */
+void bv_trace_format(const struct bv_trace *trace, char out[BV_TRACEPARENT_SIZE]); /* version 00 */
+/* A new span under parent, or a new root when parent is NULL or empty.
+ * Effect:    draws ids from env->random. A child keeps the parent's sampling decision; a root is
+ *            sampled with probability sample_per_million / 1e6.
+ * Outcomes:  none. Errors: none. Thread: any that may use env->random. */
 struct bv_trace bv_trace_child(const struct bv_env *env,
                                const struct bv_trace *parent,
                                uint32_t sample_per_million);
 bool bv_trace_present(const struct bv_trace *trace);
-void bv_trace_id_format(const struct bv_trace *trace, char out[33]);
+void bv_trace_id_format(const struct bv_trace *trace, char out[33]); /* 32 digits and NUL */
 
 enum bv_span_kind {
     BV_SPAN_INTERNAL = 1,

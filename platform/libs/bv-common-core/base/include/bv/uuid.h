@@ -9,7 +9,9 @@ struct bv_uuid {
     uint8_t octets[16];
 };
 /* Version 7 of the current wall clock: 48 bits of milliseconds, 12 bits of sub-millisecond time, 62
- * random bits. */
+ * random bits (section 6.2, method 3). Ids made within one microsecond have no order among
+ * themselves.
+ * Effect: draws 8 random bytes. Errors: none. */
 struct bv_uuid bv_uuid_v7(const struct bv_env *env);
 void bv_uuid_format(struct bv_uuid uuid, char out[BV_UUID_TEXT_SIZE]); /* lower case */
 BV_MUST_CHECK int
