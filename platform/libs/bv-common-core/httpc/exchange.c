@@ -14,7 +14,8 @@ static int add_field(struct exchange *exchange, struct bv_bytes line, size_t col
     if (exchange->field_count == BV_HTTPC_FIELDS_MAX)
         return BV_E_TOO_LARGE;
     if (!exchange->fields)
-        exchange->fields = bv_arena_array(exchange->arena, struct bv_http_field, BV_HTTPC_FIELDS_MAX);
+        exchange->fields =
+            bv_arena_array(exchange->arena, struct bv_http_field, BV_HTTPC_FIELDS_MAX);
     size_t begin = colon + 1;
     size_t end = line.size;
     while (begin < end && (line.data[begin] == ' ' || line.data[begin] == '\t'))
@@ -22,7 +23,8 @@ static int add_field(struct exchange *exchange, struct bv_bytes line, size_t col
     while (end > begin && (line.data[end - 1] == ' ' || line.data[end - 1] == '\t'))
         end--;
     char *name = bv_arena_text(exchange->arena, (struct bv_bytes){line.data, colon});
-    struct bv_bytes value = bv_arena_copy(exchange->arena, (struct bv_bytes){line.data + begin, end - begin});
+    struct bv_bytes value =
+        bv_arena_copy(exchange->arena, (struct bv_bytes){line.data + begin, end - begin});
     if (!exchange->fields || !name || !value.data)
         return BV_E_NOMEM;
     exchange->fields[exchange->field_count++] = (struct bv_http_field){name, value};
@@ -33,7 +35,8 @@ static void begin_head(struct exchange *exchange, struct bv_bytes line)
 {
     const char *space = memchr(line.data, ' ', line.size);
     int64_t status = 0;
-    if (!space || line.data + line.size - space < 4 || bv_bytes_int64((struct bv_bytes){space + 1, 3}, 100, 999, &status) != 0)
+    if (!space || line.data + line.size - space < 4 ||
+        bv_bytes_int64((struct bv_bytes){space + 1, 3}, 100, 999, &status) != 0)
         status = 0;
     exchange->status = (int)status;
     exchange->field_count = 0;
@@ -91,7 +94,8 @@ static bool is_token(const char *name)
 static bool is_method(const char *method)
 {
     size_t size = strlen(method);
-    return size >= 1 && size <= METHOD_SIZE_MAX && strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == size;
+    return size >= 1 && size <= METHOD_SIZE_MAX &&
+           strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == size;
 }
 
 static bool is_value(struct bv_bytes value)
@@ -132,13 +136,15 @@ static int add_header(struct header_list *list, const char *name, struct bv_byte
     return add_line(list, bv_arena_format(list->arena, "%s: %.*s", name, BV_ARG(value)));
 }
 
-static int add_fields(struct header_list *list, const struct bv_httpc_request *request, bool *ret_has_type)
+static int
+add_fields(struct header_list *list, const struct bv_httpc_request *request, bool *ret_has_type)
 {
     *ret_has_type = false;
     for (size_t i = 0; i < request->field_count; i++) {
         const struct bv_http_field *field = &request->fields[i];
         struct bv_bytes name = bv_bytes_of(field->name);
-        if (!is_token(field->name) || !is_value(field->value) || bv_bytes_equal_nocase(name, BV_BYTES("content-length")) ||
+        if (!is_token(field->name) || !is_value(field->value) ||
+            bv_bytes_equal_nocase(name, BV_BYTES("content-length")) ||
             bv_bytes_equal_nocase(name, BV_BYTES("transfer-encoding")))
             return BV_E_INVALID;
         *ret_has_type |= bv_bytes_equal_nocase(name, BV_BYTES("content-type"));
@@ -179,18 +185,23 @@ static int fill_url(struct exchange *exchange, const char *url)
     return 0;
 }
 
-static int fill_body(struct exchange *exchange, const struct bv_httpc_request *request, size_t response_bytes_max)
+static int fill_body(struct exchange *exchange,
+                     const struct bv_httpc_request *request,
+                     size_t response_bytes_max)
 {
     CURL *easy = exchange->easy;
     const char *method = request->method;
     bool head = strcmp(method, "HEAD") == 0;
-    bool carries = request->body.size || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 || strcmp(method, "PATCH") == 0;
+    bool carries = request->body.size || strcmp(method, "POST") == 0 ||
+                   strcmp(method, "PUT") == 0 || strcmp(method, "PATCH") == 0;
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, NULL);
     curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
     curl_easy_setopt(easy, CURLOPT_NOBODY, head ? 1L : 0L);
     if (carries && !head) {
-        exchange->request_body.max = request->body.size + 1; /* a byte more, so that an empty body has an address */
-        if (bv_buf_bytes(&exchange->request_body, request->body) != 0 || bv_buf_char(&exchange->request_body, '\0') != 0)
+        exchange->request_body.max =
+            request->body.size + 1; /* a byte more, so that an empty body has an address */
+        if (bv_buf_bytes(&exchange->request_body, request->body) != 0 ||
+            bv_buf_char(&exchange->request_body, '\0') != 0)
             return BV_E_NOMEM;
         curl_easy_setopt(easy, CURLOPT_POST, 1L);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, exchange->request_body.data);
@@ -198,13 +209,17 @@ static int fill_body(struct exchange *exchange, const struct bv_httpc_request *r
     }
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, head ? NULL : method);
     /* Refuses by Content-Length before the body flows; of HEAD that length means nothing. */
-    curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, head ? (curl_off_t)0 : (curl_off_t)response_bytes_max);
+    curl_easy_setopt(
+        easy, CURLOPT_MAXFILESIZE_LARGE, head ? (curl_off_t)0 : (curl_off_t)response_bytes_max);
     return 0;
 }
 
-int exchange_fill(struct exchange *exchange, const struct bv_httpc_request *request, size_t response_bytes_max)
+int exchange_fill(struct exchange *exchange,
+                  const struct bv_httpc_request *request,
+                  size_t response_bytes_max)
 {
-    if (!request->method || !is_method(request->method) || !request->url || request->timeout_ms <= 0)
+    if (!request->method || !is_method(request->method) || !request->url ||
+        request->timeout_ms <= 0)
         return BV_E_INVALID;
     BV_TRY(fill_url(exchange, request->url));
     BV_TRY(fill_headers(exchange, request));
@@ -230,7 +245,10 @@ static void set_up(struct exchange *exchange, const char *user_agent)
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, exchange);
 }
 
-int exchange_new(struct bv_httpc *client, size_t response_bytes_max, const char *user_agent, struct exchange **ret_exchange)
+int exchange_new(struct bv_httpc *client,
+                 size_t response_bytes_max,
+                 const char *user_agent,
+                 struct exchange **ret_exchange)
 {
     struct exchange *exchange = calloc(1, sizeof(*exchange));
     if (!exchange)
@@ -239,7 +257,8 @@ int exchange_new(struct bv_httpc *client, size_t response_bytes_max, const char 
     exchange->body.max = response_bytes_max;
     exchange->easy = curl_easy_init();
     exchange->url = curl_url();
-    if (!exchange->easy || !exchange->url || bv_arena_open(ARENA_BYTES_MAX, &exchange->arena) != 0) {
+    if (!exchange->easy || !exchange->url ||
+        bv_arena_open(ARENA_BYTES_MAX, &exchange->arena) != 0) {
         exchange_free(&exchange);
         return BV_E_NOMEM;
     }
@@ -298,22 +317,25 @@ static const struct {
     CURLcode curl;
     int code;
 } faults[] = {
-    {CURLE_COULDNT_RESOLVE_HOST, BV_E_UNAVAILABLE},
-    {CURLE_COULDNT_CONNECT,      BV_E_UNAVAILABLE},
-    {CURLE_SEND_ERROR,           BV_E_UNAVAILABLE},
-    {CURLE_RECV_ERROR,           BV_E_UNAVAILABLE},
-    {CURLE_GOT_NOTHING,          BV_E_UNAVAILABLE},
-    {CURLE_PARTIAL_FILE,         BV_E_UNAVAILABLE},
+    {CURLE_COULDNT_RESOLVE_HOST,    BV_E_UNAVAILABLE},
+    {CURLE_COULDNT_CONNECT,         BV_E_UNAVAILABLE},
+    {CURLE_SEND_ERROR,              BV_E_UNAVAILABLE},
+    {CURLE_RECV_ERROR,              BV_E_UNAVAILABLE},
+    {CURLE_GOT_NOTHING,             BV_E_UNAVAILABLE},
+    {CURLE_PARTIAL_FILE,            BV_E_UNAVAILABLE},
     {CURLE_NO_CONNECTION_AVAILABLE, BV_E_UNAVAILABLE},
-    {CURLE_OPERATION_TIMEDOUT,   BV_E_TIMEOUT    },
-    {CURLE_FILESIZE_EXCEEDED,    BV_E_TOO_LARGE  },
-    {CURLE_OUT_OF_MEMORY,        BV_E_NOMEM      },
+    {CURLE_OPERATION_TIMEDOUT,      BV_E_TIMEOUT    },
+    {CURLE_FILESIZE_EXCEEDED,       BV_E_TOO_LARGE  },
+    {CURLE_OUT_OF_MEMORY,           BV_E_NOMEM      },
 };
 
 int exchange_result(const struct exchange *exchange, CURLcode result, struct bv_error *error)
 {
     if (exchange->fault)
-        return bv_fail(error, exchange->fault, "the answer does not fit its limits (status %d, %zu bytes of body taken)", exchange->status,
+        return bv_fail(error,
+                       exchange->fault,
+                       "the answer does not fit its limits (status %d, %zu bytes of body taken)",
+                       exchange->status,
                        exchange->body.size);
     if (result == CURLE_OK && exchange->status >= 200)
         return 0;
@@ -322,5 +344,6 @@ int exchange_result(const struct exchange *exchange, CURLcode result, struct bv_
         if (faults[i].curl == result)
             code = faults[i].code;
     const char *reason = exchange->reason[0] ? exchange->reason : curl_easy_strerror(result);
-    return bv_fail(error, code, "%s", result == CURLE_OK ? "the answer has no valid status line" : reason);
+    return bv_fail(
+        error, code, "%s", result == CURLE_OK ? "the answer has no valid status line" : reason);
 }

@@ -1,4 +1,5 @@
-/* The client: curl's sockets and its one timer hang on the loop; finished transfers are collected after each call into curl.
+/* The client: curl's sockets and its one timer hang on the loop; finished transfers are collected
+ * after each call into curl.
  *
  *   bv_poll ──ready──▶ curl_multi_socket_action ──▶ callbacks of exchange.c
  *   bv_timer, bv_idle ─timeout─▶      │
@@ -34,7 +35,7 @@ struct bv_httpc {
     int depth; /* > 0 within a done */
     CURLM *multi;
     struct bv_timer *timeout;
-    struct bv_idle *soon; /* curl's timeout of zero */
+    struct bv_idle *soon;    /* curl's timeout of zero */
     struct exchange running; /* ring head */
     size_t running_count;
     struct exchange *spare;
@@ -80,7 +81,11 @@ static void end_exchange(struct exchange *exchange, CURLcode result, int forced)
     struct bv_error error = {0};
     int rc;
     if (forced)
-        rc = bv_fail(&error, forced, "%s", forced == BV_E_TIMEOUT ? "no complete answer within the deadline" : "the client was closed");
+        rc = bv_fail(&error,
+                     forced,
+                     "%s",
+                     forced == BV_E_TIMEOUT ? "no complete answer within the deadline"
+                                            : "the client was closed");
     else
         rc = exchange_result(exchange, result, &error);
     struct bv_httpc_response response = {
@@ -110,7 +115,9 @@ static void collect(struct bv_httpc *client)
     while ((message = curl_multi_info_read(client->multi, &left))) {
         struct exchange *exchange = NULL;
         CURLcode result = message->data.result;
-        if (message->msg == CURLMSG_DONE && curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&exchange) == CURLE_OK)
+        if (message->msg == CURLMSG_DONE &&
+            curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&exchange) ==
+                CURLE_OK)
             end_exchange(exchange, result, 0);
     }
 }
@@ -130,7 +137,10 @@ static void on_timeout(void *argument)
 static void on_ready(void *argument, int events)
 {
     const struct socket_watch *watch = argument;
-    act(watch->client, watch->fd, (events & BV_POLL_READ ? CURL_CSELECT_IN : 0) | (events & BV_POLL_WRITE ? CURL_CSELECT_OUT : 0));
+    act(watch->client,
+        watch->fd,
+        (events & BV_POLL_READ ? CURL_CSELECT_IN : 0) |
+            (events & BV_POLL_WRITE ? CURL_CSELECT_OUT : 0));
 }
 
 static int on_curl_timer(CURLM *multi, long timeout_ms, void *argument)
@@ -175,7 +185,9 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *argument
         watch = watch_new(argument, fd);
     if (!watch)
         return -1; /* curl ends the transfers of this handle */
-    bv_poll_set(watch->poll, (what & CURL_POLL_IN ? BV_POLL_READ : 0) | (what & CURL_POLL_OUT ? BV_POLL_WRITE : 0));
+    bv_poll_set(watch->poll,
+                (what & CURL_POLL_IN ? BV_POLL_READ : 0) |
+                    (what & CURL_POLL_OUT ? BV_POLL_WRITE : 0));
     return 0;
 }
 
@@ -200,8 +212,11 @@ static int open_multi(struct bv_httpc *client)
     curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
     curl_multi_setopt(client->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
     curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)client->config.connections_max);
-    curl_multi_setopt(client->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)client->config.connections_max);
-    curl_multi_setopt(client->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)client->config.connections_per_host_max);
+    curl_multi_setopt(
+        client->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)client->config.connections_max);
+    curl_multi_setopt(client->multi,
+                      CURLMOPT_MAX_HOST_CONNECTIONS,
+                      (long)client->config.connections_per_host_max);
     return 0;
 }
 
@@ -217,10 +232,14 @@ static int open_parts(struct bv_httpc *client)
     return open_multi(client);
 }
 
-int bv_httpc_open(struct bv_loop *loop, const struct bv_httpc_config *config, struct bv_httpc **ret_client)
+int bv_httpc_open(struct bv_loop *loop,
+                  const struct bv_httpc_config *config,
+                  struct bv_httpc **ret_client)
 {
-    if (!in_range(config->connections_max, CONNECTIONS_LIMIT) || !in_range(config->connections_per_host_max, CONNECTIONS_LIMIT) ||
-        !in_range(config->requests_max, INT32_MAX) || !in_range(config->response_bytes_max, INT64_MAX / 2))
+    if (!in_range(config->connections_max, CONNECTIONS_LIMIT) ||
+        !in_range(config->connections_per_host_max, CONNECTIONS_LIMIT) ||
+        !in_range(config->requests_max, INT32_MAX) ||
+        !in_range(config->response_bytes_max, INT64_MAX / 2))
         return BV_E_INVALID;
     struct bv_httpc *client = calloc(1, sizeof(*client));
     if (!client)
@@ -270,7 +289,8 @@ static int take_exchange(struct bv_httpc *client, struct exchange **ret_exchange
         *ret_exchange = exchange;
         return 0;
     }
-    BV_TRY(exchange_new(client, (size_t)client->config.response_bytes_max, client->user_agent, &exchange));
+    BV_TRY(exchange_new(
+        client, (size_t)client->config.response_bytes_max, client->user_agent, &exchange));
     int rc = bv_timer_open(client->loop, on_deadline, exchange, &exchange->deadline);
     if (rc < 0) {
         exchange_free(&exchange);
@@ -280,7 +300,10 @@ static int take_exchange(struct bv_httpc *client, struct exchange **ret_exchange
     return 0;
 }
 
-int bv_httpc_send(struct bv_httpc *client, const struct bv_httpc_request *request, bv_httpc_done *done, void *argument)
+int bv_httpc_send(struct bv_httpc *client,
+                  const struct bv_httpc_request *request,
+                  bv_httpc_done *done,
+                  void *argument)
 {
     if (client->closing)
         return BV_E_CLOSED;

@@ -1,5 +1,6 @@
 /* What the files of bv-httpc share: one exchange, from its request's copy to its answer.
- * Exchanges are pooled with their curl handle, timer and buffers; an exchange is either in client->running or in client->spare. */
+ * Exchanges are pooled with their curl handle, timer and buffers; an exchange is either in
+ * client->running or in client->spare. */
 #ifndef BV_HTTPC_PRIVATE_H
 #define BV_HTTPC_PRIVATE_H
 
@@ -14,7 +15,8 @@ struct exchange {
     CURL *easy;                /* owned */
     CURLU *url;                /* owned */
     struct bv_timer *deadline; /* owned */
-    struct bv_arena *arena;    /* owned; fields of request and response; emptied when the exchange ends */
+    struct bv_arena
+        *arena; /* owned; fields of request and response; emptied when the exchange ends */
     struct bv_buf request_body;
     struct bv_buf body;
     struct bv_http_field *fields; /* arena; of the response */
@@ -29,10 +31,15 @@ struct exchange {
     char reason[CURL_ERROR_SIZE];
 };
 
-int exchange_new(struct bv_httpc *client, size_t response_bytes_max, const char *user_agent, struct exchange **ret_exchange);
+int exchange_new(struct bv_httpc *client,
+                 size_t response_bytes_max,
+                 const char *user_agent,
+                 struct exchange **ret_exchange);
 void exchange_free(struct exchange **exchange);
 /* Copies the request and sets the handle up for it. */
-int exchange_fill(struct exchange *exchange, const struct bv_httpc_request *request, size_t response_bytes_max);
+int exchange_fill(struct exchange *exchange,
+                  const struct bv_httpc_request *request,
+                  size_t response_bytes_max);
 /* Forgets request and answer, keeps handles and small buffers. */
 void exchange_empty(struct exchange *exchange);
 /* The outcome of a finished transfer as a bv code; error gets the detail of a fault. */

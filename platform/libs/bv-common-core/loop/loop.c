@@ -27,7 +27,9 @@ int loop_fault(int uv_status)
     }
 }
 
-void loop_member_add(struct bv_loop *loop, struct loop_member *member, void (*close)(struct loop_member *))
+void loop_member_add(struct bv_loop *loop,
+                     struct loop_member *member,
+                     void (*close)(struct loop_member *))
 {
     member->close = close;
     member->next = &loop->members;
@@ -157,7 +159,10 @@ static void idle_close(struct loop_member *member)
     free(idle);
 }
 
-int bv_idle_open(struct bv_loop *loop, void (*function)(void *), void *argument, struct bv_idle **ret_idle)
+int bv_idle_open(struct bv_loop *loop,
+                 void (*function)(void *),
+                 void *argument,
+                 struct bv_idle **ret_idle)
 {
     struct bv_idle *idle = calloc(1, sizeof(*idle));
     if (!idle)

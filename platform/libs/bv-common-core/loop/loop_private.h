@@ -1,4 +1,5 @@
-/* What the files of bv-loop share: the loop's fields and the list of handles that are still open on it. */
+/* What the files of bv-loop share: the loop's fields and the list of handles that are still open on
+ * it. */
 #ifndef BV_LOOP_PRIVATE_H
 #define BV_LOOP_PRIVATE_H
 
@@ -8,7 +9,8 @@
 
 #include "bv/loop.h"
 
-/* First member of every handle. Closing goes through `close`, so that bv_loop_close can end what its owners left. */
+/* First member of every handle. Closing goes through `close`, so that bv_loop_close can end what
+ * its owners left. */
 struct loop_member {
     struct loop_member *next;
     struct loop_member *previous;
@@ -36,7 +38,7 @@ struct bv_loop {
     struct bv_idle *armed;      /* in order of arming */
     struct bv_idle **armed_end;
     struct bv_idle *running; /* taken off `armed`, waiting for their call of this turn */
-    uint64_t now_read_at; /* uv_now when now_ms was read */
+    uint64_t now_read_at;    /* uv_now when now_ms was read */
     int64_t now_ms;
     struct post_queue draining; /* loop thread only */
     pthread_mutex_t mutex;      /* guards the line below */
@@ -44,7 +46,9 @@ struct bv_loop {
 };
 
 int loop_fault(int uv_status); /* libuv's negative status as BV_E_... */
-void loop_member_add(struct bv_loop *loop, struct loop_member *member, void (*close)(struct loop_member *));
+void loop_member_add(struct bv_loop *loop,
+                     struct loop_member *member,
+                     void (*close)(struct loop_member *));
 void loop_member_remove(struct loop_member *member);
 
 #endif

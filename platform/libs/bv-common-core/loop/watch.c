@@ -49,7 +49,10 @@ static void timer_close(struct loop_member *member)
     close_handle(member, (uv_handle_t *)&((struct bv_timer *)member)->uv);
 }
 
-int bv_timer_open(struct bv_loop *loop, void (*function)(void *argument), void *argument, struct bv_timer **ret_timer)
+int bv_timer_open(struct bv_loop *loop,
+                  void (*function)(void *argument),
+                  void *argument,
+                  struct bv_timer **ret_timer)
 {
     struct bv_timer *timer = calloc(1, sizeof(*timer));
     if (!timer)
@@ -65,7 +68,10 @@ int bv_timer_open(struct bv_loop *loop, void (*function)(void *argument), void *
 
 void bv_timer_set(struct bv_timer *timer, int64_t delay_ms, int64_t repeat_ms)
 {
-    uv_timer_start(&timer->uv, on_timer, delay_ms > 0 ? (uint64_t)delay_ms : 0, repeat_ms > 0 ? (uint64_t)repeat_ms : 0);
+    uv_timer_start(&timer->uv,
+                   on_timer,
+                   delay_ms > 0 ? (uint64_t)delay_ms : 0,
+                   repeat_ms > 0 ? (uint64_t)repeat_ms : 0);
 }
 
 void bv_timer_clear(struct bv_timer *timer)
@@ -97,7 +103,11 @@ static void poll_close(struct loop_member *member)
     close_handle(member, (uv_handle_t *)&((struct bv_poll *)member)->uv);
 }
 
-int bv_poll_open(struct bv_loop *loop, int fd, void (*function)(void *argument, int events), void *argument, struct bv_poll **ret_poll)
+int bv_poll_open(struct bv_loop *loop,
+                 int fd,
+                 void (*function)(void *argument, int events),
+                 void *argument,
+                 struct bv_poll **ret_poll)
 {
     struct bv_poll *poll = calloc(1, sizeof(*poll));
     if (!poll)
@@ -117,7 +127,8 @@ int bv_poll_open(struct bv_loop *loop, int fd, void (*function)(void *argument, 
 
 void bv_poll_set(struct bv_poll *poll, int events)
 {
-    int wanted = (events & BV_POLL_READ ? UV_READABLE : 0) | (events & BV_POLL_WRITE ? UV_WRITABLE : 0);
+    int wanted =
+        (events & BV_POLL_READ ? UV_READABLE : 0) | (events & BV_POLL_WRITE ? UV_WRITABLE : 0);
     if (wanted)
         uv_poll_start(&poll->uv, wanted, on_poll);
     else
@@ -143,7 +154,11 @@ static void signal_close(struct loop_member *member)
     close_handle(member, (uv_handle_t *)&((struct bv_signal *)member)->uv);
 }
 
-int bv_signal_open(struct bv_loop *loop, int number, void (*function)(void *argument, int number), void *argument, struct bv_signal **ret_signal)
+int bv_signal_open(struct bv_loop *loop,
+                   int number,
+                   void (*function)(void *argument, int number),
+                   void *argument,
+                   struct bv_signal **ret_signal)
 {
     struct bv_signal *signal = calloc(1, sizeof(*signal));
     if (!signal)

@@ -20,7 +20,9 @@ struct watch {
 
 static struct watch open_watch(void)
 {
-    struct watch watch = {.fds = {-1, -1}};
+    struct watch watch = {
+        .fds = {-1, -1}
+    };
     cr_assert_eq(bv_loop_open(&env, &watch.loop), 0);
     return watch;
 }

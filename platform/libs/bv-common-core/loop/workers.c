@@ -1,4 +1,5 @@
-/* A bounded pool of threads. A job goes: queue -> thread -> finished list -> done on the loop thread. */
+/* A bounded pool of threads. A job goes: queue -> thread -> finished list -> done on the loop
+ * thread. */
 #include "loop_private.h"
 
 #include <signal.h>
@@ -128,10 +129,15 @@ static int start_threads(struct bv_workers *workers, const char *name, uint32_t 
     return rc == 0 ? 0 : BV_E_LIMIT;
 }
 
-int bv_workers_open(struct bv_loop *loop, const char *name, uint32_t threads, uint32_t queue_max, struct bv_workers **ret_workers)
+int bv_workers_open(struct bv_loop *loop,
+                    const char *name,
+                    uint32_t threads,
+                    uint32_t queue_max,
+                    struct bv_workers **ret_workers)
 {
     size_t name_size = strlen(name);
-    if (name_size < 1 || name_size > WORKER_NAME_MAX || threads < 1 || threads > WORKER_THREADS_MAX || queue_max > WORKER_QUEUE_MAX)
+    if (name_size < 1 || name_size > WORKER_NAME_MAX || threads < 1 ||
+        threads > WORKER_THREADS_MAX || queue_max > WORKER_QUEUE_MAX)
         return BV_E_INVALID;
     struct bv_workers *workers = calloc(1, sizeof(*workers));
     if (!workers)
@@ -157,7 +163,10 @@ int bv_workers_open(struct bv_loop *loop, const char *name, uint32_t threads, ui
     return 0;
 }
 
-int bv_workers_run(struct bv_workers *workers, void (*work)(void *argument), void (*done)(void *argument), void *argument)
+int bv_workers_run(struct bv_workers *workers,
+                   void (*work)(void *argument),
+                   void (*done)(void *argument),
+                   void *argument)
 {
     if (workers->outstanding >= workers->outstanding_max)
         return BV_E_LIMIT;

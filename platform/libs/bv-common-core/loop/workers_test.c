@@ -21,7 +21,9 @@ struct pool {
 
 static void open_pool(struct pool *pool, uint32_t threads, uint32_t queue_max)
 {
-    *pool = (struct pool){.loop_thread = pthread_self(), .mutex = PTHREAD_MUTEX_INITIALIZER, .gate_opens = PTHREAD_COND_INITIALIZER};
+    *pool = (struct pool){.loop_thread = pthread_self(),
+                          .mutex = PTHREAD_MUTEX_INITIALIZER,
+                          .gate_opens = PTHREAD_COND_INITIALIZER};
     cr_assert_eq(bv_loop_open(&env, &pool->loop), 0);
     cr_assert_eq(bv_workers_open(pool->loop, "bank", threads, queue_max, &pool->workers), 0);
 }
