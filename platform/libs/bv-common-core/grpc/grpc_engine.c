@@ -1,0 +1,167 @@
+#include "grpc_engine.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#define RETRY_POST_MS 10
+
+struct rpc_engine {
+    struct bv_loop *loop;
+    grpc_completion_queue *queue; /* owned */
+    pthread_t thread;
+    size_t outstanding; /* loop thread only */
+    bool running;       /* the thread was started */
+
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t arrived;
+    struct rpc_event *head;
+    struct rpc_event **tail;
+    bool posted; /* a delivery is on its way to the loop */
+    bool closed; /* the delivery on its way frees the engine */
+};
+
+static void engine_free(struct rpc_engine *engine)
+{
+    pthread_cond_destroy(&engine->arrived);
+    pthread_mutex_destroy(&engine->lock);
+    free(engine);
+}
+
+static struct rpc_event *engine_take(struct rpc_engine *engine)
+{
+    struct rpc_event *events = engine->head;
+    engine->head = NULL;
+    engine->tail = &engine->head;
+    return events;
+}
+
+static void engine_run(struct rpc_engine *engine, struct rpc_event *events)
+{
+    while (events) {
+        struct rpc_event *event = events;
+        events = event->next; /* before run: it may free or reuse the event */
+        engine->outstanding--;
+        event->run(event, event->ok);
+    }
+}
+
+static void engine_deliver(void *argument)
+{
+    struct rpc_engine *engine = argument;
+    pthread_mutex_lock(&engine->lock);
+    engine->posted = false;
+    bool closed = engine->closed;
+    struct rpc_event *events = engine_take(engine);
+    pthread_mutex_unlock(&engine->lock);
+    if (closed) {
+        engine_free(engine);
+        return;
+    }
+    engine_run(engine, events);
+}
+
+/* The loop's mailbox may be full: then the list stays, and the polling thread comes back to it soon. */
+static bool engine_push(struct rpc_engine *engine, struct rpc_event *event)
+{
+    pthread_mutex_lock(&engine->lock);
+    if (event) {
+        event->next = NULL;
+        *engine->tail = event;
+        engine->tail = &event->next;
+    }
+    if (engine->head && !engine->posted)
+        engine->posted = bv_loop_post(engine->loop, engine_deliver, engine) == 0;
+    bool waiting = engine->head && !engine->posted;
+    pthread_cond_signal(&engine->arrived);
+    pthread_mutex_unlock(&engine->lock);
+    return waiting;
+}
+
+static void *engine_poll(void *argument)
+{
+    struct rpc_engine *engine = argument;
+    bool waiting = false;
+    for (;;) {
+        gpr_timespec until = gpr_inf_future(GPR_CLOCK_MONOTONIC);
+        if (waiting)
+            until = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(RETRY_POST_MS, GPR_TIMESPAN));
+        grpc_event got = grpc_completion_queue_next(engine->queue, until, NULL);
+        if (got.type == GRPC_QUEUE_SHUTDOWN)
+            return NULL;
+        struct rpc_event *event = NULL;
+        if (got.type == GRPC_OP_COMPLETE) {
+            event = got.tag;
+            event->ok = got.success != 0;
+        }
+        waiting = engine_push(engine, event);
+    }
+}
+
+int rpc_engine_open(struct bv_loop *loop, struct rpc_engine **ret_engine)
+{
+    struct rpc_engine *engine = calloc(1, sizeof *engine);
+    if (!engine)
+        return BV_E_NOMEM;
+    engine->loop = loop;
+    engine->tail = &engine->head;
+    pthread_mutex_init(&engine->lock, NULL);
+    pthread_cond_init(&engine->arrived, NULL);
+    grpc_init();
+    engine->queue = grpc_completion_queue_create_for_next(NULL);
+    engine->running = pthread_create(&engine->thread, NULL, engine_poll, engine) == 0;
+    if (!engine->running) {
+        rpc_engine_close(&engine);
+        return BV_E_INTERNAL;
+    }
+    pthread_setname_np(engine->thread, "bv-grpc");
+    *ret_engine = engine;
+    return 0;
+}
+
+void rpc_engine_drain(struct rpc_engine *engine)
+{
+    while (engine->outstanding > 0) {
+        pthread_mutex_lock(&engine->lock);
+        while (!engine->head)
+            pthread_cond_wait(&engine->arrived, &engine->lock);
+        struct rpc_event *events = engine_take(engine);
+        pthread_mutex_unlock(&engine->lock);
+        engine_run(engine, events);
+    }
+}
+
+void rpc_engine_close(struct rpc_engine **engine_at)
+{
+    struct rpc_engine *engine = *engine_at;
+    if (!engine)
+        return;
+    *engine_at = NULL;
+    rpc_engine_drain(engine);
+    grpc_completion_queue_shutdown(engine->queue);
+    if (engine->running)
+        pthread_join(engine->thread, NULL);
+    grpc_completion_queue_destroy(engine->queue);
+    grpc_shutdown_blocking();
+    if (engine->posted)
+        engine->closed = true; /* the thread is gone: no lock is needed */
+    else
+        engine_free(engine);
+}
+
+grpc_completion_queue *rpc_engine_queue(struct rpc_engine *engine)
+{
+    return engine->queue;
+}
+
+void rpc_engine_started(struct rpc_engine *engine)
+{
+    engine->outstanding++;
+}
+
+void rpc_engine_batch(struct rpc_engine *engine, grpc_call *call, const grpc_op *ops, size_t count, struct rpc_event *event)
+{
+    engine->outstanding++;
+    grpc_call_error rc = grpc_call_start_batch(call, ops, count, event, NULL);
+    if (rc != GRPC_CALL_OK)
+        abort(); /* a batch that the core refuses is a bug here: continuing would leak the call silently */
+}
