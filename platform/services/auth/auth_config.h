@@ -1,0 +1,23 @@
+/* Options of the auth service. */
+#ifndef AUTH_CONFIG_H
+#define AUTH_CONFIG_H
+
+#include "bv/config.h"
+
+struct auth_config {
+    const char *pg_url;
+    const char *issuer;
+    const char *audience;
+    const char *signing_alg; /* "RS256" or "EdDSA": of keys made from now on */
+    int64_t access_ttl_ms;
+    int64_t refresh_ttl_ms;
+    int64_t keys_reload_ms;
+    int64_t hash_threads;
+    int64_t hash_queue;
+    const char *demo_password;      /* "": no demo users */
+    const char *demo_client_secret; /* "": no demo clients */
+};
+extern const struct bv_option auth_options[];
+extern const size_t auth_option_count;
+
+#endif

@@ -1,0 +1,113 @@
+#include "auth_service.h"
+#include <stdlib.h>
+
+#define PG_CONNECTIONS 2
+#define PG_CALLS_MAX 1024
+#define PG_CALL_TIMEOUT_MS 3000
+#define PG_PIPELINE_DEPTH 16
+
+extern const struct bv_bytes auth_openapi;
+
+static void service_release(void **state)
+{
+    struct auth_service *auth = *state;
+    if (!auth)
+        return;
+    bv_timer_close(&auth->seed_timer);
+    bv_workers_close(&auth->workers);
+    bv_pg_close(&auth->pg);
+    auth_keys_close(&auth->keys);
+    if (auth->store)
+        auth->store->ops->release(&auth->store);
+    free(auth);
+    *state = NULL;
+}
+
+static int build(struct auth_service *auth, struct bv_error *error)
+{
+    struct bv_loop *loop = bv_service_loop(auth->frame);
+    struct bv_pg_config pg = {
+        .conninfo = auth->config->pg_url,
+        .connections = PG_CONNECTIONS,
+        .calls_max = PG_CALLS_MAX,
+        .call_timeout_ms = PG_CALL_TIMEOUT_MS,
+        .pipeline_depth = PG_PIPELINE_DEPTH,
+        .application = "auth",
+    };
+    (void)error;
+    BV_TRY(bv_workers_open(loop,
+                           "auth-hash",
+                           (uint32_t)auth->config->hash_threads,
+                           (uint32_t)auth->config->hash_queue,
+                           &auth->workers));
+    BV_TRY(bv_pg_open(loop, &pg, bv_service_metrics(auth->frame), &auth->pg));
+    BV_TRY(auth_store_pg_open(auth->pg, &auth->store));
+    struct auth_keys_deps deps = {
+        loop, bv_service_log(auth->frame), auth->workers, auth->store, auth->config};
+    BV_TRY(auth_keys_open(&deps, &auth->keys));
+    struct bv_http_server *http = bv_service_http(auth->frame);
+    bv_http_server_authenticator(http, auth_api_authenticate, auth);
+    return bv_http_server_routes(http, auth_routes, auth_route_count, auth);
+}
+
+static int
+service_init(struct bv_service *frame, const void *config, void **ret_state, struct bv_error *error)
+{
+    struct auth_service *auth = calloc(1, sizeof(*auth));
+    if (!auth)
+        return BV_E_NOMEM;
+    auth->frame = frame;
+    auth->config = config;
+    void *state = auth;
+    int rc = build(auth, error);
+    if (rc < 0) {
+        service_release(&state);
+        return rc;
+    }
+    *ret_state = state;
+    return 0;
+}
+
+static int service_start(void *state, struct bv_error *error)
+{
+    struct auth_service *auth = state;
+    (void)error;
+    auth_keys_start(auth->keys);
+    auth_seed_start(auth);
+    return 0;
+}
+
+static int service_ready(void *state, struct bv_error *error)
+{
+    struct auth_service *auth = state;
+    if (!bv_pg_ready(auth->pg))
+        return bv_fail(error, BV_E_UNAVAILABLE, "PostgreSQL is not reachable");
+    if (!auth_keys_ready(auth->keys))
+        return bv_fail(error, BV_E_UNAVAILABLE, "no signing key is loaded yet");
+    if (auth->seeds_left > 0)
+        return bv_fail(error, BV_E_UNAVAILABLE, "demo identities are being made");
+    return 0;
+}
+
+static void service_stop(void *state)
+{
+    struct auth_service *auth = state;
+    bv_service_stopped(auth->frame);
+}
+
+const struct bv_service_spec auth_spec = {
+    .name = "auth",
+    .purpose = "Users, login, refresh rotation, client credentials and the keys that verify every "
+               "token of the platform.",
+    .options = auth_options,
+    .option_count = 11,
+    .config_bytes = sizeof(struct auth_config),
+    .routes = auth_routes,
+    .route_count = 7,
+    .openapi = &auth_openapi,
+    .init = service_init,
+    .start = service_start,
+    .ready = service_ready,
+    .stop = service_stop,
+    .release = service_release,
+};
