@@ -1,4 +1,4 @@
-/* Timers, descriptors and signals: each one libuv handle, freed when libuv has let go of it. */
+/* Timers, descriptors, wake-ups and signals: each one libuv handle, freed when libuv has let go of it. */
 #include "loop_private.h"
 
 #include <stdlib.h>
@@ -14,6 +14,13 @@ struct bv_poll {
     struct loop_member member;
     uv_poll_t uv;
     void (*function)(void *argument, int events);
+    void *argument;
+};
+
+struct bv_wake {
+    struct loop_member member;
+    uv_async_t uv;
+    void (*function)(void *argument);
     void *argument;
 };
 
@@ -139,6 +146,51 @@ void bv_poll_close(struct bv_poll **poll)
 {
     if (*poll)
         poll_close(&bv_take(poll)->member);
+}
+
+/* ---- wake-ups ---- */
+
+static void on_wake(uv_async_t *handle)
+{
+    struct bv_wake *wake = handle->data;
+    wake->function(wake->argument);
+}
+
+static void wake_close(struct loop_member *member)
+{
+    close_handle(member, (uv_handle_t *)&((struct bv_wake *)member)->uv);
+}
+
+int bv_wake_open(struct bv_loop *loop,
+                 void (*function)(void *argument),
+                 void *argument,
+                 struct bv_wake **ret_wake)
+{
+    struct bv_wake *wake = calloc(1, sizeof(*wake));
+    if (!wake)
+        return BV_E_NOMEM;
+    int rc = uv_async_init(&loop->uv, &wake->uv, on_wake);
+    if (rc < 0) {
+        free(wake);
+        return loop_fault(rc);
+    }
+    wake->uv.data = wake;
+    wake->function = function;
+    wake->argument = argument;
+    loop_member_add(loop, &wake->member, wake_close);
+    *ret_wake = wake;
+    return 0;
+}
+
+void bv_wake_send(struct bv_wake *wake)
+{
+    uv_async_send(&wake->uv);
+}
+
+void bv_wake_close(struct bv_wake **wake)
+{
+    if (*wake)
+        wake_close(&bv_take(wake)->member);
 }
 
 /* ---- signals ---- */

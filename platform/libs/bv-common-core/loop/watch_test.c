@@ -1,4 +1,5 @@
 #include <criterion/criterion.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -158,6 +159,38 @@ Test(watch, poll_refuses_what_cannot_be_watched)
     struct watch watch = open_watch();
     cr_assert_lt(bv_poll_open(watch.loop, -1, on_events, &watch, &watch.poll), 0);
     cr_assert_null(watch.poll);
+    bv_loop_close(&watch.loop);
+}
+
+static void *send_thrice(void *argument)
+{
+    for (int i = 0; i < 3; i++)
+        bv_wake_send(argument);
+    return NULL;
+}
+
+static void on_wake_close(void *argument)
+{
+    struct watch *watch = argument;
+    watch->calls++;
+    bv_loop_stop(watch->loop);
+}
+
+Test(watch, wakes_from_another_thread_join_into_one_call)
+{
+    struct watch watch = open_watch();
+    struct bv_wake *wake = NULL;
+    pthread_t thread;
+    cr_assert_eq(bv_wake_open(watch.loop, on_wake_close, &watch, &wake), 0);
+    cr_assert_eq(pthread_create(&thread, NULL, send_thrice, wake), 0);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_assert_eq(bv_loop_run(watch.loop), 0);
+    cr_assert_eq(watch.calls, 1);
+    bv_wake_send(wake);
+    cr_assert_eq(bv_loop_run(watch.loop), 0);
+    cr_assert_eq(watch.calls, 2, "the next one is not lost");
+    bv_wake_close(&wake);
+    cr_assert_null(wake);
     bv_loop_close(&watch.loop);
 }
 

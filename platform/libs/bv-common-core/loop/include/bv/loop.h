@@ -34,6 +34,13 @@ int64_t bv_loop_now_ms(const struct bv_loop *loop);
  * Thread:    any, while the loop is open. */
 BV_MUST_CHECK int bv_loop_post(struct bv_loop *loop, void (*function)(void *argument), void *argument);
 
+/* A wake-up of its own: function(argument) runs on the loop thread soon after bv_wake_send; several sends may become one call, none is lost. Unlike a
+ * posted call it ends with its handle. Thread: open and close: loop; send: any, while it is open. */
+struct bv_wake;
+BV_MUST_CHECK int bv_wake_open(struct bv_loop *loop, void (*function)(void *argument), void *argument, struct bv_wake **ret_wake);
+void bv_wake_send(struct bv_wake *wake);
+void bv_wake_close(struct bv_wake **wake); /* safe inside its own callback */
+
 /* Calls function(argument) once per arming, after the I/O callbacks of the current turn: the place where batches form. Arming is idempotent while
  * pending; arming within an idle's call means the next turn, which then does not wait. Thread: loop. */
 struct bv_idle;
