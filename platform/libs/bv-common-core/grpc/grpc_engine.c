@@ -1,5 +1,6 @@
 #include "grpc_engine.h"
 
+#include <grpc/support/log.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -19,6 +20,12 @@ struct rpc_engine {
     bool posted; /* a delivery is on its way to the loop */
     bool closed; /* the delivery on its way frees the engine */
 };
+
+/* The core would write lines of its own to stderr, among our JSON lines; what matters comes back as a status. */
+static void core_is_silent(gpr_log_func_args *args)
+{
+    (void)args;
+}
 
 static void engine_free(struct rpc_engine *engine)
 {
@@ -106,6 +113,7 @@ int rpc_engine_open(struct bv_loop *loop, struct rpc_engine **ret_engine)
     engine->tail = &engine->head;
     pthread_mutex_init(&engine->lock, NULL);
     pthread_cond_init(&engine->arrived, NULL);
+    gpr_set_log_function(core_is_silent);
     grpc_init();
     engine->queue = grpc_completion_queue_create_for_next(NULL);
     engine->running = pthread_create(&engine->thread, NULL, engine_poll, engine) == 0;

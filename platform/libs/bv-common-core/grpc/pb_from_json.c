@@ -134,7 +134,13 @@ static int read_bytes(struct pb_reader *r, const struct bv_json *value, Protobuf
     if (!data)
         return BV_E_NOMEM;
     size_t size = 0;
-    if (bv_base64_decode(text, data, &size) < 0 && bv_base64url_decode(text, data, &size) < 0)
+    int rc = bv_base64_decode(text, data, &size);
+    if (rc < 0) {
+        while (text.size > 0 && text.data[text.size - 1] == '=')
+            text.size--;
+        rc = bv_base64url_decode(text, data, &size);
+    }
+    if (rc < 0)
         return refuse(r, "not base64");
     *ret_data = (ProtobufCBinaryData){size, data};
     return 0;
