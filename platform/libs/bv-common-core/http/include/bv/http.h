@@ -91,6 +91,9 @@ struct bv_bytes bv_http_header(const struct bv_http_request *request, const char
 struct bv_bytes bv_http_param(const struct bv_http_request *request, const char *name);  /* path parameter, percent-decoded */
 struct bv_bytes bv_http_query(const struct bv_http_request *request, const char *name);  /* first, percent-decoded, NONE when absent */
 struct bv_bytes bv_http_bearer(const struct bv_http_request *request);                   /* credentials of Authorization: Bearer */
+/* First value of name in an application/x-www-form-urlencoded body (WHATWG URL, section 5.1), decoded into arena; NONE when absent.
+ * Errors: BV_E_INVALID for a bad percent escape, BV_E_NOMEM. */
+BV_MUST_CHECK int bv_http_form(struct bv_arena *arena, struct bv_bytes body, const char *name, struct bv_bytes *ret_value);
 /* Whole-body JSON object; checks the content type. BV_E_INVALID / BV_E_MEDIA_TYPE. */
 BV_MUST_CHECK int bv_http_json(struct bv_http_request *request, const struct bv_json **ret_root, struct bv_error *error);
 BV_MUST_CHECK int bv_http_query_int(const struct bv_http_request *request, const char *name, int64_t min, int64_t max, int64_t fallback,
