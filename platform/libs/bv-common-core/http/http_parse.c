@@ -21,7 +21,7 @@ static int refuse(struct bv_http_request *request,
 
 static int bad(struct bv_http_request *request, const char *detail)
 {
-    return refuse(request, 400, "invalid", "Malformed request", detail);
+    return refuse(request, 400, "bad-request", "Malformed request", detail);
 }
 
 static int message_begin(llhttp_t *parser)

@@ -8,7 +8,10 @@ static void write_members(struct bv_http_request *request,
                           struct bv_json_writer *w)
 {
     const struct bv_bytes path = request->path;
-    bv_jw_kv_text(w, "type", problem->type ? problem->type : "about:blank");
+    char type[96] = "about:blank";
+    if (problem->code)
+        (void)snprintf(type, sizeof type, "/problems/%s", problem->code);
+    bv_jw_kv_text(w, "type", problem->type ? problem->type : type);
     bv_jw_kv_text(w, "title", problem->title ? problem->title : "");
     bv_jw_kv_int(w, "status", problem->status);
     bv_jw_kv_string(w, "detail", problem->detail.data ? problem->detail : BV_BYTES(""));
@@ -64,11 +67,18 @@ int bv_http_reply_problem(struct bv_http_request *request, const struct bv_http_
     return http_reply_problem(request, problem, NULL, 0);
 }
 
-static void write_pointer(struct bv_json_writer *w, const void *argument)
+static void write_errors(struct bv_json_writer *w, const void *argument)
 {
     const struct bv_error *error = argument;
-    if (error && error->pointer[0])
-        bv_jw_kv_text(w, "pointer", error->pointer);
+    if (!error || !error->pointer[0])
+        return;
+    bv_jw_key(w, "errors");
+    bv_jw_array(w);
+    bv_jw_object(w);
+    bv_jw_kv_text(w, "pointer", error->pointer);
+    bv_jw_kv_text(w, "detail", error->text);
+    bv_jw_end(w);
+    bv_jw_end(w);
 }
 
 static void log_fault(struct bv_http_request *request,
@@ -111,7 +121,7 @@ int bv_http_fail(struct bv_http_request *request, int code, const struct bv_erro
         .title = row->title,
         .code = row->word,
         .detail = public_detail(row, error),
-        .extra = write_pointer,
+        .extra = write_errors,
         .argument = error,
         .retry_after_s = later ? 1 : 0,
     };

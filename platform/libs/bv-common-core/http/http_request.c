@@ -565,8 +565,6 @@ int bv_http_query_int(const struct bv_http_request *request,
     }
     if (bv_bytes_int64(text, min, max, ret_value) == 0)
         return 0;
-    if (error)
-        (void)snprintf(error->pointer, sizeof error->pointer, "%s", name);
     return bv_fail(error,
                    BV_E_INVALID,
                    "Query parameter %s must be an integer in %lld..%lld.",

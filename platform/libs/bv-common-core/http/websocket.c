@@ -176,7 +176,7 @@ refuse(struct bv_http_request *request, struct bv_error *error, int status, cons
     struct bv_http_problem problem = {
         .status = status,
         .title = status == 426 ? "Upgrade required" : "Malformed request",
-        .code = status == 426 ? "upgrade-required" : "invalid",
+        .code = status == 426 ? "upgrade-required" : "bad-request",
         .detail = bv_bytes_of(detail),
     };
     static const struct bv_http_field fields[] = {
