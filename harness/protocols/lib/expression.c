@@ -330,7 +330,7 @@ int bv_fact_compare(const struct bv_fact *fact, enum bv_op op, struct bv_bytes v
     }
 }
 
-/* ---- durations and near words ---- */
+/* ---- durations ---- */
 
 int bv_duration_parse(struct bv_bytes text, int64_t *ret_ms)
 {
@@ -351,44 +351,4 @@ int bv_duration_parse(struct bv_bytes text, int64_t *ret_ms)
         }
     }
     return BV_E_INVALID;
-}
-
-enum { WORD_MAX = 48 };
-
-static size_t distance(struct bv_bytes a, const char *b, size_t b_size)
-{
-    size_t row[WORD_MAX + 1];
-    for (size_t j = 0; j <= b_size; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a.size; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b_size; j++) {
-            size_t above = row[j];
-            size_t cost = diagonal + (tolower((unsigned char)a.data[i - 1]) != tolower((unsigned char)b[j - 1]));
-            size_t step = (above < row[j - 1] ? above : row[j - 1]) + 1;
-            row[j] = cost < step ? cost : step;
-            diagonal = above;
-        }
-    }
-    return row[b_size];
-}
-
-int bv_nearest(struct bv_bytes text, const char *const *words, size_t count)
-{
-    if (!text.size || text.size > WORD_MAX)
-        return -1;
-    size_t best = text.size / 3 > 2 ? text.size / 3 : 2;
-    int nearest = -1;
-    for (size_t i = 0; i < count; i++) {
-        size_t size = strlen(words[i]);
-        if (size > WORD_MAX)
-            continue;
-        size_t away = distance(text, words[i], size);
-        if (away < size && (away < best || (away == best && nearest < 0))) {
-            best = away;
-            nearest = (int)i;
-        }
-    }
-    return nearest;
 }

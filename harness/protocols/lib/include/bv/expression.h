@@ -1,4 +1,4 @@
-/* Small languages of the lab's steps: JSON paths, comparisons, durations, and the nearest known word.
+/* Small languages of the lab's steps: JSON paths, comparisons, durations. (bv_nearest is in bv/config.h.)
  * A path is a subset of RFC 9535 that names at most one value:
  *   $  .name  ['name']  ["name"]  [0]  [-1] (from the end)
  * Invariant: nothing here fails on odd input other than by an error. Thread: any (no state). */
@@ -45,8 +45,5 @@ int bv_fact_text(struct bv_buf *buf, const struct bv_fact *fact);
 
 /* "250ms", "5s", "2m" to milliseconds, 1 ms .. 1 h. BV_E_INVALID otherwise. */
 BV_MUST_CHECK int bv_duration_parse(struct bv_bytes text, int64_t *ret_ms);
-
-/* Index of the word nearest to text by edit distance, -1 when none is near (over a third of its length, at least 2). */
-int bv_nearest(struct bv_bytes text, const char *const *words, size_t count);
 
 #endif
