@@ -92,7 +92,7 @@ static void serve_event(struct kafka_bus *bus, rd_kafka_event_t *event)
         read_broker_states(bus, event);
         break;
     case RD_KAFKA_EVENT_ERROR:
-        if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__FATAL)
+        if (rd_kafka_event_error_is_fatal(event))
             bus->fatal = true;
         if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
             bus->up = false;
