@@ -13,28 +13,62 @@
 
 #define AT(member) offsetof(struct infra_migrate_options, member)
 static const struct bv_option options_table[] = {
-    {"pg-url", AT(pg_url), BV_OPT_TEXT, NULL, 1, 4096, BV_SECRET_VALUE, "", "PostgreSQL server, as postgresql://user:password@host:port/database."},
-    {"folder", AT(folder), BV_OPT_TEXT, "", 0, 900, BV_PUBLIC, "", "One folder of V<version>__<description>.sql files."},
-    {"root", AT(root), BV_OPT_TEXT, "", 0, 900, BV_PUBLIC, "", "Folder of such folders, each named as its database."},
-    {"database", AT(database), BV_OPT_TEXT, "", 0, 4096, BV_PUBLIC, "", "Databases, separated by commas; by default named as the folders."},
-    {"all", AT(all), BV_OPT_SWITCH, "false", 0, 1, BV_PUBLIC, "", "Migrate every folder below --root."},
+    {"pg-url",
+     AT(pg_url),
+     BV_OPT_TEXT,   NULL,
+     1, 4096,
+     BV_SECRET_VALUE, "",
+     "PostgreSQL server, as postgresql://user:password@host:port/database."},
+    {"folder",
+     AT(folder),
+     BV_OPT_TEXT,   "",
+     0, 900,
+     BV_PUBLIC,       "",
+     "One folder of V<version>__<description>.sql files."                  },
+    {"root",
+     AT(root),
+     BV_OPT_TEXT,   "",
+     0, 900,
+     BV_PUBLIC,       "",
+     "Folder of such folders, each named as its database."                 },
+    {"database",
+     AT(database),
+     BV_OPT_TEXT,   "",
+     0, 4096,
+     BV_PUBLIC,       "",
+     "Databases, separated by commas; by default named as the folders."    },
+    {"all",
+     AT(all),
+     BV_OPT_SWITCH, "false",
+     0, 1,
+     BV_PUBLIC,       "",
+     "Migrate every folder below --root."                                  },
 };
 #undef AT
 
 /* ---- plan ---- */
 
-static int add_job(struct infra_jobs *jobs, struct bv_bytes database, const char *parent, const char *folder, struct bv_error *error)
+static int add_job(struct infra_jobs *jobs,
+                   struct bv_bytes database,
+                   const char *parent,
+                   const char *folder,
+                   struct bv_error *error)
 {
     if (jobs->count == INFRA_JOBS_MAX)
         return bv_fail(error, BV_E_LIMIT, "More than %d databases in one run.", INFRA_JOBS_MAX);
     struct infra_job *job = &jobs->rows[jobs->count];
     if (database.size == 0 || database.size >= sizeof job->database)
-        return bv_fail(error, BV_E_INVALID, "\"%.*s\": a database's name has 1 to 63 bytes.", BV_ARG(database));
+        return bv_fail(error,
+                       BV_E_INVALID,
+                       "\"%.*s\": a database's name has 1 to 63 bytes.",
+                       BV_ARG(database));
     snprintf(job->database, sizeof job->database, "%.*s", BV_ARG(database));
-    int size = parent ? snprintf(job->folder, sizeof job->folder, "%s/%.*s", parent, BV_ARG(database))
-                      : snprintf(job->folder, sizeof job->folder, "%s", folder);
+    int size = parent
+                   ? snprintf(job->folder, sizeof job->folder, "%s/%.*s", parent, BV_ARG(database))
+                   : snprintf(job->folder, sizeof job->folder, "%s", folder);
     if (size < 0 || (size_t)size >= sizeof job->folder)
-        return bv_fail(error, BV_E_INVALID, "The path of the folder of %s is too long.", job->database);
+        return bv_fail(
+            error, BV_E_INVALID, "The path of the folder of %s is too long.", job->database);
     jobs->count++;
     return 0;
 }
@@ -48,14 +82,19 @@ static bool is_folder(const char *path)
 }
 
 /* Every name of the list, with its folder below root, or with the one folder. */
-static int plan_listed(const char *names, const char *root, const char *folder, struct infra_jobs *jobs, struct bv_error *error)
+static int plan_listed(const char *names,
+                       const char *root,
+                       const char *folder,
+                       struct infra_jobs *jobs,
+                       struct bv_error *error)
 {
     for (const char *name = names;; name++) {
         size_t size = strcspn(name, ",");
         BV_TRY(add_job(jobs, (struct bv_bytes){name, size}, root, folder, error));
         const struct infra_job *job = &jobs->rows[jobs->count - 1];
         if (!is_folder(job->folder))
-            return bv_fail(error, BV_E_NOT_FOUND, "%.100s: no such folder of migrations.", job->folder);
+            return bv_fail(
+                error, BV_E_NOT_FOUND, "%.100s: no such folder of migrations.", job->folder);
         name += size;
         if (!*name)
             return 0;
@@ -96,7 +135,9 @@ static struct bv_bytes last_part(const char *path)
     return (struct bv_bytes){path + begin, end - begin};
 }
 
-int infra_migrate_plan(const struct infra_migrate_options *options, struct infra_jobs *ret_jobs, struct bv_error *error)
+int infra_migrate_plan(const struct infra_migrate_options *options,
+                       struct infra_jobs *ret_jobs,
+                       struct bv_error *error)
 {
     ret_jobs->count = 0;
     bool has_folder = options->folder[0] != '\0';
@@ -109,12 +150,16 @@ int infra_migrate_plan(const struct infra_migrate_options *options, struct infra
     if (has_folder && options->all)
         return bv_fail(error, BV_E_INVALID, "--all goes with --root, not with --folder.");
     if (has_names)
-        return plan_listed(options->database, has_root ? options->root : NULL, options->folder, ret_jobs, error);
+        return plan_listed(
+            options->database, has_root ? options->root : NULL, options->folder, ret_jobs, error);
     if (has_root)
         BV_TRY(plan_all(options->root, ret_jobs, error));
     else
         BV_TRY(add_job(ret_jobs, last_part(options->folder), NULL, options->folder, error));
-    return ret_jobs->count > 0 ? 0 : bv_fail(error, BV_E_INVALID, "%.100s has no folders of migrations.", options->root);
+    return ret_jobs->count > 0
+               ? 0
+               : bv_fail(
+                     error, BV_E_INVALID, "%.100s has no folders of migrations.", options->root);
 }
 
 /* ---- run ---- */
@@ -124,7 +169,10 @@ static int status_of(int rc)
     return rc == 0 ? 0 : rc == BV_E_CONFLICT || rc == BV_E_UNPROCESSABLE ? 1 : 2;
 }
 
-static int migrate(const char *pg_url, const struct infra_job *job, uint32_t *ret_applied, struct bv_error *error)
+static int migrate(const char *pg_url,
+                   const struct infra_job *job,
+                   uint32_t *ret_applied,
+                   struct bv_error *error)
 {
     bv_auto(bv_buf_release) struct bv_buf conninfo = {.max = 16384};
     BV_TRY(bv_pg_create_database(pg_url, job->database, error));
@@ -141,7 +189,8 @@ static int run_job(const char *pg_url, const struct infra_job *job)
     int rc = migrate(pg_url, job, &applied, &error);
     int64_t took_ms = (bv_clock_system.mono_us(&bv_clock_system) - begin_us) / 1000;
     if (rc == 0)
-        dprintf(STDOUT_FILENO, "%s: %u applied, %lld ms\n", job->database, applied, (long long)took_ms);
+        dprintf(
+            STDOUT_FILENO, "%s: %u applied, %lld ms\n", job->database, applied, (long long)took_ms);
     else
         dprintf(STDERR_FILENO, "infra-service: %s: %s\n", job->database, error.text);
     return status_of(rc);
@@ -179,7 +228,8 @@ int infra_migrate_run(const char *pg_url, const struct infra_jobs *jobs)
         if (pid > 0)
             running++;
         else
-            status = worse(status, run_job(pg_url, &jobs->rows[i])); /* no process to be had: here then */
+            status = worse(status,
+                           run_job(pg_url, &jobs->rows[i])); /* no process to be had: here then */
     }
     for (; running > 0; running--)
         status = worse(status, wait_one());
@@ -189,7 +239,11 @@ int infra_migrate_run(const char *pg_url, const struct infra_jobs *jobs)
 static int print_help(const struct bv_option_set *set)
 {
     bv_auto(bv_buf_release) struct bv_buf help = {.max = 65536};
-    if (bv_config_help(&help, "infra-service migrate", "Creates databases when missing and applies their migrations.", set, 1) < 0)
+    if (bv_config_help(&help,
+                       "infra-service migrate",
+                       "Creates databases when missing and applies their migrations.",
+                       set,
+                       1) < 0)
         return 2;
     printf("%.*s", (int)help.size, help.data);
     return 0;

@@ -15,7 +15,9 @@ static const struct {
 
 static void print_usage(FILE *out)
 {
-    fprintf(out, "infra-service: chores of the platform's data.\n\nusage: infra-service COMMAND [OPTIONS], or infra-service COMMAND --help\n\n");
+    fprintf(out,
+            "infra-service: chores of the platform's data.\n\nusage: infra-service COMMAND "
+            "[OPTIONS], or infra-service COMMAND --help\n\n");
     for (size_t i = 0; i < BV_COUNT(commands); i++)
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
     fprintf(out, "\nexit status: 0 done, 1 refused or failed, 2 could not be tried\n");

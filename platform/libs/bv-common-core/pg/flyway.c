@@ -47,13 +47,21 @@ int flyway_name_parse(const char *file_name, struct flyway_name *ret_name, struc
     static const char suffix[] = ".sql";
     size_t size = strlen(file_name);
     const char *separator = strstr(file_name, "__");
-    if (file_name[0] != 'V' || size < sizeof suffix || strcmp(file_name + size - 4, suffix) != 0 || !separator)
-        return bv_fail(error, BV_E_INVALID, "%s: a migration is named V<version>__<description>.sql", file_name);
+    if (file_name[0] != 'V' || size < sizeof suffix || strcmp(file_name + size - 4, suffix) != 0 ||
+        !separator)
+        return bv_fail(error,
+                       BV_E_INVALID,
+                       "%s: a migration is named V<version>__<description>.sql",
+                       file_name);
     size_t version_size = (size_t)(separator - file_name) - 1;
     size_t description_size = size - 4 - version_size - 3;
     struct flyway_name name = {0};
-    if (version_size >= sizeof name.version || parse_version(file_name + 1, version_size, '_', name.parts) != 0)
-        return bv_fail(error, BV_E_INVALID, "%s: the version is numbers separated by . or _, at most %d of them", file_name,
+    if (version_size >= sizeof name.version ||
+        parse_version(file_name + 1, version_size, '_', name.parts) != 0)
+        return bv_fail(error,
+                       BV_E_INVALID,
+                       "%s: the version is numbers separated by . or _, at most %d of them",
+                       file_name,
                        FLYWAY_VERSION_PARTS_MAX);
     if (description_size == 0 || description_size >= sizeof name.description)
         return bv_fail(error, BV_E_INVALID, "%s: the description has 1 to 200 bytes", file_name);
@@ -150,7 +158,8 @@ static size_t skip_block(struct bv_bytes text, size_t at)
 
 static bool is_word(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || (c & 0x80);
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           (c & 0x80);
 }
 
 static size_t skip_dollar(struct bv_bytes text, size_t at)
@@ -180,7 +189,8 @@ static size_t skip_token(struct bv_bytes text, size_t at)
 {
     char c = text.data[at];
     if (c == '\'') {
-        bool escapes = at > 0 && (text.data[at - 1] == 'E' || text.data[at - 1] == 'e') && (at < 2 || !is_word(text.data[at - 2]));
+        bool escapes = at > 0 && (text.data[at - 1] == 'E' || text.data[at - 1] == 'e') &&
+                       (at < 2 || !is_word(text.data[at - 2]));
         return skip_quoted(text, at, escapes);
     }
     if (c == '"')

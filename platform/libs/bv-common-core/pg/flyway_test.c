@@ -7,24 +7,24 @@ static const struct {
     const char *version; /* NULL: refused */
     const char *description;
 } names[] = {
-    {"V001__create_orders.sql",        "001",             "create orders"},
-    {"V1.2__a.sql",                    "1.2",             "a"            },
-    {"V1_2__a_b_c.sql",                "1.2",             "a b c"        },
-    {"V20260102030405__x.sql",         "20260102030405",  "x"            },
-    {"V1__a__b.sql",                   "1",               "a  b"         },
-    {"V1_a.sql",                       NULL,              NULL           },
-    {"V__a.sql",                       NULL,              NULL           },
-    {"V1__.sql",                       NULL,              NULL           },
-    {"Vx__a.sql",                      NULL,              NULL           },
-    {"V1.__a.sql",                     NULL,              NULL           },
-    {"V1..2__a.sql",                   NULL,              NULL           },
-    {"V-1__a.sql",                     NULL,              NULL           },
-    {"V1.2.3.4.5.6.7.8.9__a.sql",      NULL,              NULL           },
-    {"V99999999999999999999__a.sql",   NULL,              NULL           },
-    {"R__view.sql",                    NULL,              NULL           },
-    {"v1__a.sql",                      NULL,              NULL           },
-    {"V1__a.txt",                      NULL,              NULL           },
-    {"",                               NULL,              NULL           },
+    {"V001__create_orders.sql",      "001",            "create orders"},
+    {"V1.2__a.sql",                  "1.2",            "a"            },
+    {"V1_2__a_b_c.sql",              "1.2",            "a b c"        },
+    {"V20260102030405__x.sql",       "20260102030405", "x"            },
+    {"V1__a__b.sql",                 "1",              "a  b"         },
+    {"V1_a.sql",                     NULL,             NULL           },
+    {"V__a.sql",                     NULL,             NULL           },
+    {"V1__.sql",                     NULL,             NULL           },
+    {"Vx__a.sql",                    NULL,             NULL           },
+    {"V1.__a.sql",                   NULL,             NULL           },
+    {"V1..2__a.sql",                 NULL,             NULL           },
+    {"V-1__a.sql",                   NULL,             NULL           },
+    {"V1.2.3.4.5.6.7.8.9__a.sql",    NULL,             NULL           },
+    {"V99999999999999999999__a.sql", NULL,             NULL           },
+    {"R__view.sql",                  NULL,             NULL           },
+    {"v1__a.sql",                    NULL,             NULL           },
+    {"V1__a.txt",                    NULL,             NULL           },
+    {"",                             NULL,             NULL           },
 };
 
 Test(flyway, file_names_parse_as_flyway_reads_them)
@@ -62,7 +62,8 @@ Test(flyway, versions_compare_as_numbers)
         int64_t more[FLYWAY_VERSION_PARTS_MAX];
         cr_assert_eq(flyway_version_parse(orders[i].less, less), 0);
         cr_assert_eq(flyway_version_parse(orders[i].more, more), 0);
-        cr_expect_lt(flyway_version_compare(less, more), 0, "%s < %s", orders[i].less, orders[i].more);
+        cr_expect_lt(
+            flyway_version_compare(less, more), 0, "%s < %s", orders[i].less, orders[i].more);
         cr_expect_gt(flyway_version_compare(more, less), 0);
     }
     int64_t one[FLYWAY_VERSION_PARTS_MAX];
@@ -73,7 +74,8 @@ Test(flyway, versions_compare_as_numbers)
 }
 
 /* The files of Flyway's own quickstart with the checksums that Flyway 7.15 printed for them. */
-static const char create_person[] = "create table PERSON (\n    ID int not null,\n    NAME varchar(100) not null\n);\n";
+static const char create_person[] =
+    "create table PERSON (\n    ID int not null,\n    NAME varchar(100) not null\n);\n";
 static const char add_people[] = "insert into PERSON (ID, NAME) values (1, 'Axel');\n"
                                  "insert into PERSON (ID, NAME) values (2, 'Mr. Foo');\n"
                                  "insert into PERSON (ID, NAME) values (3, 'Ms. Bar');\n";
@@ -132,7 +134,10 @@ static const struct {
 Test(flyway, statements_are_found_through_quotes_and_comments)
 {
     for (size_t i = 0; i < BV_COUNT(statements); i++)
-        cr_expect_eq(sql_line_of_statement(bv_bytes_of(script), statements[i].index), statements[i].line, "statement %zu", statements[i].index);
+        cr_expect_eq(sql_line_of_statement(bv_bytes_of(script), statements[i].index),
+                     statements[i].line,
+                     "statement %zu",
+                     statements[i].index);
     cr_expect_eq(sql_line_of_statement(BV_BYTES(""), 0), 1);
     cr_expect_eq(sql_line_of_statement(BV_BYTES("'open"), 0), 1);
     cr_expect_eq(sql_line_of_statement(BV_BYTES("/* open"), 3), 1);

@@ -54,7 +54,11 @@ void pg_pool_finish(struct bv_pg *pool, struct pg_call *call, int rc)
     pool->calls--;
     count_call(pool, call, rc);
     if (rc == 0)
-        call->done(call->argument, 0, (const struct bv_pg_result *const *)call->results, call->count, NULL);
+        call->done(call->argument,
+                   0,
+                   (const struct bv_pg_result *const *)call->results,
+                   call->count,
+                   NULL);
     else
         call->done(call->argument, rc, NULL, 0, &call->failure);
     pg_call_free(&call);
@@ -121,7 +125,10 @@ static void sweep(void *argument)
     int64_t now_ms = bv_loop_now_ms(pool->loop);
     while (pool->waiting.head && now_ms >= pool->waiting.head->deadline_ms) {
         struct pg_call *call = pg_list_pop(&pool->waiting);
-        bv_fail(&call->failure.error, BV_E_TIMEOUT, "no PostgreSQL connection had room within %lld ms", (long long)pool->call_timeout_ms);
+        bv_fail(&call->failure.error,
+                BV_E_TIMEOUT,
+                "no PostgreSQL connection had room within %lld ms",
+                (long long)pool->call_timeout_ms);
         pg_pool_finish(pool, call, BV_E_TIMEOUT);
     }
     for (size_t i = 0; i < pool->conn_count; i++) {
@@ -153,7 +160,8 @@ static void start_sweep(struct bv_pg *pool)
 /* ---- statements ---- */
 
 /* Outcome: the id. BV_E_LIMIT when the table is full, BV_E_INVALID when two texts share a name. */
-static int statement_id(struct bv_pg *pool, const struct bv_pg_statement *statement, uint16_t *ret_id)
+static int
+statement_id(struct bv_pg *pool, const struct bv_pg_statement *statement, uint16_t *ret_id)
 {
     size_t slot = ((uintptr_t)statement >> 4) * 0x9E3779B97F4A7C15u >> 32;
     for (;; slot++) {
@@ -174,7 +182,11 @@ static int statement_id(struct bv_pg *pool, const struct bv_pg_statement *statem
     }
 }
 
-int bv_pg_call(struct bv_pg *pg, const struct bv_pg_query *queries, size_t count, bv_pg_done *done, void *argument)
+int bv_pg_call(struct bv_pg *pg,
+               const struct bv_pg_query *queries,
+               size_t count,
+               bv_pg_done *done,
+               void *argument)
 {
     if (pg->closing)
         return BV_E_CLOSED;
@@ -255,10 +267,14 @@ static int open_parts(struct bv_pg *pool, const struct bv_pg_config *config)
     return 0;
 }
 
-int bv_pg_open(struct bv_loop *loop, const struct bv_pg_config *config, struct bv_metrics *metrics, struct bv_pg **ret_pg)
+int bv_pg_open(struct bv_loop *loop,
+               const struct bv_pg_config *config,
+               struct bv_metrics *metrics,
+               struct bv_pg **ret_pg)
 {
-    if (config->connections < 1 || config->connections > PG_CONNECTIONS_MAX || config->pipeline_depth < 1 ||
-        config->pipeline_depth > PG_DEPTH_MAX || config->calls_max < 1 || config->call_timeout_ms < 1)
+    if (config->connections < 1 || config->connections > PG_CONNECTIONS_MAX ||
+        config->pipeline_depth < 1 || config->pipeline_depth > PG_DEPTH_MAX ||
+        config->calls_max < 1 || config->call_timeout_ms < 1)
         return BV_E_INVALID;
     struct bv_pg *pool = calloc(1, sizeof *pool);
     if (!pool)

@@ -1,6 +1,7 @@
 #include "bv/pg.h"
 
-/* PostgreSQL 15, 8.15.6 "Array Input and Output Syntax": elements are always quoted here; only " and \ need a backslash. */
+/* PostgreSQL 15, 8.15.6 "Array Input and Output Syntax": elements are always quoted here; only "
+ * and \ need a backslash. */
 
 static void separate(struct bv_buf *buf)
 {
@@ -13,7 +14,8 @@ void bv_pg_array_open(struct bv_buf *buf)
     bv_buf_char(buf, '{');
 }
 
-/* After a quoted element the last byte is '"', after a number or NULL a letter or digit: '{' can only be the opening brace. */
+/* After a quoted element the last byte is '"', after a number or NULL a letter or digit: '{' can
+ * only be the opening brace. */
 void bv_pg_array_text(struct bv_buf *buf, struct bv_bytes value)
 {
     separate(buf);

@@ -53,7 +53,10 @@ static size_t param_space(const struct bv_pg_param *param)
     return 0;
 }
 
-static int check_queries(const struct bv_pg_query *queries, size_t count, size_t *ret_params, size_t *ret_bytes)
+static int check_queries(const struct bv_pg_query *queries,
+                         size_t count,
+                         size_t *ret_params,
+                         size_t *ret_bytes)
 {
     size_t params = 0;
     size_t bytes = 0;
@@ -112,7 +115,10 @@ static char *bind(struct pg_call *call, size_t at, const struct bv_pg_param *par
     return space + param->bytes.size + 1;
 }
 
-int pg_call_new(const struct bv_pg_query *queries, const uint16_t *ids, size_t count, struct pg_call **ret_call)
+int pg_call_new(const struct bv_pg_query *queries,
+                const uint16_t *ids,
+                size_t count,
+                struct pg_call **ret_call)
 {
     size_t params = 0;
     size_t bytes = 0;
@@ -120,7 +126,8 @@ int pg_call_new(const struct bv_pg_query *queries, const uint16_t *ids, size_t c
 
     /* Members in order of falling alignment: pointers, ints, shorts, bytes. */
     size_t size = sizeof(struct pg_call) + count * sizeof(PGresult *) + params * sizeof(char *) +
-                  count * sizeof(struct pg_bound_query) + 2 * params * sizeof(int) + count * sizeof(uint16_t) + bytes;
+                  count * sizeof(struct pg_bound_query) + 2 * params * sizeof(int) +
+                  count * sizeof(uint16_t) + bytes;
     struct pg_call *call = malloc(size);
     if (!call)
         return BV_E_NOMEM;

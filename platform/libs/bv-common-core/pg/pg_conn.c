@@ -19,9 +19,15 @@ enum { ATTEMPT_CEILING = 16 }; /* the cap is long reached */
 
 static void on_poll(void *argument, int events);
 
-static void log_change(const struct pg_conn *conn, enum bv_level level, const char *event, const char *why)
+static void
+log_change(const struct pg_conn *conn, enum bv_level level, const char *event, const char *why)
 {
-    bv_log(conn->pool->env->log, level, event, NULL, BV_F_INT("connection", conn - conn->pool->conns), BV_F_TEXT("why", why));
+    bv_log(conn->pool->env->log,
+           level,
+           event,
+           NULL,
+           BV_F_INT("connection", conn - conn->pool->conns),
+           BV_F_TEXT("why", why));
 }
 
 /* ---- ending ---- */
@@ -71,7 +77,10 @@ void pg_conn_break(struct pg_conn *conn, const char *why)
     for (struct pg_call *call = pg_list_pop(&lost); call; call = pg_list_pop(&lost)) {
         int rc = rc_of_broken(call, now_ms);
         if (!call->failed)
-            bv_fail(&call->failure.error, rc, "connection to PostgreSQL lost, outcome unknown: %s", reason);
+            bv_fail(&call->failure.error,
+                    rc,
+                    "connection to PostgreSQL lost, outcome unknown: %s",
+                    reason);
         pg_pool_finish(conn->pool, call, rc);
     }
 }
@@ -80,7 +89,8 @@ void pg_conn_break(struct pg_conn *conn, const char *why)
 
 static bool watch(struct pg_conn *conn, int events)
 {
-    if (!conn->poll && bv_poll_open(conn->pool->loop, PQsocket(conn->libpq), on_poll, conn, &conn->poll) != 0) {
+    if (!conn->poll &&
+        bv_poll_open(conn->pool->loop, PQsocket(conn->libpq), on_poll, conn, &conn->poll) != 0) {
         pg_conn_break(conn, "cannot watch the socket");
         return false;
     }
@@ -91,7 +101,8 @@ static bool watch(struct pg_conn *conn, int events)
 void pg_conn_start(struct pg_conn *conn)
 {
     const struct pg_conninfo *info = &conn->pool->info;
-    conn->libpq = PQconnectStartParams((const char *const *)info->keywords, (const char *const *)info->values, 0);
+    conn->libpq = PQconnectStartParams(
+        (const char *const *)info->keywords, (const char *const *)info->values, 0);
     conn->state = PG_CONNECTING;
     if (!conn->libpq || PQstatus(conn->libpq) == CONNECTION_BAD) {
         pg_conn_break(conn, conn->libpq ? PQerrorMessage(conn->libpq) : "out of memory");
@@ -115,7 +126,8 @@ static void on_timer(void *argument)
 static bool send_setup(struct pg_conn *conn)
 {
     for (size_t i = 0; i < conn->pool->on_connect_count; i++)
-        if (!PQsendQueryParams(conn->libpq, conn->pool->on_connect[i], 0, NULL, NULL, NULL, NULL, 0))
+        if (!PQsendQueryParams(
+                conn->libpq, conn->pool->on_connect[i], 0, NULL, NULL, NULL, NULL, 0))
             return false;
     return PQpipelineSync(conn->libpq) == 1;
 }
@@ -123,7 +135,8 @@ static bool send_setup(struct pg_conn *conn)
 static void connected(struct pg_conn *conn)
 {
     conn->state = PG_SETUP;
-    if (PQsetnonblocking(conn->libpq, 1) != 0 || !PQenterPipelineMode(conn->libpq) || !send_setup(conn)) {
+    if (PQsetnonblocking(conn->libpq, 1) != 0 || !PQenterPipelineMode(conn->libpq) ||
+        !send_setup(conn)) {
         pg_conn_break(conn, PQerrorMessage(conn->libpq));
         return;
     }
@@ -229,7 +242,8 @@ static const char *label_of(const struct pg_conn *conn, const struct pg_call *ca
     if (call->step < call->prepare_count)
         return conn->pool->statements[call->prepares[call->step]]->name;
     size_t query = call->step - call->prepare_count;
-    return query < call->count ? conn->pool->statements[call->queries[query].statement]->name : "commit";
+    return query < call->count ? conn->pool->statements[call->queries[query].statement]->name
+                               : "commit";
 }
 
 static size_t query_of(const struct pg_call *call)
@@ -270,7 +284,8 @@ static void take_result(struct pg_conn *conn, PGresult *result)
     case PGRES_EMPTY_QUERY:
         if (call->step < call->prepare_count) {
             conn->prepared[call->prepares[call->step]] = PG_PREPARED;
-        } else if (call->step - call->prepare_count < call->count && !call->results[call->step - call->prepare_count]) {
+        } else if (call->step - call->prepare_count < call->count &&
+                   !call->results[call->step - call->prepare_count]) {
             call->results[call->step - call->prepare_count] = result;
             return;
         }
@@ -286,16 +301,20 @@ static void take_result(struct pg_conn *conn, PGresult *result)
     PQclear(result);
 }
 
-/* libpq's own errors (connection lost, out of memory) have no SQLSTATE: they say nothing about the call's fate. */
+/* libpq's own errors (connection lost, out of memory) have no SQLSTATE: they say nothing about the
+ * call's fate. */
 static bool is_local(const PGresult *result)
 {
-    return PQresultStatus(result) == PGRES_FATAL_ERROR && !PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    return PQresultStatus(result) == PGRES_FATAL_ERROR &&
+           !PQresultErrorField(result, PG_DIAG_SQLSTATE);
 }
 
-/* Hands out what has arrived. libpq gives, per query, its result and then NULL; per sync point PGRES_PIPELINE_SYNC without a NULL. */
+/* Hands out what has arrived. libpq gives, per query, its result and then NULL; per sync point
+ * PGRES_PIPELINE_SYNC without a NULL. */
 static void read_results(struct pg_conn *conn)
 {
-    while (conn->libpq && (conn->state == PG_SETUP || conn->in_flight.head) && !PQisBusy(conn->libpq)) {
+    while (conn->libpq && (conn->state == PG_SETUP || conn->in_flight.head) &&
+           !PQisBusy(conn->libpq)) {
         PGresult *result = PQgetResult(conn->libpq);
         if (conn->state == PG_SETUP) {
             if (result && !take_setup(conn, result)) {

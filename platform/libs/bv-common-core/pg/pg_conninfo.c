@@ -17,8 +17,8 @@ void pg_conninfo_release(struct pg_conninfo *info)
 
 static bool is_loopback(const char *host)
 {
-    return host[0] == '/' || host[0] == '@' || host[0] == '\0' || strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
-           strncmp(host, "127.", 4) == 0;
+    return host[0] == '/' || host[0] == '@' || host[0] == '\0' || strcmp(host, "localhost") == 0 ||
+           strcmp(host, "::1") == 0 || strncmp(host, "127.", 4) == 0;
 }
 
 /* Several hosts ("a,b"): an encrypted default as soon as one may be elsewhere. */
@@ -49,7 +49,10 @@ static const char *option(const PQconninfoOption *options, const char *keyword)
 }
 
 /* The value this module gives to a keyword; NULL: leave libpq's default. */
-static const char *value_for(const PQconninfoOption *options, const PQconninfoOption *o, const char *database, const char *application)
+static const char *value_for(const PQconninfoOption *options,
+                             const PQconninfoOption *o,
+                             const char *database,
+                             const char *application)
 {
     if (database && strcmp(o->keyword, "dbname") == 0)
         return database;
@@ -68,7 +71,10 @@ static const char *value_for(const PQconninfoOption *options, const PQconninfoOp
     return NULL;
 }
 
-int pg_conninfo_open(const char *conninfo, const char *database, const char *application, struct pg_conninfo *ret_info,
+int pg_conninfo_open(const char *conninfo,
+                     const char *database,
+                     const char *application,
+                     struct pg_conninfo *ret_info,
                      struct bv_error *error)
 {
     char *message = NULL;
@@ -82,7 +88,8 @@ int pg_conninfo_open(const char *conninfo, const char *database, const char *app
     size_t count = 0;
     while (options[count].keyword)
         count++;
-    struct pg_conninfo info = {calloc(count + 1, sizeof(char *)), calloc(count + 1, sizeof(char *))};
+    struct pg_conninfo info = {calloc(count + 1, sizeof(char *)),
+                               calloc(count + 1, sizeof(char *))};
     bool complete = info.keywords && info.values;
     size_t used = 0;
     for (size_t i = 0; complete && i < count; i++) {
@@ -103,7 +110,10 @@ int pg_conninfo_open(const char *conninfo, const char *database, const char *app
     return 0;
 }
 
-int bv_pg_conninfo_database(const char *conninfo, const char *database, struct bv_buf *buf, struct bv_error *error)
+int bv_pg_conninfo_database(const char *conninfo,
+                            const char *database,
+                            struct bv_buf *buf,
+                            struct bv_error *error)
 {
     bv_auto(pg_conninfo_release) struct pg_conninfo info = {0};
     BV_TRY(pg_conninfo_open(conninfo, database, NULL, &info, error));
@@ -118,7 +128,8 @@ int bv_pg_conninfo_database(const char *conninfo, const char *database, struct b
     }
     bv_buf_append(buf, "", 1); /* the NUL, not counted */
     if (buf->failed)
-        return bv_fail(error, BV_E_TOO_LARGE, "PostgreSQL connection string: longer than %zu bytes", buf->max);
+        return bv_fail(
+            error, BV_E_TOO_LARGE, "PostgreSQL connection string: longer than %zu bytes", buf->max);
     buf->size--;
     return 0;
 }

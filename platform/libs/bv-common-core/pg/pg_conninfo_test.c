@@ -16,16 +16,16 @@ static const struct {
     const char *conninfo;
     const char *sslmode;
 } ssl_rows[] = {
-    {"postgresql://bv@127.0.0.1:5432/x",                      "disable"},
-    {"host=localhost dbname=x",                               "disable"},
-    {"host=/var/run/postgresql",                              "disable"},
-    {"dbname=x",                                              "disable"},
-    {"postgresql://bv@[::1]/x",                               "disable"},
-    {"postgresql://bv@db.example/x",                          "(none)" },
-    {"host=127.0.0.1,db.example",                             "(none)" },
-    {"host=db.example hostaddr=127.0.0.1",                    "disable"},
-    {"host=localhost hostaddr=10.0.0.1",                      "(none)" },
-    {"postgresql://bv@127.0.0.1/x?sslmode=require",           "require"},
+    {"postgresql://bv@127.0.0.1:5432/x",            "disable"},
+    {"host=localhost dbname=x",                     "disable"},
+    {"host=/var/run/postgresql",                    "disable"},
+    {"dbname=x",                                    "disable"},
+    {"postgresql://bv@[::1]/x",                     "disable"},
+    {"postgresql://bv@db.example/x",                "(none)" },
+    {"host=127.0.0.1,db.example",                   "(none)" },
+    {"host=db.example hostaddr=127.0.0.1",          "disable"},
+    {"host=localhost hostaddr=10.0.0.1",            "(none)" },
+    {"postgresql://bv@127.0.0.1/x?sslmode=require", "require"},
 };
 
 Test(pg_conninfo, encryption_is_off_by_default_on_the_loopback_only)
@@ -58,7 +58,9 @@ Test(pg_conninfo, a_broken_string_is_invalid_and_says_why)
 Test(pg_conninfo, the_database_is_replaced_and_values_survive_quoting)
 {
     bv_auto(bv_buf_release) struct bv_buf buf = {.max = 4096};
-    cr_assert_eq(bv_pg_conninfo_database("postgresql://bv:a'%5C%20b@127.0.0.1:6000/postgres", "order", &buf, NULL), 0);
+    cr_assert_eq(bv_pg_conninfo_database(
+                     "postgresql://bv:a'%5C%20b@127.0.0.1:6000/postgres", "order", &buf, NULL),
+                 0);
     cr_assert_eq(buf.data[buf.size], '\0');
     bv_auto(pg_conninfo_release) struct pg_conninfo info = {0};
     cr_assert_eq(pg_conninfo_open(buf.data, NULL, NULL, &info, NULL), 0);

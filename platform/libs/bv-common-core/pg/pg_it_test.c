@@ -8,7 +8,8 @@
 #include "bv/pg.h"
 #include "bv/pg_migrate.h"
 
-/* Each test is a process of its own with a schema of its own, which every connection's search_path names. */
+/* Each test is a process of its own with a schema of its own, which every connection's search_path
+ * names. */
 
 static const struct bv_env env = {&bv_clock_system, &bv_random_system, NULL};
 
@@ -36,7 +37,9 @@ struct fixture {
 static const char *url(void)
 {
     const char *text = getenv("BV_TEST_PG_URL");
-    cr_assert_not_null(text, "BV_TEST_PG_URL must name a PostgreSQL server, as postgresql://user@host:port/database");
+    cr_assert_not_null(
+        text,
+        "BV_TEST_PG_URL must name a PostgreSQL server, as postgresql://user@host:port/database");
     return text;
 }
 
@@ -70,7 +73,11 @@ struct pending_call {
     struct outcome *outcome;
 };
 
-static void on_done(void *argument, int rc, const struct bv_pg_result *const *results, size_t count, const struct bv_pg_failure *failure)
+static void on_done(void *argument,
+                    int rc,
+                    const struct bv_pg_result *const *results,
+                    size_t count,
+                    const struct bv_pg_failure *failure)
 {
     struct pending_call *pending = argument;
     struct outcome *outcome = pending->outcome;
@@ -96,7 +103,10 @@ static void on_done(void *argument, int rc, const struct bv_pg_result *const *re
         bv_loop_stop(fx->loop);
 }
 
-static void start_call(struct fixture *fx, const struct bv_pg_query *queries, size_t count, struct outcome *outcome)
+static void start_call(struct fixture *fx,
+                       const struct bv_pg_query *queries,
+                       size_t count,
+                       struct outcome *outcome)
 {
     struct pending_call *pending = malloc(sizeof *pending);
     *pending = (struct pending_call){fx, outcome};
@@ -142,8 +152,11 @@ static void open_bare(struct fixture *fx)
 }
 
 static const struct bv_pg_statement create_items = {
-    "create_items", "CREATE TABLE items (id int PRIMARY KEY, name text CONSTRAINT items_name_key UNIQUE, stock int CONSTRAINT stock_not_negative CHECK (stock >= 0))"};
-static const struct bv_pg_statement insert_item = {"insert_item", "INSERT INTO items (id, name, stock) VALUES ($1, $2, $3)"};
+    "create_items",
+    "CREATE TABLE items (id int PRIMARY KEY, name text CONSTRAINT items_name_key UNIQUE, stock int "
+    "CONSTRAINT stock_not_negative CHECK (stock >= 0))"};
+static const struct bv_pg_statement insert_item = {
+    "insert_item", "INSERT INTO items (id, name, stock) VALUES ($1, $2, $3)"};
 static const struct bv_pg_statement count_items = {"count_items", "SELECT count(*) FROM items"};
 
 static void open_fixture(struct fixture *fx, const struct bv_pg_config *config)
@@ -175,7 +188,8 @@ static void close_fixture(struct fixture *fx)
     bv_loop_close(&fx->loop);
 }
 
-static struct bv_pg_query insert_query(struct bv_pg_param params[3], int64_t id, const char *name, int64_t stock)
+static struct bv_pg_query
+insert_query(struct bv_pg_param params[3], int64_t id, const char *name, int64_t stock)
 {
     params[0] = BV_PG_P_INT(id);
     params[1] = BV_PG_P_CSTR(name);
@@ -188,13 +202,16 @@ Test(pg, a_call_of_several_queries_is_one_transaction)
     struct fixture fx;
     open_fixture(&fx, NULL);
     struct bv_pg_param params[3][3];
-    struct bv_pg_query queries[] = {insert_query(params[0], 1, "a", 1), insert_query(params[1], 2, "b", 1), insert_query(params[2], 3, "a", 1)};
+    struct bv_pg_query queries[] = {insert_query(params[0], 1, "a", 1),
+                                    insert_query(params[1], 2, "b", 1),
+                                    insert_query(params[2], 3, "a", 1)};
     struct outcome outcome = call(&fx, queries, 3);
     cr_assert_eq(outcome.rc, BV_E_EXISTS);
     cr_expect_str_eq(outcome.failure.sqlstate, "23505");
     cr_expect_str_eq(outcome.failure.constraint, "items_name_key");
     cr_expect_eq(outcome.failure.query_index, 2);
-    cr_expect_not_null(strstr(outcome.failure.error.text, "insert_item"), "%s", outcome.failure.error.text);
+    cr_expect_not_null(
+        strstr(outcome.failure.error.text, "insert_item"), "%s", outcome.failure.error.text);
     cr_assert_eq(call_one(&fx, &count_items).number, 0);
     must(call(&fx, queries, 2));
     cr_assert_eq(call_one(&fx, &count_items).number, 2);
@@ -220,15 +237,21 @@ Test(pg, the_failing_query_is_named_wherever_it_stands)
 }
 
 static const struct bv_pg_statement create_deferred = {
-    "create_deferred", "CREATE TABLE parts (id int, item int CONSTRAINT parts_item_fkey REFERENCES items DEFERRABLE INITIALLY DEFERRED)"};
-static const struct bv_pg_statement insert_part = {"insert_part", "INSERT INTO parts VALUES (1, 99)"};
+    "create_deferred",
+    "CREATE TABLE parts (id int, item int CONSTRAINT parts_item_fkey REFERENCES items DEFERRABLE "
+    "INITIALLY DEFERRED)"};
+static const struct bv_pg_statement insert_part = {"insert_part",
+                                                   "INSERT INTO parts VALUES (1, 99)"};
 
 Test(pg, a_commit_that_fails_is_reported_past_the_last_query)
 {
     struct fixture fx;
     open_fixture(&fx, NULL);
     must(call_one(&fx, &create_deferred));
-    struct bv_pg_query queries[] = {{&insert_part, NULL, 0}, {&count_items, NULL, 0}};
+    struct bv_pg_query queries[] = {
+        {&insert_part, NULL, 0},
+        {&count_items, NULL, 0}
+    };
     struct outcome outcome = call(&fx, queries, 2);
     cr_assert_eq(outcome.rc, BV_E_UNPROCESSABLE);
     cr_expect_eq(outcome.failure.query_index, 2);
@@ -237,7 +260,9 @@ Test(pg, a_commit_that_fails_is_reported_past_the_last_query)
 }
 
 static const struct bv_pg_statement echo_params = {
-    "echo_params", "SELECT $1::text || '|' || coalesce($2::int8::text, 'null') || '|' || encode($3::bytea, 'hex') || '|' || ($4::text[])[2]"};
+    "echo_params",
+    "SELECT $1::text || '|' || coalesce($2::int8::text, 'null') || '|' || encode($3::bytea, 'hex') "
+    "|| '|' || ($4::text[])[2]"};
 
 Test(pg, parameters_arrive_as_they_were_given)
 {
@@ -270,9 +295,12 @@ Test(pg, calls_that_cannot_be_sent_are_refused_at_once)
     struct bv_pg_param nul = BV_PG_P_TEXT(((struct bv_bytes){"a\0b", 3}));
     static const struct bv_pg_statement same_name = {"count_items", "SELECT 1"};
     must(call_one(&fx, &count_items));
-    cr_expect_eq(bv_pg_call(fx.pg, &(struct bv_pg_query){&insert_item, &nul, 1}, 1, on_done, NULL), BV_E_INVALID);
-    cr_expect_eq(bv_pg_call(fx.pg, &(struct bv_pg_query){&same_name, NULL, 0}, 1, on_done, NULL), BV_E_INVALID);
-    cr_expect_eq(bv_pg_call(fx.pg, &(struct bv_pg_query){&count_items, NULL, 65}, 1, on_done, NULL), BV_E_INVALID);
+    cr_expect_eq(bv_pg_call(fx.pg, &(struct bv_pg_query){&insert_item, &nul, 1}, 1, on_done, NULL),
+                 BV_E_INVALID);
+    cr_expect_eq(bv_pg_call(fx.pg, &(struct bv_pg_query){&same_name, NULL, 0}, 1, on_done, NULL),
+                 BV_E_INVALID);
+    cr_expect_eq(bv_pg_call(fx.pg, &(struct bv_pg_query){&count_items, NULL, 65}, 1, on_done, NULL),
+                 BV_E_INVALID);
     cr_expect_eq(bv_pg_call(fx.pg, NULL, 0, on_done, NULL), BV_E_INVALID);
     close_fixture(&fx);
 }
@@ -294,7 +322,9 @@ static void pipeline(const struct bv_pg_config *config)
     size_t refused = 0;
     for (int i = 0; i < CALLS; i++) {
         cr_assert_eq(outcomes[i].calls, 1);
-        cr_assert(outcomes[i].rc == 0 || outcomes[i].rc == BV_E_EXISTS, "%s", outcomes[i].failure.error.text);
+        cr_assert(outcomes[i].rc == 0 || outcomes[i].rc == BV_E_EXISTS,
+                  "%s",
+                  outcomes[i].failure.error.text);
         refused += outcomes[i].rc != 0;
     }
     cr_expect_eq(refused, 3);
@@ -309,7 +339,8 @@ Test(pg, a_thousand_calls_go_through_one_pipeline_and_fail_alone)
 
 Test(pg, a_thousand_calls_spread_over_four_connections)
 {
-    pipeline(&(struct bv_pg_config){.connections = 4, .calls_max = 2000, .call_timeout_ms = 5000, .pipeline_depth = 8});
+    pipeline(&(struct bv_pg_config){
+        .connections = 4, .calls_max = 2000, .call_timeout_ms = 5000, .pipeline_depth = 8});
 }
 
 static const struct bv_pg_statement select_late = {"select_late", "SELECT count(*) FROM late"};
@@ -337,7 +368,9 @@ Test(pg, a_statement_prepared_in_a_failing_call_stays_prepared)
     struct fixture fx;
     open_fixture(&fx, NULL);
     struct bv_pg_param params[3];
-    struct bv_pg_query queries[] = {insert_query(params, 1, "a", -1), {&count_items, NULL, 0}};
+    struct bv_pg_query queries[] = {
+        insert_query(params, 1, "a", -1), {&count_items, NULL, 0}
+    };
     cr_assert_eq(call(&fx, queries, 2).rc, BV_E_UNPROCESSABLE);
     must(call_one(&fx, &count_items)); /* preparing it twice would fail with 42P05 */
     must(call_one(&fx, &count_items));
@@ -365,7 +398,10 @@ static void turn(struct fixture *fx, int64_t for_ms)
 Test(pg, a_backend_that_dies_fails_its_calls_and_the_pool_recovers)
 {
     struct fixture fx;
-    open_fixture(&fx, &(struct bv_pg_config){.connections = 1, .calls_max = 10, .call_timeout_ms = 10000, .pipeline_depth = 2});
+    open_fixture(
+        &fx,
+        &(struct bv_pg_config){
+            .connections = 1, .calls_max = 10, .call_timeout_ms = 10000, .pipeline_depth = 2});
     int64_t victim = call_one(&fx, &own_pid).number;
     struct fixture killer;
     open_bare(&killer);
@@ -409,7 +445,10 @@ Test(pg, an_idle_connection_that_dies_is_noticed_and_replaced)
 Test(pg, the_server_ends_a_call_past_its_timeout_and_keeps_the_connection)
 {
     struct fixture fx;
-    open_fixture(&fx, &(struct bv_pg_config){.connections = 1, .calls_max = 10, .call_timeout_ms = 300, .pipeline_depth = 1});
+    open_fixture(
+        &fx,
+        &(struct bv_pg_config){
+            .connections = 1, .calls_max = 10, .call_timeout_ms = 300, .pipeline_depth = 1});
     int64_t pid = call_one(&fx, &own_pid).number;
     struct outcome outcome = call_one(&fx, &sleep_long);
     cr_expect_eq(outcome.rc, BV_E_TIMEOUT);
@@ -446,7 +485,10 @@ Test(pg, without_a_server_calls_wait_for_their_timeout)
     cr_assert_eq(bind(fd, (struct sockaddr *)&address, size), 0);
     cr_assert_eq(getsockname(fd, (struct sockaddr *)&address, &size), 0);
     char conninfo[64];
-    snprintf(conninfo, sizeof conninfo, "postgresql://bv@127.0.0.1:%d/postgres", ntohs(address.sin_port));
+    snprintf(conninfo,
+             sizeof conninfo,
+             "postgresql://bv@127.0.0.1:%d/postgres",
+             ntohs(address.sin_port));
     struct bv_pg_config config = usual_config(&fx);
     config.conninfo = conninfo;
     config.call_timeout_ms = 200;
@@ -464,11 +506,15 @@ Test(pg, without_a_server_calls_wait_for_their_timeout)
 Test(pg, past_calls_max_a_call_is_refused)
 {
     struct fixture fx;
-    open_fixture(&fx, &(struct bv_pg_config){.connections = 1, .calls_max = 2, .call_timeout_ms = 5000, .pipeline_depth = 1});
+    open_fixture(
+        &fx,
+        &(struct bv_pg_config){
+            .connections = 1, .calls_max = 2, .call_timeout_ms = 5000, .pipeline_depth = 1});
     struct outcome outcomes[2] = {0};
     start_call(&fx, &(struct bv_pg_query){&count_items, NULL, 0}, 1, &outcomes[0]);
     start_call(&fx, &(struct bv_pg_query){&count_items, NULL, 0}, 1, &outcomes[1]);
-    cr_expect_eq(bv_pg_call(fx.pg, &(struct bv_pg_query){&count_items, NULL, 0}, 1, on_done, NULL), BV_E_LIMIT);
+    cr_expect_eq(bv_pg_call(fx.pg, &(struct bv_pg_query){&count_items, NULL, 0}, 1, on_done, NULL),
+                 BV_E_LIMIT);
     run_while_pending(&fx);
     must(outcomes[1]);
     must(call_one(&fx, &count_items));
@@ -478,7 +524,10 @@ Test(pg, past_calls_max_a_call_is_refused)
 Test(pg, closing_cancels_every_call_once)
 {
     struct fixture fx;
-    open_fixture(&fx, &(struct bv_pg_config){.connections = 1, .calls_max = 10, .call_timeout_ms = 5000, .pipeline_depth = 1});
+    open_fixture(
+        &fx,
+        &(struct bv_pg_config){
+            .connections = 1, .calls_max = 10, .call_timeout_ms = 5000, .pipeline_depth = 1});
     struct outcome running = {0};
     struct outcome waiting = {0};
     start_call(&fx, &(struct bv_pg_query){&sleep_long, NULL, 0}, 1, &running);
@@ -500,7 +549,11 @@ struct chain {
     int left;
 };
 
-static void on_chain(void *argument, int rc, const struct bv_pg_result *const *results, size_t count, const struct bv_pg_failure *failure)
+static void on_chain(void *argument,
+                     int rc,
+                     const struct bv_pg_result *const *results,
+                     size_t count,
+                     const struct bv_pg_failure *failure)
 {
     struct chain *chain = argument;
     (void)results;
@@ -509,7 +562,10 @@ static void on_chain(void *argument, int rc, const struct bv_pg_result *const *r
     if (--chain->left == 0)
         bv_loop_stop(chain->fx->loop);
     else
-        cr_assert_eq(bv_pg_call(chain->fx->pg, &(struct bv_pg_query){&count_items, NULL, 0}, 1, on_chain, chain), 0);
+        cr_assert_eq(
+            bv_pg_call(
+                chain->fx->pg, &(struct bv_pg_query){&count_items, NULL, 0}, 1, on_chain, chain),
+            0);
 }
 
 Test(pg, done_may_call_again)
@@ -517,7 +573,8 @@ Test(pg, done_may_call_again)
     struct fixture fx;
     open_fixture(&fx, NULL);
     struct chain chain = {&fx, 100};
-    cr_assert_eq(bv_pg_call(fx.pg, &(struct bv_pg_query){&count_items, NULL, 0}, 1, on_chain, &chain), 0);
+    cr_assert_eq(
+        bv_pg_call(fx.pg, &(struct bv_pg_query){&count_items, NULL, 0}, 1, on_chain, &chain), 0);
     cr_assert_eq(bv_loop_run(fx.loop), 0);
     cr_assert_eq(chain.left, 0);
     close_fixture(&fx);
@@ -534,14 +591,18 @@ Test(pg, outcomes_and_connections_are_counted)
     bv_auto(bv_buf_release) struct bv_buf page = {.max = 1 << 20};
     cr_assert_eq(bv_metrics_print(fx.metrics, &page), 0);
     cr_assert_eq(bv_buf_append(&page, "", 1), 0);
-    static const char *const lines[] = {"bv_pg_calls_total{outcome=\"ok\"} 3\n", "bv_pg_calls_total{outcome=\"already-exists\"} 1\n",
-                                        "bv_pg_connections 1\n", "bv_pg_queue 0\n", "bv_pg_call_seconds_count 4\n"};
+    static const char *const lines[] = {"bv_pg_calls_total{outcome=\"ok\"} 3\n",
+                                        "bv_pg_calls_total{outcome=\"already-exists\"} 1\n",
+                                        "bv_pg_connections 1\n",
+                                        "bv_pg_queue 0\n",
+                                        "bv_pg_call_seconds_count 4\n"};
     for (size_t i = 0; i < BV_COUNT(lines); i++)
         cr_expect_not_null(strstr(page.data, lines[i]), "%s not in\n%s", lines[i], page.data);
     close_fixture(&fx);
 }
 
-static const struct bv_pg_statement large = {"large", "SELECT length($1::text), repeat('x', 3000000)"};
+static const struct bv_pg_statement large = {"large",
+                                             "SELECT length($1::text), repeat('x', 3000000)"};
 
 Test(pg, parameters_and_results_larger_than_the_socket_buffers_pass)
 {

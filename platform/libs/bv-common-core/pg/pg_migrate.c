@@ -33,8 +33,10 @@ static const char history_sql[] =
     "CREATE INDEX flyway_schema_history_s_idx ON flyway_schema_history (success)";
 
 static const char insert_sql[] =
-    "INSERT INTO flyway_schema_history (installed_rank, version, description, type, script, checksum, installed_by, execution_time, success)"
-    " SELECT coalesce(max(installed_rank), 0) + 1, $1, $2, 'SQL', $3, $4::int, current_user, $5::int, true FROM flyway_schema_history";
+    "INSERT INTO flyway_schema_history (installed_rank, version, description, type, script, "
+    "checksum, installed_by, execution_time, success)"
+    " SELECT coalesce(max(installed_rank), 0) + 1, $1, $2, 'SQL', $3, $4::int, current_user, "
+    "$5::int, true FROM flyway_schema_history";
 
 struct file {
     char *script; /* owned: the file's name */
@@ -101,7 +103,11 @@ static int read_file(struct migration *m, struct file *file)
     close(fd);
     if (rc < 0) {
         free(data);
-        return bv_fail(m->error, rc, "%s: cannot be read, or is larger than %d bytes", file->script, FILE_BYTES_MAX);
+        return bv_fail(m->error,
+                       rc,
+                       "%s: cannot be read, or is larger than %d bytes",
+                       file->script,
+                       FILE_BYTES_MAX);
     }
     file->text = (struct bv_bytes){data, (size_t)status.st_size};
     file->checksum = flyway_checksum(file->text);
@@ -112,7 +118,8 @@ static int read_file(struct migration *m, struct file *file)
 
 static int by_version(const void *a, const void *b)
 {
-    return flyway_version_compare(((const struct file *)a)->name.parts, ((const struct file *)b)->name.parts);
+    return flyway_version_compare(((const struct file *)a)->name.parts,
+                                  ((const struct file *)b)->name.parts);
 }
 
 static int add_file(struct migration *m, const char *script)
@@ -154,17 +161,23 @@ static int list_files(struct migration *m)
         qsort(m->files, m->count, sizeof *m->files, by_version);
     for (size_t i = 1; i < m->count; i++)
         if (by_version(&m->files[i - 1], &m->files[i]) == 0)
-            return bv_fail(m->error, BV_E_INVALID, "%s and %s have the same version", m->files[i - 1].script, m->files[i].script);
+            return bv_fail(m->error,
+                           BV_E_INVALID,
+                           "%s and %s have the same version",
+                           m->files[i - 1].script,
+                           m->files[i].script);
     return 0;
 }
 
 /* ---- the database ---- */
 
-static int connect_to(const char *conninfo, const char *database, PGconn **ret_libpq, struct bv_error *error)
+static int
+connect_to(const char *conninfo, const char *database, PGconn **ret_libpq, struct bv_error *error)
 {
     bv_auto(pg_conninfo_release) struct pg_conninfo info = {0};
     BV_TRY(pg_conninfo_open(conninfo, database, "bv-migrate", &info, error));
-    PGconn *libpq = PQconnectdbParams((const char *const *)info.keywords, (const char *const *)info.values, 0);
+    PGconn *libpq =
+        PQconnectdbParams((const char *const *)info.keywords, (const char *const *)info.values, 0);
     if (!libpq || PQstatus(libpq) != CONNECTION_OK) {
         char line[120];
         pg_message_line(libpq ? PQerrorMessage(libpq) : "out of memory", line, sizeof line);
@@ -198,7 +211,8 @@ static int run(struct migration *m, const char *sql, const char *what)
 
 static int open_history(struct migration *m)
 {
-    bv_auto(clear_result) PGresult *found = PQexec(m->libpq, "SELECT to_regclass('flyway_schema_history')");
+    bv_auto(clear_result) PGresult *found =
+        PQexec(m->libpq, "SELECT to_regclass('flyway_schema_history')");
     if (!is_good(found))
         return failed(found, "history", m->error);
     return PQgetisnull(found, 0, 0) ? run(m, history_sql, "history") : 0;
@@ -218,15 +232,27 @@ static int check_row(struct migration *m, const PGresult *rows, int row, int64_t
     const char *script = PQgetvalue(rows, row, 1);
     int64_t parts[FLYWAY_VERSION_PARTS_MAX];
     if (flyway_version_parse(version, parts) != 0)
-        return bv_fail(m->error, BV_E_CONFLICT, "history has the version \"%s\", which is no version", version);
+        return bv_fail(m->error,
+                       BV_E_CONFLICT,
+                       "history has the version \"%s\", which is no version",
+                       version);
     if (PQgetvalue(rows, row, 3)[0] != 't')
-        return bv_fail(m->error, BV_E_CONFLICT, "history says that %s failed: repair the database first", script);
+        return bv_fail(m->error,
+                       BV_E_CONFLICT,
+                       "history says that %s failed: repair the database first",
+                       script);
     struct file *file = file_of_version(m, parts);
     if (!file)
-        return bv_fail(m->error, BV_E_CONFLICT, "%s was applied, but is missing in the folder", script);
+        return bv_fail(
+            m->error, BV_E_CONFLICT, "%s was applied, but is missing in the folder", script);
     if (!PQgetisnull(rows, row, 2) && strtol(PQgetvalue(rows, row, 2), NULL, 10) != file->checksum)
-        return bv_fail(m->error, BV_E_CONFLICT, "%s changed after it was applied (checksum %s, now %d): add a new file instead", file->script,
-                       PQgetvalue(rows, row, 2), file->checksum);
+        return bv_fail(
+            m->error,
+            BV_E_CONFLICT,
+            "%s changed after it was applied (checksum %s, now %d): add a new file instead",
+            file->script,
+            PQgetvalue(rows, row, 2),
+            file->checksum);
     file->applied = true;
     if (flyway_version_compare(parts, newest) > 0)
         memcpy(newest, parts, sizeof parts);
@@ -237,7 +263,9 @@ static int check_row(struct migration *m, const PGresult *rows, int row, int64_t
 static int check_history(struct migration *m)
 {
     bv_auto(clear_result) PGresult *rows =
-        PQexec(m->libpq, "SELECT version, script, checksum, success FROM flyway_schema_history WHERE type = 'SQL' ORDER BY installed_rank");
+        PQexec(m->libpq,
+               "SELECT version, script, checksum, success FROM flyway_schema_history WHERE type = "
+               "'SQL' ORDER BY installed_rank");
     if (!is_good(rows))
         return failed(rows, "history", m->error);
     int64_t newest[FLYWAY_VERSION_PARTS_MAX] = {-1};
@@ -245,29 +273,41 @@ static int check_history(struct migration *m)
         BV_TRY(check_row(m, rows, row, newest));
     for (size_t i = 0; i < m->count; i++)
         if (!m->files[i].applied && flyway_version_compare(m->files[i].name.parts, newest) < 0)
-            return bv_fail(m->error, BV_E_CONFLICT, "%s appeared below a version that is already applied", m->files[i].script);
+            return bv_fail(m->error,
+                           BV_E_CONFLICT,
+                           "%s appeared below a version that is already applied",
+                           m->files[i].script);
     return 0;
 }
 
 /* ---- applying ---- */
 
-static int file_failed(struct migration *m, const struct file *file, const PGresult *result, size_t statements)
+static int
+file_failed(struct migration *m, const struct file *file, const PGresult *result, size_t statements)
 {
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     if (!sqlstate)
         return failed(result, file->script, m->error);
     const char *position = PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION);
-    uint32_t line = position ? sql_line_of_position(file->text, strtoll(position, NULL, 10)) : sql_line_of_statement(file->text, statements);
+    uint32_t line = position ? sql_line_of_position(file->text, strtoll(position, NULL, 10))
+                             : sql_line_of_statement(file->text, statements);
     int code = pg_code_of_sqlstate(sqlstate);
     if (code != BV_E_UNAVAILABLE && code != BV_E_TIMEOUT)
         code = BV_E_UNPROCESSABLE;
-    return bv_fail(m->error, code, "%s:%u: %s (%s)", file->script, line, PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY), sqlstate);
+    return bv_fail(m->error,
+                   code,
+                   "%s:%u: %s (%s)",
+                   file->script,
+                   line,
+                   PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY),
+                   sqlstate);
 }
 
 /* The whole file as one simple query; the count of its results names the statement that failed. */
 static int run_file(struct migration *m, const struct file *file)
 {
-    const char *sql = bv_bytes_starts(file->text, BV_BYTES("\xEF\xBB\xBF")) ? file->text.data + 3 : file->text.data;
+    const char *sql = bv_bytes_starts(file->text, BV_BYTES("\xEF\xBB\xBF")) ? file->text.data + 3
+                                                                            : file->text.data;
     if (!PQsendQuery(m->libpq, sql))
         return bv_fail(m->error, BV_E_UNAVAILABLE, "%s: the connection broke", file->script);
     int rc = 0;
@@ -276,16 +316,24 @@ static int run_file(struct migration *m, const struct file *file)
         if (rc == 0 && !is_good(result))
             rc = PQresultStatus(result) == PGRES_FATAL_ERROR
                      ? file_failed(m, file, result, statements)
-                     : bv_fail(m->error, BV_E_UNPROCESSABLE, "%s:%u: COPY from the client has no place in a migration", file->script,
+                     : bv_fail(m->error,
+                               BV_E_UNPROCESSABLE,
+                               "%s:%u: COPY from the client has no place in a migration",
+                               file->script,
                                sql_line_of_statement(file->text, statements));
-        bool copying = PQresultStatus(result) == PGRES_COPY_IN || PQresultStatus(result) == PGRES_COPY_OUT;
+        bool copying =
+            PQresultStatus(result) == PGRES_COPY_IN || PQresultStatus(result) == PGRES_COPY_OUT;
         PQclear(result);
         if (copying)
             return rc; /* the connection is given up with the migration */
         statements++;
     }
     if (rc == 0 && PQtransactionStatus(m->libpq) != PQTRANS_INTRANS)
-        rc = bv_fail(m->error, BV_E_UNPROCESSABLE, "%s: ends its transaction (COMMIT or ROLLBACK), which belongs to the migration", file->script);
+        rc =
+            bv_fail(m->error,
+                    BV_E_UNPROCESSABLE,
+                    "%s: ends its transaction (COMMIT or ROLLBACK), which belongs to the migration",
+                    file->script);
     return rc;
 }
 
@@ -295,8 +343,10 @@ static int record(struct migration *m, const struct file *file, int64_t took_ms)
     char took[24];
     snprintf(checksum, sizeof checksum, "%d", file->checksum);
     snprintf(took, sizeof took, "%lld", (long long)took_ms);
-    const char *const values[] = {file->name.version, file->name.description, file->script, checksum, took};
-    bv_auto(clear_result) PGresult *result = PQexecParams(m->libpq, insert_sql, BV_COUNT(values), NULL, values, NULL, NULL, 0);
+    const char *const values[] = {
+        file->name.version, file->name.description, file->script, checksum, took};
+    bv_auto(clear_result) PGresult *result =
+        PQexecParams(m->libpq, insert_sql, BV_COUNT(values), NULL, values, NULL, NULL, 0);
     return is_good(result) ? 0 : failed(result, "history", m->error);
 }
 
@@ -314,7 +364,10 @@ static int apply(struct migration *m, const struct file *file)
     return run(m, "COMMIT", file->script);
 }
 
-int bv_pg_migrate(const char *conninfo, const char *folder, uint32_t *ret_applied, struct bv_error *error)
+int bv_pg_migrate(const char *conninfo,
+                  const char *folder,
+                  uint32_t *ret_applied,
+                  struct bv_error *error)
 {
     bv_auto(migration_release) struct migration m = {.folder = folder, .error = error};
     BV_TRY(list_files(&m));
@@ -331,7 +384,8 @@ int bv_pg_migrate(const char *conninfo, const char *folder, uint32_t *ret_applie
         BV_TRY(apply(&m, &m.files[i]));
         applied++;
     }
-    BV_TRY(run(&m, UNLOCK_SQL, "advisory lock")); /* after a failure the end of the session unlocks */
+    BV_TRY(
+        run(&m, UNLOCK_SQL, "advisory lock")); /* after a failure the end of the session unlocks */
     *ret_applied = applied;
     return 0;
 }
@@ -341,8 +395,9 @@ int bv_pg_migrate(const char *conninfo, const char *folder, uint32_t *ret_applie
 static bool is_database_name(const char *name)
 {
     size_t size = strlen(name);
-    return size >= 1 && size <= 63 && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") == size && (name[0] < '0' || name[0] > '9') &&
-           name[0] != '-';
+    return size >= 1 && size <= 63 &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") == size &&
+           (name[0] < '0' || name[0] > '9') && name[0] != '-';
 }
 
 static void close_libpq(PGconn **libpq)
@@ -353,11 +408,15 @@ static void close_libpq(PGconn **libpq)
 int bv_pg_create_database(const char *conninfo, const char *name, struct bv_error *error)
 {
     if (!is_database_name(name))
-        return bv_fail(error, BV_E_INVALID, "\"%.70s\": a database's name is 1 to 63 of a-z, 0-9, _ and -, and begins with a letter or _", name);
+        return bv_fail(error,
+                       BV_E_INVALID,
+                       "\"%.70s\": a database's name is 1 to 63 of a-z, 0-9, _ and -, and begins "
+                       "with a letter or _",
+                       name);
     bv_auto(close_libpq) PGconn *libpq = NULL;
     BV_TRY(connect_to(conninfo, NULL, &libpq, error));
-    bv_auto(clear_result) PGresult *found =
-        PQexecParams(libpq, "SELECT 1 FROM pg_database WHERE datname = $1", 1, NULL, &name, NULL, NULL, 0);
+    bv_auto(clear_result) PGresult *found = PQexecParams(
+        libpq, "SELECT 1 FROM pg_database WHERE datname = $1", 1, NULL, &name, NULL, NULL, 0);
     if (!is_good(found))
         return failed(found, name, error);
     if (PQntuples(found) == 1)
@@ -366,6 +425,7 @@ int bv_pg_create_database(const char *conninfo, const char *name, struct bv_erro
     snprintf(sql, sizeof sql, "CREATE DATABASE \"%s\"", name);
     bv_auto(clear_result) PGresult *created = PQexec(libpq, sql);
     const char *sqlstate = PQresultErrorField(created, PG_DIAG_SQLSTATE);
-    bool raced = sqlstate && (strcmp(sqlstate, "42P04") == 0 || strcmp(sqlstate, "23505") == 0); /* another was quicker */
+    bool raced = sqlstate && (strcmp(sqlstate, "42P04") == 0 ||
+                              strcmp(sqlstate, "23505") == 0); /* another was quicker */
     return is_good(created) || raced ? 0 : failed(created, name, error);
 }

@@ -20,7 +20,9 @@ struct fixture {
 static const char *url(void)
 {
     const char *text = getenv("BV_TEST_PG_URL");
-    cr_assert_not_null(text, "BV_TEST_PG_URL must name a PostgreSQL server, as postgresql://user@host:port/database");
+    cr_assert_not_null(
+        text,
+        "BV_TEST_PG_URL must name a PostgreSQL server, as postgresql://user@host:port/database");
     return text;
 }
 
@@ -41,7 +43,10 @@ static void query(const char *conninfo, const char *sql, char *out, size_t size)
 {
     PGconn *libpq = PQconnectdb(conninfo);
     PGresult *result = PQexec(libpq, sql);
-    snprintf(out, size, "%s", PQntuples(result) > 0 ? PQgetvalue(result, 0, 0) : PQresultErrorMessage(result));
+    snprintf(out,
+             size,
+             "%s",
+             PQntuples(result) > 0 ? PQgetvalue(result, 0, 0) : PQresultErrorMessage(result));
     PQclear(result);
     PQfinish(libpq);
 }
@@ -92,7 +97,8 @@ static void expect_applied(struct fixture *fx, uint32_t expected)
 {
     struct bv_error error = {0};
     uint32_t applied = 99;
-    cr_assert_eq(bv_pg_migrate(fx->conninfo.data, fx->folder, &applied, &error), 0, "%s", error.text);
+    cr_assert_eq(
+        bv_pg_migrate(fx->conninfo.data, fx->folder, &applied, &error), 0, "%s", error.text);
     cr_assert_eq(applied, expected);
 }
 
@@ -100,7 +106,8 @@ static void expect_refused(struct fixture *fx, int code, const char *text)
 {
     struct bv_error error = {0};
     uint32_t applied = 99;
-    cr_assert_eq(bv_pg_migrate(fx->conninfo.data, fx->folder, &applied, &error), code, "%s", error.text);
+    cr_assert_eq(
+        bv_pg_migrate(fx->conninfo.data, fx->folder, &applied, &error), code, "%s", error.text);
     cr_assert_eq(applied, 99);
     cr_assert_not_null(strstr(error.text, text), "\"%s\" not in \"%s\"", text, error.text);
 }
@@ -110,15 +117,22 @@ Test(pg_migrate, files_apply_in_order_of_version_and_once)
     struct fixture fx;
     open_fixture(&fx);
     write_file(&fx, "V10__third.sql", "insert into orders values (3);");
-    write_file(&fx, "V001__create_orders.sql", "create table orders (id int);\ncreate function f() returns int language plpgsql as $$ begin return 1; end $$;\n");
+    write_file(&fx,
+               "V001__create_orders.sql",
+               "create table orders (id int);\ncreate function f() returns int language plpgsql as "
+               "$$ begin return 1; end $$;\n");
     write_file(&fx, "V2__second.sql", "insert into orders values (2);\n");
     write_file(&fx, "README.md", "skipped");
     expect_applied(&fx, 3);
     expect_applied(&fx, 0);
     expect_query(&fx, "select string_agg(id::text, ',') from orders", "2,3");
-    expect_query(&fx, "select string_agg(concat_ws('|', installed_rank, version, description, type, script, success), ';' order by installed_rank)"
-                      " from flyway_schema_history",
-                 "1|001|create orders|SQL|V001__create_orders.sql|t;2|2|second|SQL|V2__second.sql|t;3|10|third|SQL|V10__third.sql|t");
+    expect_query(&fx,
+                 "select string_agg(concat_ws('|', installed_rank, version, description, type, "
+                 "script, success), ';' order by installed_rank)"
+                 " from flyway_schema_history",
+                 "1|001|create "
+                 "orders|SQL|V001__create_orders.sql|t;2|2|second|SQL|V2__second.sql|t;3|10|third|"
+                 "SQL|V10__third.sql|t");
     write_file(&fx, "V11__fourth.sql", "-- nothing to do\n");
     expect_applied(&fx, 1);
     close_fixture(&fx);
@@ -128,7 +142,9 @@ Test(pg_migrate, the_history_holds_the_checksum_that_flyway_prints)
 {
     struct fixture fx;
     open_fixture(&fx);
-    write_file(&fx, "V1__Create_person_table.sql", "create table PERSON (\n    ID int not null,\n    NAME varchar(100) not null\n);\n");
+    write_file(&fx,
+               "V1__Create_person_table.sql",
+               "create table PERSON (\n    ID int not null,\n    NAME varchar(100) not null\n);\n");
     expect_applied(&fx, 1);
     expect_query(&fx, "select checksum from flyway_schema_history", "1715188512");
     close_fixture(&fx);
@@ -158,11 +174,15 @@ Test(pg_migrate, a_failing_file_is_named_with_its_line_and_leaves_no_trace)
     struct fixture fx;
     open_fixture(&fx);
     write_file(&fx, "V1__good.sql", "create table a (id int primary key);\n");
-    write_file(&fx, "V2__bad.sql", "insert into a values (1);\n\ninsert into a\n  values (nonsense);\n");
+    write_file(
+        &fx, "V2__bad.sql", "insert into a values (1);\n\ninsert into a\n  values (nonsense);\n");
     expect_refused(&fx, BV_E_UNPROCESSABLE, "V2__bad.sql:4: column \"nonsense\" does not exist");
     expect_query(&fx, "select count(*) from a", "0");
     expect_query(&fx, "select count(*) from flyway_schema_history", "1");
-    write_file(&fx, "V2__bad.sql", "-- no position: the statement counts\ninsert into a values (1);\n\ninsert into a values (1);\n");
+    write_file(&fx,
+               "V2__bad.sql",
+               "-- no position: the statement counts\ninsert into a values (1);\n\ninsert into a "
+               "values (1);\n");
     expect_refused(&fx, BV_E_UNPROCESSABLE, "V2__bad.sql:4: duplicate key");
     write_file(&fx, "V2__bad.sql", "insert into a values (1);\n");
     expect_applied(&fx, 1);
@@ -205,7 +225,8 @@ Test(pg_migrate, concurrent_migrations_of_one_database_apply_each_file_once)
         children[i] = fork();
         if (children[i] == 0) {
             uint32_t applied = 0;
-            _exit(bv_pg_migrate(fx.conninfo.data, fx.folder, &applied, NULL) == 0 ? (int)applied : 99);
+            _exit(bv_pg_migrate(fx.conninfo.data, fx.folder, &applied, NULL) == 0 ? (int)applied
+                                                                                  : 99);
         }
     }
     int sum = 0;
@@ -236,7 +257,10 @@ Test(pg_migrate, a_server_that_is_not_there_is_unavailable)
     open_fixture(&fx);
     uint32_t applied = 0;
     struct bv_error error = {0};
-    cr_expect_eq(bv_pg_migrate("host=127.0.0.1 port=1", fx.folder, &applied, &error), BV_E_UNAVAILABLE, "%s", error.text);
+    cr_expect_eq(bv_pg_migrate("host=127.0.0.1 port=1", fx.folder, &applied, &error),
+                 BV_E_UNAVAILABLE,
+                 "%s",
+                 error.text);
     cr_expect_eq(bv_pg_migrate(fx.conninfo.data, "no/such/folder", &applied, NULL), BV_E_IO);
     close_fixture(&fx);
 }

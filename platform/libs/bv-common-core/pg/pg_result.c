@@ -18,7 +18,8 @@ static const struct {
     {"53",    BV_E_UNAVAILABLE  }, /* disk full, out of memory, too many connections */
     {"08",    BV_E_UNAVAILABLE  }, /* connection exceptions */
     {"25006", BV_E_UNAVAILABLE  }, /* read_only_sql_transaction: not the primary */
-    {"26000", BV_E_UNAVAILABLE  }, /* its prepare failed in a call before; the next call prepares again */
+    {"26000",
+     BV_E_UNAVAILABLE           }, /* its prepare failed in a call before; the next call prepares again */
 };
 
 int pg_code_of_sqlstate(const char *sqlstate)
@@ -52,7 +53,10 @@ static void copy_field(const PGresult *result, int field, char *out, size_t size
     pg_message_line(PQresultErrorField(result, field), out, size);
 }
 
-void pg_failure_of_result(const PGresult *result, const char *label, size_t query_index, struct bv_pg_failure *failure)
+void pg_failure_of_result(const PGresult *result,
+                          const char *label,
+                          size_t query_index,
+                          struct bv_pg_failure *failure)
 {
     *failure = (struct bv_pg_failure){.query_index = query_index};
     copy_field(result, PG_DIAG_SQLSTATE, failure->sqlstate, sizeof failure->sqlstate);
@@ -61,7 +65,11 @@ void pg_failure_of_result(const PGresult *result, const char *label, size_t quer
     copy_field(result, PG_DIAG_MESSAGE_PRIMARY, message, sizeof message);
     if (!message[0])
         pg_message_line(PQresultErrorMessage(result), message, sizeof message);
-    bv_fail(&failure->error, pg_code_of_sqlstate(failure->sqlstate[0] ? failure->sqlstate : NULL), "%s: %s (%s)", label, message,
+    bv_fail(&failure->error,
+            pg_code_of_sqlstate(failure->sqlstate[0] ? failure->sqlstate : NULL),
+            "%s: %s (%s)",
+            label,
+            message,
             failure->sqlstate[0] ? failure->sqlstate : "no SQLSTATE");
 }
 

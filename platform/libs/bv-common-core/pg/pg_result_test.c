@@ -34,7 +34,10 @@ static const struct {
 Test(pg_result, every_sqlstate_maps_to_its_code)
 {
     for (size_t i = 0; i < BV_COUNT(rows); i++)
-        cr_expect_eq(pg_code_of_sqlstate(rows[i].sqlstate), rows[i].code, "%s", rows[i].sqlstate ? rows[i].sqlstate : "NULL");
+        cr_expect_eq(pg_code_of_sqlstate(rows[i].sqlstate),
+                     rows[i].code,
+                     "%s",
+                     rows[i].sqlstate ? rows[i].sqlstate : "NULL");
 }
 
 Test(pg_result, a_message_is_its_first_line_cut_to_size)
