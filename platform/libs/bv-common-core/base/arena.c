@@ -1,7 +1,7 @@
 /* An arena is one allocation of 4 KiB that holds the bookkeeping and the first chunk:
  *
- *   [arena | first chunk.......]  ->  [chunk 8 KiB]  ->  [chunk 16 KiB]  ...      bump pointers,
- * newest is current large: [block] <-> [block] own allocations, may be resized
+ *   [arena | first chunk...] -> [chunk 8 KiB] -> [chunk 16 KiB] ...    bump pointers, newest first
+ *   large: [block] <-> [block]                                         own memory, may be resized
  *
  * A reset frees everything but the first chunk, so an idle connection keeps 4 KiB. */
 #include "bv/arena.h"
@@ -19,7 +19,9 @@
 #endif
 #endif
 #ifdef ARENA_POISON
-#include <sanitizer/asan_interface.h>
+/* As sanitizer/asan_interface.h has them but for const, at which gcc thinks that memory is read. */
+void __asan_poison_memory_region(void *start, size_t size);
+void __asan_unpoison_memory_region(void *start, size_t size);
 #define poison(start, size) __asan_poison_memory_region((start), (size))
 #define unpoison(start, size) __asan_unpoison_memory_region((start), (size))
 #else

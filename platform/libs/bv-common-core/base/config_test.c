@@ -11,38 +11,14 @@ struct settings {
     int64_t cache_bytes;
     const char *key;
 };
+#define AT(member) offsetof(struct settings, member)
 static const struct bv_option rows[] = {
-    {"host",
-     offsetof(struct settings,              host),
-     BV_OPT_TEXT,                                                      "127.0.0.1",
-     1,                                                                                255,
-     BV_PUBLIC,                                                                                                  "",
-     "Address."                                                                                                            },
-    {"http-port",
-     offsetof(struct settings,              port),
-     BV_OPT_INT,                                                       "8080",
-     1,                                                                                65535,
-     BV_PUBLIC,                                                                                                  "",
-     "Port."                                                                                                               },
-    {"verbose",
-     offsetof(struct settings,              verbose),
-     BV_OPT_SWITCH,                                                    "0",
-     0,                                                                                0,
-     BV_PUBLIC,                                                                                                  "",
-     "Talks."                                                                                                              },
-    {"drain",
-     offsetof(struct settings,              drain_ms),
-     BV_OPT_DURATION,                                                  "5s",
-     0,                                                                                3600000,
-     BV_PUBLIC,                                                                                                  "",
-     "Wait."                                                                                                               },
-    {"cache",
-     offsetof(struct settings,              cache_bytes),
-     BV_OPT_SIZE,                                                      "64k",
-     0,                                                                                1 << 30,
-     BV_PUBLIC,                                                                                                  "",
-     "Cache."                                                                                                              },
-    {"key",       offsetof(struct settings, key),         BV_OPT_TEXT, "",          0, 8,       BV_SECRET_VALUE, "", "Key."},
+    {"host",      AT(host),        BV_OPT_TEXT,     "127.0.0.1", 1, 255,     BV_PUBLIC,       "", "a"},
+    {"http-port", AT(port),        BV_OPT_INT,      "8080",      1, 65535,   BV_PUBLIC,       "", "b"},
+    {"verbose",   AT(verbose),     BV_OPT_SWITCH,   "0",         0, 0,       BV_PUBLIC,       "", "c"},
+    {"drain",     AT(drain_ms),    BV_OPT_DURATION, "5s",        0, 3600000, BV_PUBLIC,       "", "d"},
+    {"cache",     AT(cache_bytes), BV_OPT_SIZE,     "64k",       0, 1 << 30, BV_PUBLIC,       "", "e"},
+    {"key",       AT(key),         BV_OPT_TEXT,     "",          0, 8,       BV_SECRET_VALUE, "", "f"},
 };
 
 static struct settings settings;

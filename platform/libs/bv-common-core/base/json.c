@@ -10,9 +10,8 @@
 
 #include <stdlib.h>
 
-enum {
-    PAIRWISE_MAX = 16
-}; /* objects up to this size are compared key by key, larger ones sorted */
+/* Objects up to this size are compared key by key, larger ones sorted. */
+enum { PAIRWISE_MAX = 16 };
 
 static void *alc_malloc(void *ctx, size_t size)
 {

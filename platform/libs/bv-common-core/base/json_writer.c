@@ -77,19 +77,44 @@ static void append_escape(struct bv_buf *buf, unsigned char c, char escape)
     bv_buf_append(buf, text, escape == 'u' ? 6 : 2);
 }
 
-void bv_json_quote(struct bv_buf *buf, struct bv_bytes text)
+/* Is a byte among these eight a quote, a backslash, a control character or not ASCII? */
+static inline bool any_special(uint64_t eight)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    const uint64_t highs = ones * 0x80;
+    uint64_t quote = eight ^ ones * '"';
+    uint64_t slash = eight ^ ones * '\\';
+    uint64_t hits = (quote - ones) | (slash - ones) | (eight - ones * 0x20) | eight;
+    return (hits & highs) != 0;
+}
+
+/* Copies the leading bytes that need no escape and returns how many. */
+static inline size_t copy_plain(char *to, struct bv_bytes text)
+{
+    size_t at = 0;
+    uint64_t eight;
+    for (; text.size - at >= sizeof(eight); at += sizeof(eight)) {
+        memcpy(&eight, text.data + at, sizeof(eight));
+        if (any_special(eight))
+            break;
+        memcpy(to + at, &eight, sizeof(eight));
+    }
+    for (; at < text.size && escapes[(unsigned char)text.data[at]] == 0; at++)
+        to[at] = text.data[at];
+    return at;
+}
+
+/* Appends what may hold anything. */
+static void append_escaped(struct bv_buf *buf, struct bv_bytes text)
 {
     size_t from = 0;
     size_t at = 0;
-    bv_buf_char(buf, '"');
     while (at < text.size) {
         unsigned char c = (unsigned char)text.data[at];
         char escape = escapes[c];
-        if (__builtin_expect(escape == 0, 1)) {
-            at++;
-            continue;
-        }
-        size_t step = escape == 1 ? bv_utf8_step(text.data + at, text.size - at) : 0;
+        size_t step = escape == 0   ? 1
+                      : escape == 1 ? bv_utf8_step(text.data + at, text.size - at)
+                                    : 0;
         if (step > 0) {
             at += step;
             continue;
@@ -101,7 +126,24 @@ void bv_json_quote(struct bv_buf *buf, struct bv_bytes text)
             append_escape(buf, c, escape);
         from = ++at;
     }
-    bv_buf_append(buf, text.data ? text.data + from : "", at - from);
+    bv_buf_append(buf, text.data + from, at - from);
+}
+
+/* Most strings need no escape: they are copied while they are checked. */
+void bv_json_quote(struct bv_buf *buf, struct bv_bytes text)
+{
+    char *to = bv_buf_reserve(buf, text.size + 2);
+    if (!to)
+        return; /* quoted it would be longer still */
+    *to = '"';
+    size_t plain = copy_plain(to + 1, text);
+    buf->size += 1 + plain;
+    if (plain == text.size) {
+        to[1 + plain] = '"';
+        buf->size++;
+        return;
+    }
+    append_escaped(buf, (struct bv_bytes){text.data + plain, text.size - plain});
     bv_buf_char(buf, '"');
 }
 
