@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#define LAST_ROUNDS_MAX 16 /* of posted calls at close */
+
 struct bv_idle {
     struct loop_member member;
     struct bv_loop *loop; /* borrowed: closed after its members */
@@ -225,6 +227,8 @@ void bv_loop_close(struct bv_loop **loop_at)
     struct bv_loop *loop = bv_take(loop_at);
     if (!loop)
         return;
+    for (int round = 0; round < LAST_ROUNDS_MAX && loop->waiting.count; round++)
+        run_posts(loop);
     while (loop->members.next != &loop->members)
         loop->members.next->close(loop->members.next);
     while (uv_loop_close(&loop->uv) == UV_EBUSY) {

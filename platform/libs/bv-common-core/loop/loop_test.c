@@ -196,6 +196,22 @@ Test(loop, time_is_the_environments)
     bv_loop_close(&loop);
 }
 
+static void note_and_post(void *argument)
+{
+    struct diary *diary = argument;
+    note(diary, 'p');
+    cr_assert_eq(bv_loop_post(diary->loop, note_a, diary), 0);
+}
+
+Test(loop, close_makes_the_calls_that_wait)
+{
+    struct diary diary = {.loop = open_loop()};
+    struct bv_loop *loop = diary.loop;
+    cr_assert_eq(bv_loop_post(loop, note_and_post, &diary), 0);
+    bv_loop_close(&loop);
+    cr_assert_str_eq(diary.text, "pa");
+}
+
 Test(loop, close_ends_what_was_left_open)
 {
     struct bv_loop *loop = open_loop();

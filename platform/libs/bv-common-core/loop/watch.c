@@ -1,4 +1,5 @@
-/* Timers, descriptors, wake-ups and signals: each one libuv handle, freed when libuv has let go of it. */
+/* Timers, descriptors, wake-ups and signals: each one libuv handle, freed when libuv has let go of
+ * it. */
 #include "loop_private.h"
 
 #include <stdlib.h>

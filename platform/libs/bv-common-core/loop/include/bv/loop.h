@@ -14,8 +14,8 @@ struct bv_loop;
 
 /* env is borrowed for the loop's life. Thread: the one that will run the loop. */
 BV_MUST_CHECK int bv_loop_open(const struct bv_env *env, struct bv_loop **ret_loop);
-/* Effect:    closes what is left on it (the backstop: owners close earlier); must not run inside a callback. Posted calls that still
- *            wait are not made.
+/* Effect:    makes the posted calls that still wait, so that what they carry is freed, then closes what is left (the backstop: owners close
+ *            earlier); must not run inside a callback. Calls posted by those calls are made too, 16 rounds of it at most.
  * Ownership: pointers to handles that were left on the loop are dead afterwards.
  * Thread:    loop; waits for jobs of workers that were not closed. */
 void bv_loop_close(struct bv_loop **loop);
@@ -30,6 +30,7 @@ int64_t bv_loop_now_ms(const struct bv_loop *loop);
 #define BV_LOOP_POSTS_MAX 65536
 /* Effect:    calls function(argument) on the loop thread soon, in order per posting thread. A call posted from a posted call runs in a
  *            later turn, so posting cannot starve I/O.
+ *            Every accepted call is made once, at the latest by bv_loop_close: what it uses must live until then.
  * Errors:    BV_E_LIMIT past BV_LOOP_POSTS_MAX waiting, BV_E_NOMEM; function is then never called.
  * Thread:    any, while the loop is open. */
 BV_MUST_CHECK int bv_loop_post(struct bv_loop *loop, void (*function)(void *argument), void *argument);
