@@ -1,0 +1,393 @@
+#include "servers.h"
+
+#include "template.h"
+
+#include "bv/env.h"
+#include "bv/probe.h"
+#include "bv/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <librdkafka/rdkafka.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    CLASS_PATH_BYTES_MAX = 65536,
+    METADATA_TRY_MS = 500,
+    TRAINING_MS_MAX = 90000, /* the only boot without the archive, on a busy machine */
+};
+
+/* One node that is broker and controller; small pools; nothing expires by age, since scenarios play with clocks. */
+static const char properties[] =
+    "process.roles=broker,controller\n"
+    "node.id=1\n"
+    "controller.quorum.voters=1@127.0.0.1:%u\n"
+    "controller.listener.names=CONTROLLER\n"
+    "listeners=PLAINTEXT://127.0.0.1:%u,CONTROLLER://127.0.0.1:%u\n"
+    "advertised.listeners=PLAINTEXT://127.0.0.1:%u\n"
+    "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT\n"
+    "inter.broker.listener.name=PLAINTEXT\n"
+    "log.dirs=%s\n"
+    "num.network.threads=2\n"
+    "num.io.threads=2\n"
+    "background.threads=2\n"
+    "num.recovery.threads.per.data.dir=1\n"
+    "log.cleaner.threads=1\n"
+    "log.cleaner.dedupe.buffer.size=8388608\n"
+    "offsets.topic.num.partitions=1\n"
+    "offsets.topic.replication.factor=1\n"
+    "transaction.state.log.num.partitions=1\n"
+    "transaction.state.log.replication.factor=1\n"
+    "transaction.state.log.min.isr=1\n"
+    "share.coordinator.state.topic.num.partitions=1\n"
+    "share.coordinator.state.topic.replication.factor=1\n"
+    "share.coordinator.state.topic.min.isr=1\n"
+    "group.initial.rebalance.delay.ms=0\n"
+    "controlled.shutdown.enable=false\n"
+    "auto.create.topics.enable=false\n"
+    "log.retention.ms=-1\n";
+
+static int write_properties(const char *path, const char *data, uint16_t port, uint16_t controller,
+                            struct bv_error *error)
+{
+    char text[sizeof properties + BV_PATH_MAX + 64];
+    int size = snprintf(text, sizeof text, properties, controller, port, controller, port, data);
+    return bv_fs_write(path, (struct bv_bytes){text, (size_t)size}, 0644, error);
+}
+
+static void java_args(const struct stack_world *world, struct stack_command *cmd, const char *classes)
+{
+    static const char *const flags[] = {"-Xms64m", "-Xmx200m", "-XX:+UseSerialGC",
+                                        "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Xshare:auto"};
+    stack_arg(cmd, "%s", world->java);
+    for (size_t i = 0; i < BV_COUNT(flags); i++)
+        stack_arg(cmd, "%s", flags[i]);
+    stack_arg(cmd, "-Djava.io.tmpdir=%s/data/tmp", world->run);
+    stack_arg(cmd, "%s", classes);
+}
+
+static int class_path_arg(const struct stack_world *world, struct stack_command *cmd,
+                          struct bv_error *error)
+{
+    char jars[BV_PATH_MAX];
+    struct bv_buf path = {.max = CLASS_PATH_BYTES_MAX};
+    int rc = stack_jars(world, jars, error);
+    if (rc == 0)
+        rc = stack_class_path(jars, &path, error);
+    if (rc == 0) {
+        stack_arg(cmd, "-cp");
+        stack_arg(cmd, "%s", path.data);
+    }
+    bv_buf_release(&path);
+    return rc;
+}
+
+/* The archive is bound to the very JVM and to the class path: both are in the key. FNV-1a. */
+int stack_kafka_template_key(const struct stack_world *world, char out[96], struct bv_error *error)
+{
+    char java[PATH_MAX], all[PATH_MAX + BV_PATH_MAX + 64];
+    struct stat st;
+    if (!realpath(world->java, java) || stat(java, &st) < 0)
+        return bv_fail(error, BV_E_NOT_FOUND, "%s: %s", world->java, strerror(errno));
+    int size = snprintf(all, sizeof all, "%s %lld %lld %s", java, (long long)st.st_mtime,
+                        (long long)st.st_size, world->place);
+    uint64_t hash = 14695981039346656037u;
+    for (int i = 0; i < size && i < (int)sizeof all; i++)
+        hash = (hash ^ (unsigned char)all[i]) * 1099511628211u;
+    snprintf(out, 96, STACK_KAFKA_DEPS "-1-%08x", (unsigned)(hash ^ hash >> 32));
+    return 0;
+}
+
+/* ---- template: formatted log folder, class data archive ---- */
+
+static int format_log(const struct stack_world *world, const char *folder, struct bv_error *error)
+{
+    struct stack_command cmd;
+    BV_TRY(stack_command_init(&cmd, world, error));
+    char log[BV_PATH_MAX];
+    int rc = bv_path(log, error, "%s/log/kafka-template.log", world->run);
+    java_args(world, &cmd, "-Dbv=format");
+    if (rc == 0)
+        rc = class_path_arg(world, &cmd, error);
+    stack_arg(&cmd, "kafka.tools.StorageTool");
+    stack_arg(&cmd, "format");
+    stack_arg(&cmd, "-t");
+    stack_arg(&cmd, "AAAAAAAAAAAAAAAAAAAAAA");
+    stack_arg(&cmd, "-c");
+    stack_arg(&cmd, "%s/server.properties", folder);
+    const struct bv_spawn spawn = {.argv = cmd.argv, .env = cmd.env, .folder = "/", .in_fd = -1,
+                                   .uid = world->uid, .gid = world->gid};
+    if (rc == 0)
+        rc = bv_run(&spawn, log, error);
+    stack_command_release(&cmd);
+    return rc;
+}
+
+static int create_topics(uint16_t port, int64_t deadline_ms, struct bv_error *error);
+
+static int await_end(pid_t pid, int64_t deadline_ms, struct bv_error *error)
+{
+    for (;;) {
+        int status;
+        if (waitpid(pid, &status, WNOHANG) == pid)
+            return 0;
+        if (bv_now_ms() >= deadline_ms) {
+            kill(pid, SIGKILL);
+            waitpid(pid, &status, 0);
+            return bv_fail(error, BV_E_TIMEOUT, "Kafka did not end while its class archive was made");
+        }
+        bv_retry_pause();
+    }
+}
+
+/* One boot that loads what a broker loads, ended politely: the JVM writes the archive as it exits. */
+static int train(const struct stack_world *world, const char *folder, uint16_t port, struct bv_error *error)
+{
+    struct stack_command cmd;
+    BV_TRY(stack_command_init(&cmd, world, error));
+    char archive[BV_PATH_MAX + 40], log_path[BV_PATH_MAX];
+    snprintf(archive, sizeof archive, "-XX:ArchiveClassesAtExit=%s/kafka.jsa", folder);
+    java_args(world, &cmd, archive);
+    int rc = class_path_arg(world, &cmd, error);
+    stack_arg(&cmd, "kafka.Kafka");
+    stack_arg(&cmd, "%s/server.properties", folder);
+    if (rc == 0)
+        rc = bv_path(log_path, error, "%s/log/kafka-template.log", world->run);
+    int log = rc == 0 ? open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644) : -1;
+    const struct bv_spawn spawn = {.argv = cmd.argv, .env = cmd.env, .folder = "/", .in_fd = -1,
+                                   .out_fd = log, .uid = world->uid, .gid = world->gid};
+    pid_t pid = 0, shown;
+    if (rc == 0)
+        rc = bv_spawn(&spawn, &pid, &shown, error);
+    if (log >= 0)
+        close(log);
+    stack_command_release(&cmd);
+    BV_TRY(rc);
+    rc = create_topics(port, bv_now_ms() + TRAINING_MS_MAX, error);
+    kill(pid, rc == 0 ? SIGTERM : SIGKILL);
+    int end = await_end(pid, bv_now_ms() + TRAINING_MS_MAX, error);
+    return rc < 0 ? rc : end;
+}
+
+static int build_template(const struct stack_world *world, const char *folder, struct bv_error *error)
+{
+    char file[BV_PATH_MAX], pristine[BV_PATH_MAX], scratch[BV_PATH_MAX], archive[BV_PATH_MAX];
+    uint16_t ports[2] = {0};
+    BV_TRY(bv_port_pick(NULL, 0, &ports[0], error));
+    BV_TRY(bv_port_pick(ports, 1, &ports[1], error));
+    BV_TRY(bv_path(file, error, "%s/server.properties", folder));
+    BV_TRY(bv_path(pristine, error, "%s/data", folder));
+    BV_TRY(bv_path(scratch, error, "%s/scratch", folder));
+    BV_TRY(bv_path(archive, error, "%s/kafka.jsa", folder));
+    BV_TRY(write_properties(file, scratch, ports[0], ports[1], error));
+    BV_TRY(format_log(world, folder, error));
+    BV_TRY(bv_fs_copy_tree(scratch, pristine, error));
+    BV_TRY(train(world, folder, ports[0], error));
+    if (access(archive, R_OK) < 0)
+        return bv_fail(error, BV_E_UNAVAILABLE, "the JVM wrote no class archive, see log/kafka-template.log");
+    return bv_fs_remove_tree(scratch, error);
+}
+
+/* ---- one broker ---- */
+
+static int own_cluster_id(const char *data, struct bv_error *error)
+{
+    char path[BV_PATH_MAX], id[24] = "";
+    uint8_t random[16];
+    bv_random_system.fill(&bv_random_system, random, sizeof random);
+    id[bv_base64url_encode(random, sizeof random, id)] = '\0';
+    BV_TRY(bv_path(path, error, "%s/meta.properties", data));
+    struct bv_buf old = {.max = 4096}, fresh = {.max = 4096};
+    int rc = bv_fs_read(path, &old, error);
+    for (char *line = old.data, *next; rc == 0 && line && *line; line = next) {
+        size_t size = strcspn(line, "\n");
+        next = line + size + (line[size] == '\n');
+        if (strncmp(line, "cluster.id=", 11) == 0)
+            bv_buf_format(&fresh, "cluster.id=%s\n", id);
+        else
+            bv_buf_format(&fresh, "%.*s\n", (int)size, line);
+    }
+    if (rc == 0)
+        rc = bv_fs_write(path, bv_buf_view(&fresh), 0644, error);
+    bv_buf_release(&old);
+    bv_buf_release(&fresh);
+    return rc;
+}
+
+static int prepare(const struct stack_world *world, const struct stack_unit *unit, struct bv_error *error)
+{
+    (void)unit;
+    char key[96], template[BV_PATH_MAX], from[BV_PATH_MAX], to[BV_PATH_MAX];
+    BV_TRY(stack_kafka_template_key(world, key, error));
+    BV_TRY(stack_template(world, key, build_template, template, error));
+    BV_TRY(bv_path(from, error, "%s/data", template));
+    BV_TRY(bv_path(to, error, "%s/data/kafka", world->run));
+    BV_TRY(bv_become(world->uid, world->gid, error));
+    BV_TRY(bv_fs_copy_tree(from, to, error));
+    return own_cluster_id(to, error);
+}
+
+static int command(const struct stack_world *world, const struct stack_unit *unit,
+                   struct stack_command *cmd, struct bv_error *error)
+{
+    char key[96], file[BV_PATH_MAX], data[BV_PATH_MAX], archive[BV_PATH_MAX + 128];
+    BV_TRY(stack_kafka_template_key(world, key, error));
+    BV_TRY(bv_path(file, error, "%s/data/kafka.properties", world->run));
+    BV_TRY(bv_path(data, error, "%s/data/kafka", world->run));
+    BV_TRY(write_properties(file, data, unit->ports[0], unit->ports[1], error));
+    snprintf(archive, sizeof archive, "-XX:SharedArchiveFile=%s/templates/%s/kafka.jsa",
+             world->place, key);
+    java_args(world, cmd, archive);
+    BV_TRY(class_path_arg(world, cmd, error));
+    stack_arg(cmd, "kafka.Kafka");
+    stack_arg(cmd, "%s", file);
+    return 0;
+}
+
+/* ---- probes ---- */
+
+static void silence(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+{
+    (void)rk, (void)level, (void)facility, (void)text;
+}
+
+static int client_open(uint16_t port, rd_kafka_t **ret_client, struct bv_error *error)
+{
+    char brokers[32], reason[160] = "";
+    snprintf(brokers, sizeof brokers, "127.0.0.1:%u", port);
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set_log_cb(conf, silence);
+    static const char *const rows[][2] = {{"reconnect.backoff.ms", "10"},
+                                          {"reconnect.backoff.max.ms", "50"},
+                                          {"broker.address.family", "v4"}};
+    rd_kafka_conf_set(conf, "bootstrap.servers", brokers, reason, sizeof reason);
+    for (size_t i = 0; i < BV_COUNT(rows); i++)
+        rd_kafka_conf_set(conf, rows[i][0], rows[i][1], reason, sizeof reason);
+    *ret_client = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof reason);
+    if (*ret_client)
+        return 0;
+    rd_kafka_conf_destroy(conf);
+    return bv_fail(error, BV_E_UNAVAILABLE, "librdkafka: %s", reason);
+}
+
+static int metadata_until(rd_kafka_t *client, int64_t deadline_ms, struct bv_error *error)
+{
+    for (;;) {
+        const struct rd_kafka_metadata *metadata = NULL;
+        rd_kafka_resp_err_t err = rd_kafka_metadata(client, 0, NULL, &metadata, METADATA_TRY_MS);
+        int brokers = err == RD_KAFKA_RESP_ERR_NO_ERROR ? metadata->broker_cnt : 0;
+        if (metadata)
+            rd_kafka_metadata_destroy(metadata);
+        if (brokers > 0)
+            return 0;
+        if (bv_now_ms() >= deadline_ms)
+            return bv_fail(error, BV_E_TIMEOUT, "Kafka: no broker in Metadata (%s)", rd_kafka_err2str(err));
+        bv_retry_pause();
+    }
+}
+
+int stack_probe_kafka(uint16_t port, int64_t deadline_ms, struct bv_error *error)
+{
+    rd_kafka_t *client = NULL;
+    BV_TRY(bv_port_await(port, deadline_ms, NULL, error));
+    BV_TRY(client_open(port, &client, error));
+    int rc = metadata_until(client, deadline_ms, error);
+    rd_kafka_destroy(client);
+    return rc;
+}
+
+static int topics_result(rd_kafka_event_t *event, struct bv_error *error)
+{
+    if (!event)
+        return bv_fail(error, BV_E_TIMEOUT, "Kafka: no answer to CreateTopics");
+    if (rd_kafka_event_error(event))
+        return bv_fail(error, BV_E_UNAVAILABLE, "Kafka: CreateTopics: %s", rd_kafka_event_error_string(event));
+    size_t count = 0;
+    const rd_kafka_topic_result_t **results =
+        rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count);
+    for (size_t i = 0; i < count; i++) {
+        rd_kafka_resp_err_t err = rd_kafka_topic_result_error(results[i]);
+        if (err != RD_KAFKA_RESP_ERR_NO_ERROR && err != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
+            return bv_fail(error, BV_E_UNAVAILABLE, "Kafka: topic %s: %s",
+                           rd_kafka_topic_result_name(results[i]), rd_kafka_err2str(err));
+    }
+    return 0;
+}
+
+static int request_topics(rd_kafka_t *client, int64_t deadline_ms, struct bv_error *error)
+{
+    rd_kafka_NewTopic_t *topics[32];
+    char reason[160];
+    assert(stack_topic_count <= BV_COUNT(topics));
+    for (size_t i = 0; i < stack_topic_count; i++)
+        topics[i] = rd_kafka_NewTopic_new(stack_topics[i].name, stack_topics[i].partitions, 1,
+                                          reason, sizeof reason);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+    int64_t left = deadline_ms - bv_now_ms();
+    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(client, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+    rd_kafka_AdminOptions_set_operation_timeout(options, 5000, reason, sizeof reason);
+    rd_kafka_CreateTopics(client, topics, stack_topic_count, options, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, left > 0 ? (int)left : 0);
+    int rc = topics_result(event, error);
+    if (event)
+        rd_kafka_event_destroy(event);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_NewTopic_destroy_array(topics, stack_topic_count);
+    return rc;
+}
+
+static bool has_leaders(const struct rd_kafka_metadata *metadata)
+{
+    size_t led = 0;
+    for (int t = 0; t < metadata->topic_cnt; t++) {
+        const struct rd_kafka_metadata_topic *topic = &metadata->topics[t];
+        for (size_t i = 0; i < stack_topic_count; i++) {
+            if (strcmp(topic->topic, stack_topics[i].name) != 0 || topic->err)
+                continue;
+            int leaders = 0;
+            for (int p = 0; p < topic->partition_cnt; p++)
+                leaders += topic->partitions[p].leader >= 0 && !topic->partitions[p].err;
+            led += leaders == stack_topics[i].partitions;
+        }
+    }
+    return led == stack_topic_count;
+}
+
+static int create_topics(uint16_t port, int64_t deadline_ms, struct bv_error *error)
+{
+    rd_kafka_t *client = NULL;
+    BV_TRY(bv_port_await(port, deadline_ms, NULL, error));
+    BV_TRY(client_open(port, &client, error));
+    int rc = metadata_until(client, deadline_ms, error);
+    if (rc == 0)
+        rc = request_topics(client, deadline_ms, error);
+    for (bool led = false; rc == 0 && !led;) {
+        const struct rd_kafka_metadata *metadata = NULL;
+        if (rd_kafka_metadata(client, 1, NULL, &metadata, METADATA_TRY_MS) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            led = has_leaders(metadata);
+            rd_kafka_metadata_destroy(metadata);
+        }
+        if (!led && bv_now_ms() >= deadline_ms)
+            rc = bv_fail(error, BV_E_TIMEOUT, "Kafka: topics without a leader");
+        else if (!led)
+            bv_retry_pause();
+    }
+    rd_kafka_destroy(client);
+    return rc;
+}
+
+static int ready(const struct stack_world *world, const struct stack_unit *unit, int64_t deadline_ms,
+                 struct bv_error *error)
+{
+    (void)world;
+    return create_topics(unit->ports[0], deadline_ms, error);
+}
+
+const struct stack_ops stack_kafka = {prepare, command, ready};

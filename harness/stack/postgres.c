@@ -1,0 +1,127 @@
+#include "servers.h"
+
+#include "template.h"
+
+#include "bv/probe.h"
+#include "bv/process.h"
+
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int build_template(const struct stack_world *world, const char *folder, struct bv_error *error)
+{
+    struct stack_command command;
+    BV_TRY(stack_command_init(&command, world, error));
+    char log[BV_PATH_MAX];
+    int rc = bv_path(log, error, "%s/log/postgres-initdb.log", world->run);
+    static const char *const flags[] = {"-U", "bv", "-A", "trust", "-E", "UTF8", "--no-locale",
+                                        "--no-sync", "--no-instructions"};
+    stack_arg(&command, "%s/initdb", world->postgres_bin);
+    for (size_t i = 0; i < BV_COUNT(flags); i++)
+        stack_arg(&command, "%s", flags[i]);
+    stack_arg(&command, "-D");
+    stack_arg(&command, "%s/data", folder);
+    const struct bv_spawn spawn = {.argv = command.argv, .env = command.env, .folder = "/",
+                                   .in_fd = -1, .uid = world->uid, .gid = world->gid};
+    if (rc == 0)
+        rc = bv_run(&spawn, log, error);
+    stack_command_release(&command);
+    return rc;
+}
+
+static int prepare(const struct stack_world *world, const struct stack_unit *unit, struct bv_error *error)
+{
+    (void)unit;
+    char template[BV_PATH_MAX], from[BV_PATH_MAX], to[BV_PATH_MAX];
+    BV_TRY(stack_template(world, STACK_POSTGRES_TEMPLATE, build_template, template, error));
+    BV_TRY(bv_path(from, error, "%s/data", template));
+    BV_TRY(bv_path(to, error, "%s/data/postgres", world->run));
+    BV_TRY(bv_become(world->uid, world->gid, error));
+    BV_TRY(bv_fs_copy_tree(from, to, error));
+    if (chmod(to, 0700) < 0)
+        return bv_fail(error, BV_E_IO, "cannot set the mode of %s", to);
+    return 0;
+}
+
+/* synchronous_commit is on always: a reply after commit must mean what it says. Without fsync the promise holds while the
+ * machine lives, which is all that a scenario's crashes touch. */
+static int command(const struct stack_world *world, const struct stack_unit *unit,
+                   struct stack_command *cmd, struct bv_error *error)
+{
+    (void)error;
+    static const char *const settings[] = {
+        "listen_addresses=127.0.0.1", "unix_socket_directories=",  "wal_level=logical",
+        "max_wal_senders=8",          "max_replication_slots=8",   "hot_standby=on",
+        "jit=off",                    "synchronous_commit=on",     "max_connections=100",
+        "log_line_prefix=%m [%p] %d ",
+    };
+    static const char *const ephemeral[] = {"fsync=off", "full_page_writes=off", "autovacuum=off",
+                                            "shared_buffers=32MB"};
+    static const char *const durable[] = {"fsync=on", "full_page_writes=on", "shared_buffers=128MB"};
+    const bool keep = world->durability == BV_STACK_DURABLE;
+    stack_arg(cmd, "%s/postgres", world->postgres_bin);
+    stack_arg(cmd, "-D");
+    stack_arg(cmd, "%s/data/postgres", world->run);
+    stack_arg(cmd, "-p");
+    stack_arg(cmd, "%u", unit->ports[0]);
+    for (size_t i = 0; i < BV_COUNT(settings); i++) {
+        stack_arg(cmd, "-c");
+        stack_arg(cmd, "%s", settings[i]);
+    }
+    for (size_t i = 0; i < (keep ? BV_COUNT(durable) : BV_COUNT(ephemeral)); i++) {
+        stack_arg(cmd, "-c");
+        stack_arg(cmd, "%s", keep ? durable[i] : ephemeral[i]);
+    }
+    return 0;
+}
+
+static int fail_from(PGconn *conn, int code, struct bv_error *error)
+{
+    char text[120];
+    snprintf(text, sizeof text, "%s", PQerrorMessage(conn));
+    text[strcspn(text, "\n")] = '\0';
+    return bv_fail(error, code, "PostgreSQL: %s", text);
+}
+
+static int connect_until(uint16_t port, int64_t deadline_ms, PGconn **ret_conn, struct bv_error *error)
+{
+    char conninfo[128];
+    snprintf(conninfo, sizeof conninfo,
+             "host=127.0.0.1 port=%u user=bv dbname=postgres connect_timeout=2", port);
+    for (;;) {
+        BV_TRY(bv_port_await(port, deadline_ms, NULL, error));
+        PGconn *conn = PQconnectdb(conninfo);
+        if (PQstatus(conn) == CONNECTION_OK) {
+            PGresult *one = PQexec(conn, "SELECT 1");
+            bool ok = PQresultStatus(one) == PGRES_TUPLES_OK;
+            PQclear(one);
+            if (ok) {
+                *ret_conn = conn;
+                return 0;
+            }
+        }
+        int rc = bv_now_ms() >= deadline_ms ? fail_from(conn, BV_E_TIMEOUT, error) : 0;
+        PQfinish(conn);
+        BV_TRY(rc);
+        bv_retry_pause(); /* "the database system is starting up" */
+    }
+}
+
+int stack_probe_postgres(uint16_t port, int64_t deadline_ms, struct bv_error *error)
+{
+    PGconn *conn = NULL;
+    BV_TRY(connect_until(port, deadline_ms, &conn, error));
+    PQfinish(conn);
+    return 0;
+}
+
+static int ready(const struct stack_world *world, const struct stack_unit *unit, int64_t deadline_ms,
+                 struct bv_error *error)
+{
+    (void)world;
+    return stack_probe_postgres(unit->ports[0], deadline_ms, error);
+}
+
+const struct stack_ops stack_postgres = {prepare, command, ready};
