@@ -1,6 +1,7 @@
 /* `infra-service migrate`: brings databases up to their folders of migrations. One process per
- * database, a few at a time. Invariant: a database is created only when its folder was found;
- * databases fail alone. Thread: main, before any other. */
+ * database, a few at a time.
+ * Invariant: a database is created only when its folder was found; databases fail alone.
+ * Thread: main, before any other. */
 #ifndef INFRA_MIGRATE_H
 #define INFRA_MIGRATE_H
 
@@ -27,8 +28,9 @@ struct infra_jobs {
 /* What the options ask for, in order of name.
  * Effect:    reads the folder names below root.
  * Errors:    BV_E_INVALID with a sentence (folder and root both or neither, root without all or
- * database, an empty or too long name, nothing to do), BV_E_IO (unreadable root), BV_E_NOT_FOUND (a
- * database without a folder), BV_E_LIMIT (more than 64). */
+ *            database, an empty or too long name, nothing to do), BV_E_IO (unreadable root),
+ *            BV_E_NOT_FOUND (a database without a folder), BV_E_LIMIT (more than 64).
+ * Thread:    main. */
 BV_MUST_CHECK int infra_migrate_plan(const struct infra_migrate_options *options,
                                      struct infra_jobs *ret_jobs,
                                      struct bv_error *error);

@@ -32,9 +32,15 @@ log_change(const struct pg_conn *conn, enum bv_level level, const char *event, c
 
 /* ---- ending ---- */
 
+static void unwatch(struct pg_conn *conn)
+{
+    bv_poll_close(&conn->poll);
+    conn->events = BV_POLL_NONE;
+}
+
 static void drop(struct pg_conn *conn)
 {
-    bv_poll_close(&conn->poll); /* before libpq closes the descriptor */
+    unwatch(conn); /* before libpq closes the descriptor */
     if (conn->libpq)
         PQfinish(conn->libpq);
     conn->libpq = NULL;
@@ -94,7 +100,9 @@ static bool watch(struct pg_conn *conn, int events)
         pg_conn_break(conn, "cannot watch the socket");
         return false;
     }
-    bv_poll_set(conn->poll, events);
+    if (conn->events != events) /* each change costs a system call */
+        bv_poll_set(conn->poll, events);
+    conn->events = events;
     return true;
 }
 
@@ -146,7 +154,7 @@ static void connected(struct pg_conn *conn)
 
 static void go_on_connecting(struct pg_conn *conn)
 {
-    bv_poll_close(&conn->poll); /* PQconnectPoll may close this socket and open another */
+    unwatch(conn); /* PQconnectPoll may close this socket and open another */
     switch (PQconnectPoll(conn->libpq)) {
     case PGRES_POLLING_READING:
         watch(conn, BV_POLL_READ);
@@ -232,7 +240,7 @@ void pg_conn_flush(struct pg_conn *conn)
     if (left < 0)
         pg_conn_break(conn, PQerrorMessage(conn->libpq));
     else
-        bv_poll_set(conn->poll, left ? BV_POLL_READ | BV_POLL_WRITE : BV_POLL_READ);
+        watch(conn, left ? BV_POLL_READ | BV_POLL_WRITE : BV_POLL_READ);
 }
 
 /* ---- reading ---- */

@@ -58,8 +58,8 @@ struct pg_call_list {
 void pg_list_init(struct pg_call_list *list);
 void pg_list_push(struct pg_call_list *list, struct pg_call *call);
 struct pg_call *pg_list_pop(struct pg_call_list *list); /* NULL when empty */
-void pg_list_move(struct pg_call_list *from,
-                  struct pg_call_list *to); /* to becomes from, from becomes empty */
+/* to becomes from, from becomes empty */
+void pg_list_move(struct pg_call_list *from, struct pg_call_list *to);
 
 /* Checks and copies queries and parameters into one block. ids: the statements' ids.
  * Errors: BV_E_INVALID (count, parameter count, a NUL inside a text parameter), BV_E_TOO_LARGE (1
@@ -78,11 +78,10 @@ void pg_failure_of_result(const PGresult *result,
                           const char *label,
                           size_t query_index,
                           struct bv_pg_failure *failure);
-/* libpq's messages end in newlines and may have several lines: the first line, without its newline.
- */
+/* The first line of one of libpq's messages, without its newline. */
 void pg_message_line(const char *message, char *out, size_t size);
-void pg_ignore_notice(void *argument,
-                      const char *message); /* a PQnoticeProcessor: libpq's own writes to stderr */
+/* A PQnoticeProcessor: libpq's own writes to stderr. */
+void pg_ignore_notice(void *argument, const char *message);
 
 /* ---- connection parameters ---- */
 
@@ -109,6 +108,7 @@ struct pg_conn {
     enum pg_conn_state state;
     PGconn *libpq;          /* owned; NULL when down */
     struct bv_poll *poll;   /* owned */
+    int events;             /* that poll watches: enum bv_poll_events */
     struct bv_timer *timer; /* owned: next try when down, connect timeout otherwise */
     struct pg_call_list in_flight;
     uint32_t attempt;                    /* failed tries since the connection was last ready */
@@ -121,8 +121,8 @@ void pg_conn_release(struct pg_conn *conn); /* in_flight must be empty */
  * as any call in flight. */
 void pg_conn_send(struct pg_conn *conn, struct pg_call *call);
 void pg_conn_flush(struct pg_conn *conn);
-/* Drops the connection: calls in flight end (those older than now_ms - their deadline with
- * BV_E_TIMEOUT, others BV_E_UNAVAILABLE), and the next try is scheduled. */
+/* Drops the connection and schedules the next try. Calls in flight end: with the server's refusal
+ * when it had come, with BV_E_TIMEOUT past their deadline, with BV_E_UNAVAILABLE otherwise. */
 void pg_conn_break(struct pg_conn *conn, const char *why);
 
 /* ---- the pool, as connections see it ---- */
@@ -136,8 +136,7 @@ struct bv_pg {
     size_t calls_max;
     size_t depth;
     int64_t call_timeout_ms;
-    int64_t
-        grace_ms; /* the server gets so much longer to answer that it cancelled the call itself */
+    int64_t grace_ms;      /* longer that the server may take to say that it cancelled a call */
     struct pg_conn *conns; /* owned, conn_count of them */
     size_t conn_count;
     struct pg_call_list waiting;
@@ -157,8 +156,8 @@ struct bv_pg {
 };
 /* Ends a call: metrics, done, memory. The call must be in no list. */
 void pg_pool_finish(struct bv_pg *pool, struct pg_call *call, int rc);
-void pg_pool_wake(
-    struct bv_pg *pool); /* a connection has room: hand out waiting calls at the end of the turn */
+/* A connection has room: waiting calls are handed out at the end of the turn. */
+void pg_pool_wake(struct bv_pg *pool);
 void pg_pool_count_ready(struct bv_pg *pool); /* the number of ready connections changed */
 
 #endif

@@ -19,8 +19,8 @@ struct redis_url {
 BV_MUST_CHECK int
 redis_url_parse(const char *url, struct redis_url *ret_url, struct bv_error *error);
 
-/* Appends the command as an array of bulk strings. All or nothing: BV_E_INVALID, BV_E_TOO_LARGE,
- * BV_E_NOMEM. */
+/* Appends the command as an array of bulk strings, all or nothing.
+ * Errors: BV_E_INVALID (count), BV_E_TOO_LARGE (the buffer's maximum, or no memory). */
 BV_MUST_CHECK int
 redis_command_append(struct bv_buf *buf, const struct bv_bytes *words, size_t count);
 

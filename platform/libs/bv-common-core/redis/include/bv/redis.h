@@ -1,9 +1,10 @@
 /* Redis: one pipelined connection on the loop, reconnecting with exponential backoff and full
  * jitter (20 ms to 1 s). The commands of one loop turn go out in one write at its end, and are
  * answered in order. Metrics: bv_redis_commands_total{outcome}, bv_redis_command_seconds,
- * bv_redis_up. Invariant: every accepted command ends with exactly one done, never from within
- * bv_redis_send. Thread: loop. Source: Redis protocol specification (RESP2); replies parsed by
- * hiredis. */
+ * bv_redis_up.
+ * Invariant: every accepted command ends with exactly one done, never from within bv_redis_send.
+ * Thread: loop.
+ * Source: Redis protocol specification (RESP2); replies parsed by hiredis. */
 #ifndef BV_REDIS_H
 #define BV_REDIS_H
 
@@ -19,14 +20,16 @@ struct bv_redis_config {
 };
 /* Opens the client and begins to connect (AUTH and SELECT as the URL says).
  * Ownership: config is copied; loop and metrics (may be NULL) outlive the client. The caller closes
- * it. Errors:    BV_E_INVALID (url, a value out of range), BV_E_NOMEM. A server that is not there
- * is no error here: see bv_redis_ready. Thread:    loop. */
+ *            it.
+ * Errors:    BV_E_INVALID (url, a value out of range), BV_E_NOMEM. A server that is not there is no
+ *            error here: see bv_redis_ready.
+ * Thread:    loop. */
 BV_MUST_CHECK int bv_redis_open(struct bv_loop *loop,
                                 const struct bv_redis_config *config,
                                 struct bv_metrics *metrics,
                                 struct bv_redis **ret_redis);
-void bv_redis_close(struct bv_redis **redis); /* commands in flight end with BV_E_CANCELLED; not
-                                                 from within a done */
+/* Commands in flight end with BV_E_CANCELLED. Not from within a done. */
+void bv_redis_close(struct bv_redis **redis);
 bool bv_redis_ready(const struct bv_redis *redis);
 
 /* A reply and all below it: for the duration of done. Functions of another type than the reply's
@@ -56,10 +59,11 @@ typedef void bv_redis_done(void *argument,
                            const struct bv_error *error);
 /* Queues one command.
  * Ranges:    words: the command and its arguments, binary-safe, 1..1024 of them, 512 MiB together.
- * No SUBSCRIBE, MONITOR or CLIENT REPLY: every command has one reply. Ownership: words are copied.
- * done may be NULL, and may call bv_redis_send. Errors (done is then not called): BV_E_UNAVAILABLE
- * (not connected: fails at once), BV_E_LIMIT past commands_max, BV_E_INVALID (count),
- * BV_E_TOO_LARGE, BV_E_NOMEM. Thread:    loop; does not block. */
+ *            No SUBSCRIBE, MONITOR or CLIENT REPLY: every command has one reply.
+ * Ownership: words are copied. done may be NULL, and may call bv_redis_send.
+ * Errors:    (done is then not called) BV_E_UNAVAILABLE (not connected: fails at once), BV_E_LIMIT
+ *            past commands_max, BV_E_INVALID (count), BV_E_TOO_LARGE (or no memory).
+ * Thread:    loop; does not block. */
 BV_MUST_CHECK int bv_redis_send(struct bv_redis *redis,
                                 const struct bv_bytes *words,
                                 size_t count,
