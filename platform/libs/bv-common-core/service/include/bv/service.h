@@ -43,14 +43,14 @@ struct bv_service_spec {
      * It may set the authenticator and open streams' hubs on bv_service_http; after a fault it has released what it built, release is not called. */
     int (*init)(struct bv_service *service, const void *config, void **ret_state, struct bv_error *error);
     int (*start)(void *state, struct bv_error *error); /* begins consuming; NULL: nothing to do. After a fault release is called, stop is not */
-    int (*ready)(void *state, struct bv_error *error); /* 0, or BV_E_UNAVAILABLE with the reason in error; must be cheap. NULL: always ready */
+    int (*ready)(void *state, struct bv_error *error); /* 0, or BV_E_UNAVAILABLE with the reason; cheap; NULL: always */
     /* Ends intake and must call bv_service_stopped when in-flight work is done (or at once). Runs after the HTTP server has drained. NULL: nothing to do. */
     void (*stop)(void *state);
     void (*release)(void **state); /* frees; NULL: nothing to do */
 };
 /* Effect:    runs the program: --help, --describe, --print-config, or serves until SIGTERM or SIGINT; a second signal ends it at once (exit status 1).
  *            --describe prints {name, purpose, routes: [{method, path, operationId, scope, bodyBytesMax}], options: [{key, environment, type,
- *            default, min, max, unit, secret, help}], topicsIn, topicsOut} and needs no option; routes of the frame itself have operationId null.
+ *            default, min, max, unit, secret, help}], topicsIn, topicsOut} and needs no option; the frame's own routes are left out.
  * Ownership: spec is borrowed for the call.
  * Errors:    exit status 0 clean, 2 bad options (text on stderr), 1 fault (one JSON line on stderr).
  * Thread:    main; once per process. */
