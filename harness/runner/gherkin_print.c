@@ -28,7 +28,7 @@ static void print_title(struct bv_buf *buf,
     line(buf, indent, keyword, name.size ? ": " : ":", name);
     if (description.size) {
         (void)bv_buf_bytes(buf, description);
-        (void)bv_buf_text(buf, "\n\n");
+        (void)bv_buf_char(buf, '\n');
     }
 }
 

@@ -233,6 +233,12 @@ static int prepare(const struct stack_world *world, const struct stack_unit *uni
     return own_cluster_id(to, error);
 }
 
+static bool cold(const struct stack_world *world)
+{
+    char key[96];
+    return stack_kafka_template_key(world, key, NULL) == 0 && !stack_template_present(world, key);
+}
+
 static int command(const struct stack_world *world, const struct stack_unit *unit,
                    struct stack_command *cmd, struct bv_error *error)
 {
@@ -390,4 +396,4 @@ static int ready(const struct stack_world *world, const struct stack_unit *unit,
     return create_topics(unit->ports[0], deadline_ms, error);
 }
 
-const struct stack_ops stack_kafka = {prepare, command, ready};
+const struct stack_ops stack_kafka = {prepare, cold, command, ready};

@@ -10,6 +10,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Small log segments make the copy of an ephemeral stack half as large; a durable one keeps PostgreSQL's own size. */
+static const char *template_key(const struct stack_world *world)
+{
+    return world->durability == BV_STACK_DURABLE ? "postgres-15-1-durable" : "postgres-15-1";
+}
+
 static int build_template(const struct stack_world *world, const char *folder, struct bv_error *error)
 {
     struct stack_command command;
@@ -21,6 +27,8 @@ static int build_template(const struct stack_world *world, const char *folder, s
     stack_arg(&command, "%s/initdb", world->postgres_bin);
     for (size_t i = 0; i < BV_COUNT(flags); i++)
         stack_arg(&command, "%s", flags[i]);
+    if (world->durability == BV_STACK_EPHEMERAL)
+        stack_arg(&command, "--wal-segsize=1");
     stack_arg(&command, "-D");
     stack_arg(&command, "%s/data", folder);
     const struct bv_spawn spawn = {.argv = command.argv, .env = command.env, .folder = "/",
@@ -35,7 +43,7 @@ static int prepare(const struct stack_world *world, const struct stack_unit *uni
 {
     (void)unit;
     char template[BV_PATH_MAX], from[BV_PATH_MAX], to[BV_PATH_MAX];
-    BV_TRY(stack_template(world, STACK_POSTGRES_TEMPLATE, build_template, template, error));
+    BV_TRY(stack_template(world, template_key(world), build_template, template, error));
     BV_TRY(bv_path(from, error, "%s/data", template));
     BV_TRY(bv_path(to, error, "%s/data/postgres", world->run));
     BV_TRY(bv_become(world->uid, world->gid, error));
@@ -43,6 +51,11 @@ static int prepare(const struct stack_world *world, const struct stack_unit *uni
     if (chmod(to, 0700) < 0)
         return bv_fail(error, BV_E_IO, "cannot set the mode of %s", to);
     return 0;
+}
+
+static bool cold(const struct stack_world *world)
+{
+    return !stack_template_present(world, template_key(world));
 }
 
 /* synchronous_commit is on always: a reply after commit must mean what it says. Without fsync the promise holds while the
@@ -58,7 +71,8 @@ static int command(const struct stack_world *world, const struct stack_unit *uni
         "log_line_prefix=%m [%p] %d ",
     };
     static const char *const ephemeral[] = {"fsync=off", "full_page_writes=off", "autovacuum=off",
-                                            "shared_buffers=32MB"};
+                                            "shared_buffers=32MB", "min_wal_size=8MB",
+                                            "max_wal_size=128MB"};
     static const char *const durable[] = {"fsync=on", "full_page_writes=on", "shared_buffers=128MB"};
     const bool keep = world->durability == BV_STACK_DURABLE;
     stack_arg(cmd, "%s/postgres", world->postgres_bin);
@@ -124,4 +138,4 @@ static int ready(const struct stack_world *world, const struct stack_unit *unit,
     return stack_probe_postgres(unit->ports[0], deadline_ms, error);
 }
 
-const struct stack_ops stack_postgres = {prepare, command, ready};
+const struct stack_ops stack_postgres = {prepare, cold, command, ready};

@@ -51,4 +51,4 @@ static int ready(const struct stack_world *world, const struct stack_unit *unit,
     return stack_probe_redis(unit->ports[0], deadline_ms, error);
 }
 
-const struct stack_ops stack_redis = {NULL, command, ready};
+const struct stack_ops stack_redis = {NULL, NULL, command, ready};

@@ -14,8 +14,7 @@ BV_MUST_CHECK int stack_probe_postgres(uint16_t port, int64_t deadline_ms, struc
 BV_MUST_CHECK int stack_probe_redis(uint16_t port, int64_t deadline_ms, struct bv_error *error);
 BV_MUST_CHECK int stack_probe_kafka(uint16_t port, int64_t deadline_ms, struct bv_error *error);
 
-/* Template keys, for doctor. */
+/* Template key, for doctor. */
 int stack_kafka_template_key(const struct stack_world *world, char out[96], struct bv_error *error);
-#define STACK_POSTGRES_TEMPLATE "postgres-15-1"
 
 #endif

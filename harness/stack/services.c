@@ -242,7 +242,7 @@ static int ready_service(const struct stack_world *world, const struct stack_uni
     }
 }
 
-const struct stack_ops stack_service = {prepare_service, command_service, ready_service};
+const struct stack_ops stack_service = {prepare_service, NULL, command_service, ready_service};
 
 /* ---- migrations ---- */
 
@@ -283,4 +283,4 @@ static int command_migration(const struct stack_world *world, const struct stack
     return 0;
 }
 
-const struct stack_ops stack_migration = {prepare_migration, command_migration, NULL};
+const struct stack_ops stack_migration = {prepare_migration, NULL, command_migration, NULL};

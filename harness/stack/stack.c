@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
@@ -31,7 +32,8 @@ struct bv_stack {
     char name[BV_STACK_NAME_MAX + 1];
     char run[BV_PATH_MAX];
     char json_path[BV_PATH_MAX];
-    int channel; /* lifeline of a stack in the foreground, -1 otherwise */
+    int channel;  /* lifeline of a stack in the foreground, -1 otherwise */
+    pid_t middle; /* child that ends after the supervisor (foreground), 0: none */
     struct bv_arena *arena; /* owned: the parsed documents */
     const struct bv_json *root;
     const char *environ[ENVIRON_MAX + 1];
@@ -136,6 +138,8 @@ void bv_stack_close(struct bv_stack **stack)
         return;
     if ((*stack)->channel >= 0)
         close((*stack)->channel);
+    if ((*stack)->middle > 0)
+        waitpid((*stack)->middle, NULL, WNOHANG);
     bv_arena_close(&(*stack)->arena);
     bv_buf_release(&(*stack)->state);
     free(*stack);
@@ -232,8 +236,9 @@ int bv_stack_up(const struct bv_stack_spec *spec, struct bv_stack **ret_stack, s
     struct stack_world *world = NULL;
     struct bv_stack *stack = NULL;
     int channel = -1;
+    pid_t middle = 0;
     BV_TRY(stack_world_build(spec, &world, error));
-    int rc = stack_supervisor_start(world, &channel, error);
+    int rc = stack_supervisor_start(world, &channel, &middle, error);
     if (rc == 0)
         rc = await_boot(spec, world, channel, error);
     if (rc == 0 && !(stack = stack_new(world->name, world->run)))
@@ -243,10 +248,14 @@ int bv_stack_up(const struct bv_stack_spec *spec, struct bv_stack **ret_stack, s
         rc = load(stack, error);
     if (rc == 0 && spec->life == BV_STACK_FOREGROUND) {
         stack->channel = channel;
+        stack->middle = middle;
         channel = -1;
+        middle = 0;
     }
     if (channel >= 0)
         close(channel);
+    if (middle > 0)
+        waitpid(middle, NULL, 0);
     if (rc < 0) {
         bv_stack_close(&stack);
         return rc;
@@ -350,6 +359,10 @@ int bv_stack_down(struct bv_stack **stack, struct bv_error *error)
         struct listener listener = {0};
         send((*stack)->channel, "stop", 4, MSG_NOSIGNAL);
         rc = hear_to_end((*stack)->channel, &listener, error);
+        if (rc == 0) {
+            waitpid((*stack)->middle, NULL, 0);
+            (*stack)->middle = 0;
+        }
         if (rc == 0)
             rc = clean_up((*stack)->name, (*stack)->run, error);
     } else {

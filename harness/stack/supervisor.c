@@ -209,6 +209,8 @@ static void advance(struct supervisor *s)
         struct stack_unit *unit = &s->world->units[i];
         if (unit->task_pid)
             continue;
+        if (unit->state == STACK_WAITING && unit->row->ops->cold && unit->row->ops->cold(s->world))
+            emit(s, unit->name, "building", "its template, once");
         if (unit->state == STACK_WAITING && unit->row->ops->prepare)
             start_task(s, unit, run_prepare);
         else if (unit->state == STACK_WAITING)
@@ -660,7 +662,25 @@ bool stack_can_isolate(void)
     return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
 }
 
-int stack_supervisor_start(struct stack_world *world, int *ret_channel, struct bv_error *error)
+/* Lends its PID namespace to its child. In the foreground it then waits for the supervisor, so that the creator, who
+ * reaps the middle, leaves no zombie behind; it holds no descriptor and no signal of the terminal reaches it. */
+static _Noreturn void be_middle(struct stack_world *world, int channel, bool isolated)
+{
+    setsid();
+    if (isolated && !isolate())
+        _exit(1);
+    pid_t pid = fork();
+    if (pid == 0)
+        be_supervisor(world, channel, isolated);
+    if (pid < 0)
+        _exit(1);
+    bv_close_others(NULL, 0);
+    while (world->life == BV_STACK_FOREGROUND && waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
+    }
+    _exit(0);
+}
+
+int stack_supervisor_start(struct stack_world *world, int *ret_channel, pid_t *ret_middle, struct bv_error *error)
 {
     int channel[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) < 0)
@@ -668,17 +688,13 @@ int stack_supervisor_start(struct stack_world *world, int *ret_channel, struct b
     const char *refused = getenv("BV_NO_NAMESPACES"); /* for tests of the other way */
     bool isolated = !(refused && *refused == '1') && stack_can_isolate();
     pid_t middle = fork();
-    if (middle == 0) {
-        if (isolated && !isolate())
-            _exit(1);
-        pid_t pid = fork();
-        if (pid == 0)
-            be_supervisor(world, channel[1], isolated);
-        _exit(pid < 0 ? 1 : 0);
-    }
+    if (middle == 0)
+        be_middle(world, channel[1], isolated);
     close(channel[1]);
-    int status = 1;
-    if (middle < 0 || waitpid(middle, &status, 0) != middle || status != 0) {
+    int status = 0;
+    if (middle > 0 && world->life == BV_STACK_FOREGROUND) {
+        *ret_middle = middle;
+    } else if (middle < 0 || waitpid(middle, &status, 0) != middle || status != 0) {
         close(channel[0]);
         return bv_fail(error, BV_E_LIMIT, "cannot start the supervisor: %s", strerror(errno));
     }

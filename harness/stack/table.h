@@ -13,6 +13,8 @@ struct stack_command;
 struct stack_ops {
     /* Before anything else of the stack is ready: data folder, description. Runs in a task as the supervisor's user; may be NULL. */
     int (*prepare)(const struct stack_world *world, const struct stack_unit *unit, struct bv_error *error);
+    /* Whether prepare will first build a template, which takes seconds: people are told. May be NULL. */
+    bool (*cold)(const struct stack_world *world);
     /* Fills the command line and environment; all gates are ready. */
     int (*command)(const struct stack_world *world, const struct stack_unit *unit,
                    struct stack_command *ret_command, struct bv_error *error);

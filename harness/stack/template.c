@@ -55,6 +55,12 @@ int stack_template(const struct stack_world *world, const char *key,
     return rc;
 }
 
+bool stack_template_present(const struct stack_world *world, const char *key)
+{
+    char path[BV_PATH_MAX];
+    return bv_path(path, NULL, "%s/templates/%s", world->place, key) == 0 && access(path, F_OK) == 0;
+}
+
 static int link_jars(const struct stack_world *world, const char *folder, struct bv_error *error)
 {
     char from[BV_PATH_MAX];

@@ -11,6 +11,9 @@ BV_MUST_CHECK int stack_template(const struct stack_world *world, const char *ke
                                  int (*build)(const struct stack_world *world, const char *folder, struct bv_error *error),
                                  char ret_folder[BV_PATH_MAX], struct bv_error *error);
 
+/* Whether the template key is there already. */
+bool stack_template_present(const struct stack_world *world, const char *key);
+
 /* The jars' folder as the servers' user can read it: the cache's own, or hard links in the place. Errors: BV_E_IO. */
 BV_MUST_CHECK int stack_jars(const struct stack_world *world, char ret_folder[BV_PATH_MAX], struct bv_error *error);
 
