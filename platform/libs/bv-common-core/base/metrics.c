@@ -160,7 +160,6 @@ static int name_series(struct bv_series *series, const char *const *values, size
     }
     bv_buf_char(&labels, '\0');
     series->values = raw.data;
-    series->values_size = raw.size;
     series->labels = labels.data;
     return raw.failed || labels.failed ? BV_E_NOMEM : 0;
 }

@@ -13,8 +13,7 @@ struct bv_series {
     const struct family *family; /* borrowed: owns this series */
     uint64_t hash;
     char *values; /* owned: the label values, each with its NUL; NULL without labels */
-    size_t values_size;
-    char *labels;                   /* owned: route="/x",status="200" escaped; "" without labels */
+    char *labels; /* owned: route="/x",status="200" escaped; "" without labels */
     double (*read)(void *argument); /* callback gauges */
     void *argument;
     atomic_uint_fast64_t number; /* counter: the count; gauge: bits of the value; histogram: sum */
