@@ -1,0 +1,36 @@
+/* What the files of the saga share. */
+#ifndef ORDER_SAGA_INTERNAL_H
+#define ORDER_SAGA_INTERNAL_H
+
+#include "order_events.h"
+#include "order_saga.h"
+
+#define ORDER_WORK_ARENA_MAX (64 * 1024)
+
+struct order_saga {
+    struct order_saga_deps deps;
+    struct order_batch *creates; /* owned */
+    struct order_batch *applies; /* owned */
+    struct bv_timer *sweeper;    /* owned */
+    uint32_t under_way;          /* placements, moves, sweeps and stock tasks */
+
+    int64_t forgot_at_ms;
+    void (*stopped)(void *argument); /* set while stopping */
+    void *stopped_argument;
+    struct bv_series *placed[2]; /* reserved, sold out */
+    struct bv_series *resumed;
+};
+
+void order_saga_begin(struct order_saga *saga);
+void order_saga_end(struct order_saga *saga);
+/* Deep copy into arena. BV_E_NOMEM. */
+BV_MUST_CHECK int
+order_copy(struct bv_arena *arena, const struct order *from, struct order *ret_order);
+/* Takes up a PENDING order that was left behind. */
+void order_saga_resume(struct order_saga *saga, const struct order *order);
+/* Tells inventory and clears the task; failures stay for the sweeper. */
+void order_saga_settle(struct order_saga *saga, const struct order_task *task);
+/* The stored answer of an order that ended without its request: body of a conflict problem. */
+void order_answer_conflict(struct bv_buf *buf, const struct order *order);
+
+#endif

@@ -1,0 +1,188 @@
+#include "order_service.h"
+#include <stdlib.h>
+
+#define PG_CALLS_MAX 8192
+#define PG_CALL_TIMEOUT_MS 5000
+#define PG_PIPELINE_DEPTH 8
+#define RELAY_LOCK_KEY 0x6f72646572 /* "order" */
+#define RELAY_BATCH 500
+#define RELAY_POLL_MS 500
+#define BUS_QUEUE_MAX 100000
+#define PRICE_ENTRIES 8192
+#define PRICE_TIMEOUT_MS 2000
+#define INVENTORY_CALLS_MAX 8192
+#define GUARD_TTL_MS 30000
+#define GUARD_STALE_MS 3600000
+#define GUARD_TOKENS 8192
+
+extern const struct bv_bytes order_openapi;
+
+static void service_release(void **state)
+{
+    struct order_service *service = *state;
+    if (!service)
+        return;
+    bv_consumer_close(&service->payments);
+    order_saga_close(&service->saga);
+    order_stock_close(&service->stock);
+    order_prices_close(&service->prices);
+    if (service->store)
+        service->store->ops->release(&service->store);
+    bv_outbox_relay_close(&service->relay);
+    if (service->bus)
+        service->bus->ops->close(&service->bus);
+    bv_guard_close(&service->guard);
+    free(service);
+    *state = NULL;
+}
+
+static void committed(void *argument)
+{
+    struct order_service *service = argument;
+    bv_outbox_relay_kick(service->relay);
+}
+
+static int open_bus(struct order_service *service)
+{
+    struct bv_loop *loop = bv_service_loop(service->frame);
+    struct bv_metrics *metrics = bv_service_metrics(service->frame);
+    struct bv_kafka_config kafka = {.brokers = service->config->kafka_brokers,
+                                    .client_id = "order",
+                                    .queue_max = BUS_QUEUE_MAX,
+                                    .linger_ms = 1};
+    struct bv_outbox_config relay = {.conninfo = service->config->pg_url,
+                                     .lock_key = RELAY_LOCK_KEY,
+                                     .batch_max = RELAY_BATCH,
+                                     .poll_ms = RELAY_POLL_MS};
+    BV_TRY(bv_kafka_open(loop, &kafka, bv_service_log(service->frame), metrics, &service->bus));
+    return bv_outbox_relay_open(loop,
+                                &relay,
+                                service->bus,
+                                bv_service_log(service->frame),
+                                metrics,
+                                bv_service_spans(service->frame),
+                                &service->relay);
+}
+
+static int open_saga(struct order_service *service)
+{
+    struct bv_loop *loop = bv_service_loop(service->frame);
+    struct bv_metrics *metrics = bv_service_metrics(service->frame);
+    const struct order_config *config = service->config;
+    struct bv_pg_config pg = {.conninfo = config->pg_url,
+                              .connections = config->pg_connections,
+                              .calls_max = PG_CALLS_MAX,
+                              .call_timeout_ms = PG_CALL_TIMEOUT_MS,
+                              .pipeline_depth = PG_PIPELINE_DEPTH,
+                              .application = "order"};
+    struct order_prices_config prices = {
+        config->product_url, config->price_ttl_ms, PRICE_ENTRIES, PRICE_TIMEOUT_MS};
+    struct order_stock_config stock = {
+        config->inventory_addr, config->inventory_timeout_ms, INVENTORY_CALLS_MAX};
+    BV_TRY(order_store_pg_open(loop, &pg, metrics, committed, service, &service->store));
+    BV_TRY(order_prices_open(
+        loop, bv_service_httpc(service->frame), &prices, metrics, &service->prices));
+    BV_TRY(order_stock_open(loop, &stock, metrics, &service->stock));
+    struct order_saga_deps deps = {loop,
+                                   bv_service_log(service->frame),
+                                   metrics,
+                                   service->store,
+                                   service->prices,
+                                   service->stock,
+                                   config};
+    return order_saga_open(&deps, &service->saga);
+}
+
+static int build(struct order_service *service)
+{
+    struct bv_http_server *http = bv_service_http(service->frame);
+    struct bv_guard_config guard = {
+        service->config->auth_url, "bitvelocity", GUARD_TTL_MS, GUARD_STALE_MS, GUARD_TOKENS};
+    BV_TRY(bv_guard_open(bv_service_loop(service->frame),
+                         bv_service_httpc(service->frame),
+                         &guard,
+                         bv_service_log(service->frame),
+                         &service->guard));
+    BV_TRY(open_bus(service));
+    BV_TRY(open_saga(service));
+    bv_http_server_authenticator(http, bv_guard_authenticate, service->guard);
+    return bv_http_server_routes(http, order_routes, ORDER_ROUTE_COUNT, service);
+}
+
+static int
+service_init(struct bv_service *frame, const void *config, void **ret_state, struct bv_error *error)
+{
+    struct order_service *service = calloc(1, sizeof(*service));
+    (void)error;
+    if (!service)
+        return BV_E_NOMEM;
+    service->frame = frame;
+    service->config = config;
+    void *state = service;
+    int rc = build(service);
+    if (rc < 0) {
+        service_release(&state);
+        return rc;
+    }
+    *ret_state = state;
+    return 0;
+}
+
+static int service_start(void *state, struct bv_error *error)
+{
+    struct order_service *service = state;
+    (void)error;
+    order_saga_start(service->saga);
+    return order_payments_open(service);
+}
+
+static int service_ready(void *state, struct bv_error *error)
+{
+    struct order_service *service = state;
+    if (!service->store->ops->ready(service->store))
+        return bv_fail(error, BV_E_UNAVAILABLE, "PostgreSQL is not reachable");
+    if (!bv_guard_ready(service->guard))
+        return bv_fail(error, BV_E_UNAVAILABLE, "the keys of the auth service are not there yet");
+    if (!service->bus->ops->ready(service->bus))
+        return bv_fail(error, BV_E_UNAVAILABLE, "Kafka is not reachable");
+    return 0;
+}
+
+static void saga_stopped(void *argument)
+{
+    struct order_service *service = argument;
+    bv_service_stopped(service->frame);
+}
+
+static void payments_stopped(void *argument)
+{
+    struct order_service *service = argument;
+    order_saga_stop(service->saga, saga_stopped, service);
+}
+
+static void service_stop(void *state)
+{
+    struct order_service *service = state;
+    bv_consumer_stop(service->payments, payments_stopped, service);
+}
+
+static const char *const topics_in[] = {"ecommerce.payments", NULL};
+static const char *const topics_out[] = {"ecommerce.orders", NULL};
+
+const struct bv_service_spec order_spec = {
+    .name = "order",
+    .purpose = "Places orders once, reserves their stock, and moves them through their states.",
+    .options = order_options,
+    .option_count = ORDER_OPTION_COUNT,
+    .config_bytes = sizeof(struct order_config),
+    .routes = order_routes,
+    .route_count = ORDER_ROUTE_COUNT,
+    .openapi = &order_openapi,
+    .topics_in = topics_in,
+    .topics_out = topics_out,
+    .init = service_init,
+    .start = service_start,
+    .ready = service_ready,
+    .stop = service_stop,
+    .release = service_release,
+};
