@@ -3,14 +3,17 @@
 
 static void line(struct bv_buf *buf, int indent, struct bv_bytes keyword, const char *between, struct bv_bytes text)
 {
-    (void)bv_buf_format(buf, "%*s%.*s%s%.*s\n", indent, "", BV_ARG(keyword), between, BV_ARG(text));
+    (void)bv_buf_format(buf, "%*s%.*s%s", indent, "", BV_ARG(keyword), between);
+    (void)bv_buf_bytes(buf, text); /* may hold NUL */
+    (void)bv_buf_char(buf, '\n');
 }
 
 static void print_tags(struct bv_buf *buf, int indent, struct gherkin_tags tags)
 {
-    for (size_t i = 0; i < tags.count; i++)
-        (void)bv_buf_format(
-            buf, "%*s%.*s", i ? 1 : indent, i ? " " : "", BV_ARG(tags.list[i].name));
+    for (size_t i = 0; i < tags.count; i++) {
+        (void)bv_buf_format(buf, "%*s", i ? 1 : indent, "");
+        (void)bv_buf_bytes(buf, tags.list[i].name);
+    }
     if (tags.count)
         (void)bv_buf_char(buf, '\n');
 }
@@ -54,7 +57,9 @@ static void print_doc(struct bv_buf *buf, int indent, const struct gherkin_doc_s
 {
     const char mark[4] = {doc->delimiter, doc->delimiter, doc->delimiter, '\0'};
     struct bv_bytes rest = doc->content;
-    (void)bv_buf_format(buf, "%*s%s%.*s\n%*s", indent, "", mark, BV_ARG(doc->media_type), indent, "");
+    (void)bv_buf_format(buf, "%*s%s", indent, "", mark);
+    (void)bv_buf_bytes(buf, doc->media_type);
+    (void)bv_buf_format(buf, "\n%*s", indent, "");
     while (rest.size) {
         if (rest.size >= 3 && memcmp(rest.data, mark, 3) == 0) {
             for (int i = 0; i < 3; i++)
