@@ -327,7 +327,7 @@ static void feed(struct http_connection *connection, const char *data, size_t si
         if (rc == HPE_OK)
             return;
         if (rc != HPE_PAUSED) {
-            refused(connection, rc);
+            refused(connection, (int)rc);
             return;
         }
         const size_t used = (size_t)(llhttp_get_error_pos(&connection->parser) - data);
