@@ -14,6 +14,7 @@ struct bv_timer {
 struct bv_poll {
     struct loop_member member;
     uv_poll_t uv;
+    int wanted; /* UV_READABLE and UV_WRITABLE, as last set */
     void (*function)(void *argument, int events);
     void *argument;
 };
@@ -98,6 +99,8 @@ void bv_timer_close(struct bv_timer **timer)
 static void on_poll(uv_poll_t *handle, int status, int events)
 {
     struct bv_poll *poll = handle->data;
+    if (status < 0) /* libuv has stopped watching; level-triggered means until the reader sees it */
+        uv_poll_start(handle, poll->wanted, on_poll);
     int ready = status < 0 ? BV_POLL_READ | BV_POLL_WRITE : 0;
     if (events & UV_READABLE)
         ready |= BV_POLL_READ;
@@ -137,6 +140,9 @@ void bv_poll_set(struct bv_poll *poll, int events)
 {
     int wanted =
         (events & BV_POLL_READ ? UV_READABLE : 0) | (events & BV_POLL_WRITE ? UV_WRITABLE : 0);
+    if (wanted == poll->wanted)
+        return; /* each change costs a system call */
+    poll->wanted = wanted;
     if (wanted)
         uv_poll_start(&poll->uv, wanted, on_poll);
     else

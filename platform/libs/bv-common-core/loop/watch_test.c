@@ -1,4 +1,5 @@
 #include <criterion/criterion.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -217,5 +218,58 @@ Test(watch, signal_that_cannot_be_caught_is_refused)
 {
     struct watch watch = open_watch();
     cr_assert_lt(bv_signal_open(watch.loop, SIGKILL, on_number, &watch, &watch.signal), 0);
+    bv_loop_close(&watch.loop);
+}
+
+/* ---- a peer that resets the connection while its last bytes still wait ---- */
+
+static void open_tcp_pair(int fds[2])
+{
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(address);
+    cr_assert_eq(bind(listener, (struct sockaddr *)&address, size), 0);
+    cr_assert_eq(listen(listener, 1), 0);
+    cr_assert_eq(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    fds[0] = socket(AF_INET, SOCK_STREAM, 0);
+    cr_assert_eq(connect(fds[0], (struct sockaddr *)&address, size), 0);
+    fds[1] = accept(listener, NULL, NULL);
+    cr_assert_geq(fds[1], 0);
+    close(listener);
+}
+
+static void on_byte(void *argument, int events)
+{
+    struct watch *watch = argument;
+    char byte;
+    cr_assert(events & BV_POLL_READ);
+    watch->calls++;
+    if (recv(watch->fds[0], &byte, 1, 0) != 1)
+        bv_loop_stop(watch->loop);
+}
+
+static void on_never(void *argument)
+{
+    (void)argument;
+    cr_assert_fail("the descriptor is no longer watched");
+}
+
+Test(watch, an_error_on_the_descriptor_does_not_end_the_watch)
+{
+    struct watch watch = open_watch();
+    open_tcp_pair(watch.fds);
+    cr_assert_eq(bv_timer_open(watch.loop, on_never, &watch, &watch.timer), 0);
+    bv_timer_set(watch.timer, 5000, 0);
+    cr_assert_eq(send(watch.fds[1], "abc", 3, 0), 3);
+    struct linger reset = {.l_onoff = 1};
+    cr_assert_eq(setsockopt(watch.fds[1], SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+    close(watch.fds[1]);
+    cr_assert_eq(bv_poll_open(watch.loop, watch.fds[0], on_byte, &watch, &watch.poll), 0);
+    bv_poll_set(watch.poll, BV_POLL_READ);
+    cr_assert_eq(bv_loop_run(watch.loop), 0);
+    cr_assert_geq(watch.calls, 2, "bytes, then the error");
+    bv_poll_close(&watch.poll);
+    bv_timer_close(&watch.timer);
+    close(watch.fds[0]);
     bv_loop_close(&watch.loop);
 }

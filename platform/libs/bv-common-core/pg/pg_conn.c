@@ -32,15 +32,9 @@ log_change(const struct pg_conn *conn, enum bv_level level, const char *event, c
 
 /* ---- ending ---- */
 
-static void unwatch(struct pg_conn *conn)
-{
-    bv_poll_close(&conn->poll);
-    conn->events = BV_POLL_NONE;
-}
-
 static void drop(struct pg_conn *conn)
 {
-    unwatch(conn); /* before libpq closes the descriptor */
+    bv_poll_close(&conn->poll); /* before libpq closes the descriptor */
     if (conn->libpq)
         PQfinish(conn->libpq);
     conn->libpq = NULL;
@@ -100,9 +94,7 @@ static bool watch(struct pg_conn *conn, int events)
         pg_conn_break(conn, "cannot watch the socket");
         return false;
     }
-    if (conn->events != events) /* each change costs a system call */
-        bv_poll_set(conn->poll, events);
-    conn->events = events;
+    bv_poll_set(conn->poll, events);
     return true;
 }
 
@@ -154,7 +146,7 @@ static void connected(struct pg_conn *conn)
 
 static void go_on_connecting(struct pg_conn *conn)
 {
-    unwatch(conn); /* PQconnectPoll may close this socket and open another */
+    bv_poll_close(&conn->poll); /* PQconnectPoll may close this socket and open another */
     switch (PQconnectPoll(conn->libpq)) {
     case PGRES_POLLING_READING:
         watch(conn, BV_POLL_READ);

@@ -108,7 +108,6 @@ struct pg_conn {
     enum pg_conn_state state;
     PGconn *libpq;          /* owned; NULL when down */
     struct bv_poll *poll;   /* owned */
-    int events;             /* that poll watches: enum bv_poll_events */
     struct bv_timer *timer; /* owned: next try when down, connect timeout otherwise */
     struct pg_call_list in_flight;
     uint32_t attempt;                    /* failed tries since the connection was last ready */

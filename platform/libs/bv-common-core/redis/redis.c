@@ -66,7 +66,6 @@ struct bv_redis {
     enum redis_state state;
     int fd;                 /* owned; -1 when down */
     struct bv_poll *poll;   /* owned */
-    int events;             /* that poll watches: enum bv_poll_events */
     redisReader *reader;    /* owned; NULL when down */
     struct bv_timer *timer; /* next try when down, connect timeout until ready */
     struct bv_timer *sweep;
@@ -133,7 +132,6 @@ static void fail_all(struct bv_redis *redis, int rc_of_the_expired, int rc, cons
 static void drop(struct bv_redis *redis)
 {
     bv_poll_close(&redis->poll);
-    redis->events = BV_POLL_NONE;
     if (redis->fd >= 0)
         close(redis->fd);
     redis->fd = -1;
@@ -173,13 +171,6 @@ static void break_off(struct bv_redis *redis, const char *why)
 
 /* ---- writing ---- */
 
-static void watch(struct bv_redis *redis, int events)
-{
-    if (redis->events != events) /* each change costs a system call */
-        bv_poll_set(redis->poll, events);
-    redis->events = events;
-}
-
 static void write_out(struct bv_redis *redis)
 {
     while (redis->sent < redis->out.size) {
@@ -188,7 +179,7 @@ static void write_out(struct bv_redis *redis)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-            watch(redis, BV_POLL_READ | BV_POLL_WRITE);
+            bv_poll_set(redis->poll, BV_POLL_READ | BV_POLL_WRITE);
             return;
         }
         if (n < 0) {
@@ -203,7 +194,7 @@ static void write_out(struct bv_redis *redis)
     else
         bv_buf_reset(&redis->out);
     redis->out.max = REDIS_BYTES_MAX;
-    watch(redis, BV_POLL_READ);
+    bv_poll_set(redis->poll, BV_POLL_READ);
 }
 
 static void on_idle(void *argument)
@@ -297,7 +288,7 @@ static void start(struct bv_redis *redis)
         return;
     }
     bv_timer_set(redis->timer, REDIS_CONNECT_TIMEOUT_MS, 0);
-    watch(redis, BV_POLL_WRITE);
+    bv_poll_set(redis->poll, BV_POLL_WRITE);
 }
 
 static void on_timer(void *argument)
