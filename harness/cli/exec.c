@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -17,7 +18,7 @@
 #include <unistd.h>
 
 enum { FLAG_SERVERS, FLAG_SERVICES, FLAG_DURABLE, FLAG_BIN_DIR, FLAG_LOG_LEVEL, FLAG_QUIET };
-enum { NO_NAMESPACE = 125 }; /* exit of the shim before it ran anything */
+enum { KILL_MS_MAX = 5000, LOOK_MS = 50, NO_NAMESPACE = 125, STOPPED = 143 }; /* exits of the shim: before it ran anything, when told to stop */
 
 static _Noreturn void run_command(char **argv, const struct bv_stack *stack)
 {
@@ -28,8 +29,9 @@ static _Noreturn void run_command(char **argv, const struct bv_stack *stack)
     signal(SIGHUP, SIG_DFL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     execvp(argv[0], argv);
-    bv_complain("cannot run %s: %s", argv[0], strerror(errno));
-    _exit(errno == ENOENT ? 127 : 126);
+    int number = errno;
+    bv_complain("cannot run %s: %s", argv[0], strerror(number));
+    _exit(number == ENOENT ? 127 : 126);
 }
 
 static bool write_file(const char *path, const char *text)
@@ -64,6 +66,12 @@ static int status_to_exit(int status)
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+static void on_stop(int signal_number)
+{
+    (void)signal_number;
+    _exit(STOPPED); /* the namespace goes with its PID 1 */
+}
+
 /* PID 1 of the command's own namespace: whatever the command leaves behind ends with it, and it ends with bv. */
 static _Noreturn void be_shim(char **argv, const struct bv_stack *stack, bool user_namespace, uid_t uid,
                               gid_t gid, pid_t parent_as_seen)
@@ -71,6 +79,8 @@ static _Noreturn void be_shim(char **argv, const struct bv_stack *stack, bool us
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent_as_seen || !settle(user_namespace, uid, gid))
         _exit(NO_NAMESPACE);
+    const struct sigaction action = {.sa_handler = on_stop};
+    sigaction(SIGUSR1, &action, NULL);
     pid_t command = fork();
     if (command == 0)
         run_command(argv, stack);
@@ -81,6 +91,51 @@ static _Noreturn void be_shim(char **argv, const struct bv_stack *stack, bool us
         if (pid < 0 && errno != EINTR)
             _exit(NO_NAMESPACE);
     }
+}
+
+static volatile sig_atomic_t told_to_stop;
+
+static void on_news(int signal_number)
+{
+    if (signal_number == SIGUSR1)
+        told_to_stop = 1; /* or bv has ended: getppid tells */
+}
+
+/* Waits for the end of any child, but looks around every LOOK_MS, so that a signal that came just before costs no more than that. */
+static pid_t await_news(int *status)
+{
+    pid_t pid = waitpid(-1, status, WNOHANG);
+    if (pid == 0)
+        poll(NULL, 0, LOOK_MS);
+    return pid;
+}
+
+static void catch_news(int signal_number)
+{
+    const struct sigaction action = {.sa_handler = on_news};
+    sigaction(signal_number, &action, NULL);
+}
+
+/* The shim where namespaces are refused: a subreaper that hears of bv's end and then kills whatever it has become the parent of. */
+static _Noreturn void be_subreaper(char **argv, const struct bv_stack *stack, pid_t parent)
+{
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    catch_news(SIGCHLD);
+    catch_news(SIGUSR1);
+    prctl(PR_SET_PDEATHSIG, SIGUSR1);
+    pid_t command = fork();
+    if (command == 0)
+        run_command(argv, stack);
+    int status = 0, exit_status = STOPPED;
+    while (getppid() == parent && !told_to_stop) {
+        pid_t pid = await_news(&status);
+        if (pid == command)
+            exit_status = status_to_exit(status);
+        if (pid == command || pid < 0)
+            break;
+    }
+    bv_kill_children(KILL_MS_MAX);
+    _exit(exit_status);
 }
 
 /* Tried apart first: a namespace that cannot have its own /proc is worse than none. */
@@ -108,22 +163,27 @@ static pid_t start_command(char **argv, const struct bv_stack *stack)
             be_shim(argv, stack, user_namespace, uid, gid, 0);
         return pid;
     }
+    pid_t parent = getpid();
     pid_t pid = fork();
     if (pid == 0)
-        run_command(argv, stack);
+        be_subreaper(argv, stack, parent);
     return pid;
 }
 
-static int await_command(pid_t pid, const volatile int *interrupted)
+static int await_command(pid_t shim, const volatile int *interrupted)
 {
+    catch_news(SIGCHLD);
     for (int status;;) {
-        if (waitpid(pid, &status, 0) == pid)
+        pid_t pid = waitpid(shim, &status, WNOHANG);
+        if (pid == shim)
             return status_to_exit(status);
-        if (errno != EINTR)
+        if (pid < 0 && errno != EINTR)
             return CLI_FAULT;
         /* a terminal's Ctrl-C reached the command as well; a SIGTERM to bv alone did not */
-        if (*interrupted == SIGTERM || *interrupted == SIGHUP)
-            kill(pid, SIGKILL);
+        if (*interrupted == SIGTERM || *interrupted == SIGHUP) {
+            kill(shim, SIGUSR1);
+        }
+        poll(NULL, 0, LOOK_MS);
     }
 }
 

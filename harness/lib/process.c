@@ -1,5 +1,7 @@
 #include "bv/process.h"
 
+#include "bv/probe.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -355,4 +357,34 @@ void bv_usage_of(pid_t shown_pid, struct bv_usage *ret_usage)
     }
     free(rows);
     free(taken);
+}
+
+static void kill_own_children(void)
+{
+    DIR *folder = opendir("/proc");
+    const pid_t self = bv_shown_pid();
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        struct proc_row row;
+        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
+            proc_row_read(entry->d_name, &row) && row.parent == self)
+            kill(row.pid, SIGKILL);
+    }
+    if (folder)
+        closedir(folder);
+}
+
+void bv_kill_children(int64_t limit_ms)
+{
+    for (int64_t ends_ms = bv_now_ms() + limit_ms;;) {
+        if (getpid() == 1)
+            kill(-1, SIGKILL);
+        else
+            kill_own_children();
+        pid_t pid;
+        while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
+        }
+        if (pid < 0 || bv_now_ms() >= ends_ms)
+            return;
+        bv_retry_pause();
+    }
 }

@@ -5,7 +5,6 @@
 #include "bv/probe.h"
 #include "bv/process.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -390,39 +389,6 @@ static void advance_stop(struct supervisor *s)
     }
 }
 
-/* What the units left behind: as PID 1 everything of the namespace, as subreaper all that became our child. */
-static void kill_rest(void)
-{
-    int64_t ends_ms = bv_now_ms() + KILLED_MS;
-    for (;;) {
-        if (getpid() == 1)
-            kill(-1, SIGKILL);
-        DIR *folder = getpid() == 1 ? NULL : opendir("/proc");
-        for (struct dirent *entry; folder && (entry = readdir(folder));) {
-            char path[300], text[256] = "";
-            int parent = 0;
-            snprintf(path, sizeof path, "/proc/%s/stat", entry->d_name);
-            int fd = entry->d_name[0] >= '1' && entry->d_name[0] <= '9' ? open(path, O_RDONLY) : -1;
-            if (fd < 0)
-                continue;
-            (void)!read(fd, text, sizeof text - 1);
-            close(fd);
-            const char *after = strrchr(text, ')');
-            if (after && sscanf(after + 1, " %*c %d", &parent) == 1 && parent == getpid())
-                kill((pid_t)strtol(entry->d_name, NULL, 10), SIGKILL);
-        }
-        if (folder)
-            closedir(folder);
-        int status;
-        pid_t pid;
-        while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        }
-        if (pid < 0 || bv_now_ms() >= ends_ms)
-            return;
-        bv_retry_pause();
-    }
-}
-
 static void remove_folder(struct supervisor *s)
 {
     static const char *const parts[] = {"data", "env", "bin", "describe", "migrations", "stack.json", "control"};
@@ -563,7 +529,7 @@ static void run(struct supervisor *s)
         advance(s);
         advance_stop(s);
     }
-    kill_rest();
+    bv_kill_children(KILLED_MS); /* what the units left behind */
     remove_folder(s);
     emit(s, "", "stopped", "");
 }

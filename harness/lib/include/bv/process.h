@@ -54,6 +54,10 @@ BV_MUST_CHECK int bv_become(uid_t uid, gid_t gid, struct bv_error *error);
 /* Closes all descriptors above 2 but the count ones in keep. */
 void bv_close_others(const int *keep, size_t count);
 
+/* Kills and reaps every child of a process that is PID 1 of its namespace or a subreaper, again and again, until none is left (orphans of
+ * the killed become children too) or limit_ms has passed. */
+void bv_kill_children(int64_t limit_ms);
+
 /* The pid of the calling process as the mounted /proc shows it; getpid() when /proc is missing. */
 pid_t bv_shown_pid(void);
 

@@ -1,0 +1,392 @@
+/* A stack leaves nothing behind, however it ends: each rule once with the supervisor as PID 1 of a namespace, once as a subreaper.
+ * The tests start stacks of their own through build/bin/bv, in a run folder of their own. */
+#include "stack.h"
+
+#include "bv/fs.h"
+#include "bv/probe.h"
+
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <netinet/in.h>
+#include <unistd.h>
+
+enum { GONE_MS = 8000, OUTPUT_BYTES = 1 << 20 };
+
+static char bv[BV_PATH_MAX];
+static char run_root[64];
+
+static void setup(const char *no_namespaces)
+{
+    char tests[BV_PATH_MAX];
+    struct bv_error error = {0};
+    cr_assert_eq(bv_stack_bin_dir(tests, sizeof tests, &error), 0, "%s", error.text);
+    cr_assert_eq(bv_path(bv, &error, "%s/../bin/bv", tests), 0);
+    cr_assert_eq(access(bv, X_OK), 0, "%s is not built", bv);
+    snprintf(run_root, sizeof run_root, "/tmp/bvt-XXXXXX");
+    cr_assert_not_null(mkdtemp(run_root));
+    chmod(run_root, 0711);
+    setenv("BV_RUN", run_root, 1);
+    setenv("BV_NO_NAMESPACES", no_namespaces, 1);
+}
+
+static pid_t start(const char *output, char *const *argv)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        int fd = open(output, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+        dup2(fd, 1);
+        dup2(fd, 2);
+        setpgid(0, 0);
+        execv(bv, argv);
+        _exit(99);
+    }
+    return pid;
+}
+
+static int await_exit(pid_t pid)
+{
+    int status = 0;
+    waitpid(pid, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+/* Runs bv with these words; its output is in text (static). */
+static char text[OUTPUT_BYTES];
+static void read_output(const char *path)
+{
+    int fd = open(path, O_RDONLY);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    text[n > 0 ? n : 0] = '\0';
+    close(fd);
+}
+static int bv_run_words(const char *words)
+{
+    char copy[512], output[128], *argv[24] = {bv};
+    snprintf(copy, sizeof copy, "%s", words);
+    size_t count = 1;
+    for (char *save = NULL, *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save))
+        argv[count++] = word;
+    snprintf(output, sizeof output, "%s/output", run_root);
+    int status = await_exit(start(output, argv));
+    read_output(output);
+    return status;
+}
+
+static bool names_folder(const char *pid, const char *what)
+{
+    static char content[65536];
+    char path[300];
+    snprintf(path, sizeof path, "/proc/%s/%s", pid, what);
+    int fd = open(path, O_RDONLY);
+    ssize_t n = fd < 0 ? 0 : read(fd, content, sizeof content);
+    if (fd >= 0)
+        close(fd);
+    return n > 0 && memmem(content, (size_t)n, run_root, strlen(run_root));
+}
+
+/* Processes of our stacks, zombies aside. PostgreSQL and Redis write over their environment, but stay in a folder of ours. */
+static int processes(void)
+{
+    int count = 0;
+    DIR *folder = opendir("/proc");
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        const char *pid = entry->d_name;
+        char folder_of[BV_PATH_MAX], path[300];
+        snprintf(path, sizeof path, "/proc/%s/cwd", pid);
+        ssize_t n = readlink(path, folder_of, sizeof folder_of);
+        if (pid[0] < '1' || pid[0] > '9' || atol(pid) == getpid())
+            continue;
+        if ((n > 0 && memmem(folder_of, (size_t)n, run_root, strlen(run_root))) ||
+            names_folder(pid, "environ"))
+            count++;
+    }
+    closedir(folder);
+    return count;
+}
+
+static bool within(bool (*holds)(void), int64_t limit_ms)
+{
+    for (int64_t ends_ms = bv_now_ms() + limit_ms; bv_now_ms() < ends_ms; bv_retry_pause())
+        if (holds())
+            return true;
+    return holds();
+}
+
+static uint16_t ports[16];
+static size_t port_count;
+static void remember_ports(const char *name)
+{
+    struct bv_stack *stack = NULL;
+    struct bv_error error = {0};
+    cr_assert_eq(bv_stack_open(name, &stack, &error), 0, "%s", error.text);
+    for (size_t i = 0; i < bv_stack_count(stack); i++)
+        if (bv_stack_at(stack, i)->port)
+            ports[port_count++] = (uint16_t)bv_stack_at(stack, i)->port;
+    bv_stack_close(&stack);
+}
+
+static bool nothing_left(void)
+{
+    for (size_t i = 0; i < port_count; i++)
+        if (!bv_port_free(ports[i]))
+            return false;
+    return processes() == 0;
+}
+
+static void assert_nothing_left(void)
+{
+    cr_assert(within(nothing_left, GONE_MS), "%d processes or a port of %s are left", processes(), run_root);
+    cr_assert_eq(bv_fs_remove_tree(run_root, NULL), 0);
+}
+
+static long supervisor_of(const char *name)
+{
+    struct bv_stack *stack = NULL;
+    cr_assert_eq(bv_stack_open(name, &stack, NULL), 0);
+    long pid = (long)bv_json_int(bv_json_get(bv_stack_json(stack), "supervisor_pid"), 0);
+    bv_stack_close(&stack);
+    return pid;
+}
+
+static long part_pid(const char *stack_name, const char *part)
+{
+    struct bv_stack *stack = NULL;
+    cr_assert_eq(bv_stack_open(stack_name, &stack, NULL), 0);
+    long pid = bv_stack_find(stack, part)->pid;
+    bv_stack_close(&stack);
+    return pid;
+}
+
+/* Every rule twice: "0" with namespaces where they are allowed, "1" without. */
+static int ways[] = {0, 1};
+#define RULE(name)                                                                                  \
+    static void name(void);                                                                         \
+    ParameterizedTestParameters(stack, name)                                                        \
+    {                                                                                               \
+        return cr_make_param_array(int, ways, BV_COUNT(ways));                                      \
+    }                                                                                               \
+    ParameterizedTest(int *way, stack, name, .timeout = 120)                                \
+    {                                                                                               \
+        setup(*way ? "1" : "0");                                                                               \
+        name();                                                                                     \
+    }                                                                                               \
+    static void name(void)
+
+RULE(up_serves_and_down_leaves_nothing)
+{
+    cr_assert_eq(bv_run_words("up postgres redis kafka"), 0, "%s", text);
+    cr_assert_not_null(strstr(text, "ready in"), "%s", text);
+    remember_ports("default");
+    cr_assert_eq(bv_run_words("status"), 0, "%s", text);
+    cr_assert_geq(processes(), 4);
+    cr_assert_eq(bv_run_words("down"), 0, "%s", text);
+    cr_assert_eq(bv_run_words("status"), 2, "%s", text);
+    assert_nothing_left();
+}
+
+RULE(kill_9_of_the_supervisor_ends_all)
+{
+    cr_assert_eq(bv_run_words("up postgres redis kafka"), 0, "%s", text);
+    remember_ports("default");
+    kill((pid_t)supervisor_of("default"), SIGKILL);
+    cr_assert(within(nothing_left, GONE_MS), "%d processes are left", processes());
+    cr_assert_eq(bv_run_words("status"), 2, "%s", text);
+    cr_assert_eq(bv_run_words("down"), 0, "%s", text);
+    cr_assert_eq(bv_run_words("up redis"), 0, "%s", text);
+    cr_assert_eq(bv_run_words("down"), 0, "%s", text);
+    assert_nothing_left();
+}
+
+static bool exec_has_begun(void)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/begun", run_root);
+    return access(path, F_OK) == 0;
+}
+
+RULE(kill_9_of_exec_ends_servers_and_command)
+{
+    char begun[96], output[96];
+    snprintf(begun, sizeof begun, "touch %s/begun; sleep 1000", run_root);
+    snprintf(output, sizeof output, "%s/output", run_root);
+    char *argv[] = {bv, "exec", "--servers", "postgres,redis", "--", "sh", "-c", begun, NULL};
+    pid_t pid = start(output, argv);
+    cr_assert(within(exec_has_begun, 60000));
+    cr_assert_geq(processes(), 3);
+    kill(pid, SIGKILL);
+    await_exit(pid);
+    assert_nothing_left();
+}
+
+RULE(sigterm_to_exec_ends_servers_and_command)
+{
+    char begun[96], output[96];
+    snprintf(begun, sizeof begun, "touch %s/begun; sleep 1000", run_root);
+    snprintf(output, sizeof output, "%s/output", run_root);
+    char *argv[] = {bv, "exec", "--servers", "redis", "--", "sh", "-c", begun, NULL};
+    pid_t pid = start(output, argv);
+    cr_assert(within(exec_has_begun, 60000));
+    kill(pid, SIGTERM);
+    cr_assert_eq(await_exit(pid), 143);
+    assert_nothing_left();
+}
+
+RULE(a_killed_server_is_shown_and_not_restarted)
+{
+    cr_assert_eq(bv_run_words("up postgres redis"), 0, "%s", text);
+    remember_ports("default");
+    kill((pid_t)part_pid("default", "redis"), SIGKILL);
+    struct bv_stack *stack = NULL;
+    struct bv_error error = {0};
+    cr_assert_eq(bv_stack_open(NULL, &stack, &error), 0);
+    for (int64_t ends_ms = bv_now_ms() + GONE_MS; bv_stack_check(stack, &error) == 0 && bv_now_ms() < ends_ms;)
+        bv_retry_pause();
+    cr_assert_not_null(strstr(error.text, "redis: killed by signal 9"), "%s", error.text);
+    bv_stack_close(&stack);
+    cr_assert_eq(bv_run_words("status"), 1, "%s", text);
+    cr_assert_not_null(strstr(text, "DOWN: killed by signal 9"), "%s", text);
+    cr_assert_eq(bv_run_words("down"), 0, "%s", text);
+    assert_nothing_left();
+}
+
+static bool a_server_runs(void)
+{
+    return processes() >= 3; /* bv, supervisor, at least one server */
+}
+
+RULE(ctrl_c_while_booting_stops_all)
+{
+    char output[96];
+    snprintf(output, sizeof output, "%s/output", run_root);
+    char *argv[] = {bv, "up", "kafka", "redis", NULL};
+    pid_t pid = start(output, argv);
+    cr_assert(within(a_server_runs, 20000));
+    kill(-pid, SIGINT); /* what a terminal does */
+    cr_assert_eq(await_exit(pid), 2);
+    read_output(output);
+    cr_assert_not_null(strstr(text, "stopped while it booted"), "%s", text);
+    assert_nothing_left();
+}
+
+RULE(kill_9_while_booting_stops_all)
+{
+    char output[96];
+    snprintf(output, sizeof output, "%s/output", run_root);
+    char *argv[] = {bv, "up", "kafka", "redis", NULL};
+    pid_t pid = start(output, argv);
+    cr_assert(within(a_server_runs, 20000));
+    kill(pid, SIGKILL);
+    await_exit(pid);
+    assert_nothing_left();
+}
+
+RULE(two_stacks_run_side_by_side)
+{
+    cr_assert_eq(bv_run_words("up redis postgres --name east"), 0, "%s", text);
+    cr_assert_eq(bv_run_words("up redis postgres --name west"), 0, "%s", text);
+    cr_assert_eq(bv_run_words("up redis --name west"), 2, "%s", text);
+    cr_assert_not_null(strstr(text, "running already"), "%s", text);
+    remember_ports("east");
+    remember_ports("west");
+    cr_assert_eq(bv_run_words("down --name east"), 0, "%s", text);
+    cr_assert_eq(bv_run_words("status --name west"), 0, "%s", text);
+    cr_assert_eq(bv_run_words("down --all"), 0, "%s", text);
+    assert_nothing_left();
+}
+
+RULE(exec_passes_on_the_exit_status)
+{
+    cr_assert_eq(bv_run_words("exec --servers redis -- sh -c exit\t7"), 7, "%s", text);
+    cr_assert_eq(bv_run_words("exec --servers redis -- false"), 1, "%s", text);
+    cr_assert_eq(bv_run_words("exec --servers redis -- /no/such/program"), 127, "%s", text);
+    cr_assert_eq(bv_run_words("exec --servers redis -- printenv BV_TEST_REDIS_URL"), 0, "%s", text);
+    cr_assert_not_null(strstr(text, "redis://127.0.0.1:"), "%s", text);
+    assert_nothing_left();
+}
+
+Test(stack, a_taken_fixed_port_is_named, .timeout = 60)
+{
+    setup("0");
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(17379),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    cr_assert(bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(fd, 1) == 0);
+    cr_assert_eq(bv_run_words("up redis --fixed-ports"), 2, "%s", text);
+    cr_assert_not_null(strstr(text, "port 17379 of redis is taken"), "%s", text);
+    close(fd);
+    assert_nothing_left();
+}
+
+Test(stack, missing_java_is_named_before_anything_starts, .timeout = 60)
+{
+    setup("0");
+    setenv("PATH", "/nonexistent", 1);
+    unsetenv("JAVA_HOME");
+    cr_assert_eq(bv_run_words("up kafka"), 2, "%s", text);
+    cr_assert_not_null(strstr(text, "java is not installed"), "%s", text);
+    assert_nothing_left();
+}
+
+/* Programs of a platform that misbehaves, as shell scripts. */
+static void make_program(const char *name, const char *script)
+{
+    char path[128];
+    struct bv_error error = {0};
+    snprintf(path, sizeof path, "%s/programs", run_root);
+    cr_assert_eq(bv_fs_mkdirs(path, 0755, &error), 0, "%s", error.text);
+    snprintf(path, sizeof path, "%s/programs/%s", run_root, name);
+    cr_assert_eq(bv_fs_write(path, bv_bytes_of(script), 0755, &error), 0, "%s", error.text);
+}
+
+Test(stack, a_service_that_dies_fails_the_boot_with_its_log, .timeout = 60)
+{
+    char words[200];
+    setup("0");
+    make_program("infra-service", "#!/bin/sh\nexit 0\n");
+    make_program("auth", "#!/bin/sh\n[ \"$1\" = --describe ] && echo '{}' && exit\necho no keys today\nexit 3\n");
+    snprintf(words, sizeof words, "up auth --bin-dir %s/programs", run_root);
+    cr_assert_eq(bv_run_words(words), 2, "%s", text);
+    cr_assert_not_null(strstr(text, "auth ended with exit 3"), "%s", text);
+    cr_assert_not_null(strstr(text, "no keys today"), "%s", text);
+    assert_nothing_left();
+}
+
+Test(stack, a_service_that_never_gets_ready_fails_the_boot_in_time, .timeout = 60)
+{
+    char words[200];
+    setup("0");
+    make_program("infra-service", "#!/bin/sh\nexit 0\n");
+    make_program("auth", "#!/bin/sh\n[ \"$1\" = --describe ] && echo '{}' && exit\ntrap '' TERM\nwhile :; do sleep 1; done\n");
+    snprintf(words, sizeof words, "up auth --boot-seconds 3 --bin-dir %s/programs", run_root);
+    cr_assert_eq(bv_run_words(words), 2, "%s", text);
+    cr_assert_not_null(strstr(text, "not ready"), "%s", text);
+    assert_nothing_left();
+}
+
+Test(stack, a_lost_race_for_a_port_is_run_again, .timeout = 60)
+{
+    char words[200];
+    setup("0");
+    make_program("infra-service", "#!/bin/sh\nexit 0\n");
+    /* the first start finds its port taken: by a thief that it hires itself; the second thief answers nothing, so readiness never
+     * comes: what counts is the retry */
+    make_program("auth",
+                 "#!/bin/sh\n[ \"$1\" = --describe ] && echo '{}' && exit\n"
+                 "if [ ! -e $HOME/stolen ]; then touch $HOME/stolen\n"
+                 "setsid redis-server --save '' --port $BV_HTTP_PORT --bind 127.0.0.1 >/dev/null &\n"
+                 "while ! redis-cli -p $BV_HTTP_PORT ping >/dev/null 2>&1; do :; done; exit 1; fi\n"
+                 "exec sleep 100\n");
+    snprintf(words, sizeof words, "up auth --boot-seconds 4 --bin-dir %s/programs", run_root);
+    cr_assert_eq(bv_run_words(words), 2, "%s", text);
+    cr_assert_not_null(strstr(text, "its port was taken"), "%s", text);
+    cr_assert_not_null(strstr(text, "not ready"), "%s", text);
+    assert_nothing_left();
+}
