@@ -1,5 +1,6 @@
 #include "bv/http.h"
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 static int form(const char *body, const char *name, char out[64])
 {
