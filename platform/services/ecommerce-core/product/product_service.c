@@ -1,0 +1,210 @@
+#include "product_service.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+#define PG_CONNECTIONS 2
+#define PG_CALLS_MAX 4096
+#define PG_CALL_TIMEOUT_MS 3000
+#define PG_PIPELINE_DEPTH 16
+#define REDIS_COMMANDS_MAX 8192
+#define REDIS_TIMEOUT_MS 500
+#define BUS_QUEUE_MAX 10000
+#define RELAY_POLL_MS 500
+#define GUARD_TTL_MS 30000
+#define GUARD_STALE_MS 3600000
+#define GUARD_TOKENS 1024
+
+extern const struct bv_bytes product_openapi;
+
+static void service_release(void **state)
+{
+    struct product_service *service = *state;
+    if (!service)
+        return;
+    bv_consumer_close(&service->flushes);
+    bv_outbox_relay_close(&service->relay);
+    if (service->bus)
+        service->bus->ops->close(&service->bus);
+    bv_redis_close(&service->redis); /* look-ups under way go on to the store … */
+    if (service->store)
+        service->store->ops->release(&service->store); /* … and end there */
+    product_catalogue_close(&service->catalogue);
+    bv_guard_close(&service->guard);
+    free(service);
+    *state = NULL;
+}
+
+/* Another replica's change, or our own once more: dropping twice is harmless, so no inbox is
+ * needed. */
+static void heard(void *context,
+                  struct bv_consumer_event *under_way,
+                  const struct bv_event *event,
+                  const struct bv_record *record)
+{
+    struct product_service *service = context;
+    struct product product = {.tenant = event->tenant, .sku = event->partition_key};
+    (void)record;
+    for (struct bv_json_iter it = bv_json_iter(bv_json_get(event->payload, "tags"));
+         bv_json_next(&it);)
+        if (product.tag_count < PRODUCT_TAGS_MAX)
+            product.tags[product.tag_count++] = bv_json_string(it.value);
+    product_catalogue_flush(service->catalogue, &product);
+    bv_consumer_done(under_way, 0, NULL);
+}
+
+static int open_flushes(struct product_service *service)
+{
+    static const char *const topics[] = {"ecommerce.products", NULL};
+    static const struct bv_consumer_row rows[] = {
+        {"ecommerce.product.created.v1", heard},
+        {"ecommerce.product.updated.v1", heard},
+        {"ecommerce.product.deleted.v1", heard},
+    };
+    char id[BV_UUID_TEXT_SIZE];
+    bv_uuid_format(bv_uuid_v7(bv_service_env(service->frame)), id);
+    snprintf(service->group,
+             sizeof(service->group),
+             "product-cache-%s",
+             id); /* every replica hears every change */
+    struct bv_consumer_config config = {.group = service->group,
+                                        .topics = topics,
+                                        .rows = rows,
+                                        .row_count = BV_COUNT(rows),
+                                        .prefetch = 64,
+                                        .from = BV_FROM_LATEST};
+    return bv_consumer_open(bv_service_loop(service->frame),
+                            service->bus,
+                            &config,
+                            bv_service_log(service->frame),
+                            bv_service_metrics(service->frame),
+                            bv_service_spans(service->frame),
+                            service,
+                            &service->flushes);
+}
+
+static int open_events(struct product_service *service)
+{
+    struct bv_loop *loop = bv_service_loop(service->frame);
+    struct bv_log *log = bv_service_log(service->frame);
+    struct bv_metrics *metrics = bv_service_metrics(service->frame);
+    struct bv_kafka_config kafka = {.brokers = service->config->kafka_brokers,
+                                    .client_id = "product",
+                                    .queue_max = BUS_QUEUE_MAX,
+                                    .linger_ms = 1};
+    struct bv_outbox_config relay = {.conninfo = service->config->pg_url, .poll_ms = RELAY_POLL_MS};
+    BV_TRY(bv_kafka_open(loop, &kafka, log, metrics, &service->bus));
+    return bv_outbox_relay_open(loop,
+                                &relay,
+                                service->bus,
+                                log,
+                                metrics,
+                                bv_service_spans(service->frame),
+                                &service->relay);
+}
+
+static int open_catalogue(struct product_service *service)
+{
+    struct bv_loop *loop = bv_service_loop(service->frame);
+    struct bv_metrics *metrics = bv_service_metrics(service->frame);
+    const struct product_config *config = service->config;
+    struct bv_pg_config pg = {.conninfo = config->pg_url,
+                              .connections = PG_CONNECTIONS,
+                              .calls_max = PG_CALLS_MAX,
+                              .call_timeout_ms = PG_CALL_TIMEOUT_MS,
+                              .pipeline_depth = PG_PIPELINE_DEPTH,
+                              .application = "product"};
+    struct bv_redis_config redis = {config->redis_url, REDIS_COMMANDS_MAX, REDIS_TIMEOUT_MS};
+    struct product_catalogue_config catalogue = {
+        config->cache_ttl_ms, config->cache_entries, config->redis_ttl_ms};
+    BV_TRY(product_store_pg_open(loop, &pg, metrics, &service->store));
+    BV_TRY(bv_redis_open(loop, &redis, metrics, &service->redis));
+    struct product_catalogue_deps deps = {
+        loop, bv_service_log(service->frame), metrics, service->store, service->redis};
+    return product_catalogue_open(&catalogue, &deps, &service->catalogue);
+}
+
+static int build(struct product_service *service)
+{
+    struct bv_http_server *http = bv_service_http(service->frame);
+    struct bv_guard_config guard = {
+        service->config->auth_url, "bitvelocity", GUARD_TTL_MS, GUARD_STALE_MS, GUARD_TOKENS};
+    BV_TRY(bv_guard_open(bv_service_loop(service->frame),
+                         bv_service_httpc(service->frame),
+                         &guard,
+                         bv_service_log(service->frame),
+                         &service->guard));
+    BV_TRY(open_catalogue(service));
+    BV_TRY(open_events(service));
+    bv_http_server_authenticator(http, bv_guard_authenticate, service->guard);
+    return 0;
+}
+
+static int
+service_init(struct bv_service *frame, const void *config, void **ret_state, struct bv_error *error)
+{
+    struct product_service *service = calloc(1, sizeof(*service));
+    (void)error;
+    if (!service)
+        return BV_E_NOMEM;
+    service->frame = frame;
+    service->config = config;
+    void *state = service;
+    int rc = build(service);
+    if (rc < 0) {
+        service_release(&state);
+        return rc;
+    }
+    *ret_state = state;
+    return 0;
+}
+
+static int service_start(void *state, struct bv_error *error)
+{
+    (void)error;
+    return open_flushes(state);
+}
+
+static int service_ready(void *state, struct bv_error *error)
+{
+    struct product_service *service = state;
+    if (!service->store->ops->ready(service->store))
+        return bv_fail(error, BV_E_UNAVAILABLE, "PostgreSQL is not reachable");
+    if (!bv_guard_ready(service->guard))
+        return bv_fail(error, BV_E_UNAVAILABLE, "the keys of the auth service are not there yet");
+    return 0; /* Redis and Kafka may be away: the service goes on, slower and with its events
+                 waiting in the outbox */
+}
+
+static void flushes_stopped(void *argument)
+{
+    struct product_service *service = argument;
+    bv_service_stopped(service->frame);
+}
+
+static void service_stop(void *state)
+{
+    struct product_service *service = state;
+    bv_consumer_stop(service->flushes, flushes_stopped, service);
+}
+
+static const char *const topics_in[] = {"ecommerce.products", NULL};
+static const char *const topics_out[] = {"ecommerce.products", NULL};
+
+const struct bv_service_spec product_spec = {
+    .name = "product",
+    .purpose = "The catalogue: products over REST, read through memory and Redis, changes "
+               "announced on Kafka.",
+    .options = product_options,
+    .option_count = PRODUCT_OPTION_COUNT,
+    .config_bytes = sizeof(struct product_config),
+    .routes = product_routes,
+    .route_count = PRODUCT_ROUTE_COUNT,
+    .openapi = &product_openapi,
+    .topics_in = topics_in,
+    .topics_out = topics_out,
+    .init = service_init,
+    .start = service_start,
+    .ready = service_ready,
+    .stop = service_stop,
+    .release = service_release,
+};
