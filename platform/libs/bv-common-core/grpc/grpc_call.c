@@ -39,6 +39,8 @@ struct bv_grpc_call {
 
     void (*cancelled)(void *argument, struct bv_grpc_call *call);
     void *cancelled_argument;
+    void (*room)(void *argument, struct bv_grpc_call *call);
+    void *room_argument;
     grpc_byte_buffer **queue; /* owned ring, streams only */
     size_t queue_head;
     size_t queue_count;
@@ -258,6 +260,8 @@ static void write_ran(struct rpc_event *event, bool ok)
         call_drop_queue(call);
     }
     call_write(call);
+    if (!call->writing && !call->ended && !call->broken && call->held && call->room)
+        call->room(call->room_argument, call);
     if (call->method->reading == RPC_READ_EACH)
         call_read(call);
     call->pending--;
@@ -587,6 +591,17 @@ int bv_grpc_stream_send(struct bv_grpc_call *call, const ProtobufCMessage *messa
     call->queue[(call->queue_head + call->queue_count++) % BV_GRPC_STREAM_QUEUE_MAX] = buffer;
     call_write(call);
     return 0;
+}
+
+size_t bv_grpc_stream_room(const struct bv_grpc_call *call)
+{
+    return BV_GRPC_STREAM_QUEUE_MAX - call->queue_count;
+}
+
+void bv_grpc_stream_on_room(struct bv_grpc_call *call, void (*room)(void *argument, struct bv_grpc_call *call), void *argument)
+{
+    call->room = room;
+    call->room_argument = argument;
 }
 
 void bv_grpc_stream_end(struct bv_grpc_call *call, int code, const char *text)

@@ -4,11 +4,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#define RETRY_POST_MS 10
-
 struct rpc_engine {
-    struct bv_loop *loop;
     grpc_completion_queue *queue; /* owned */
+    struct bv_wake *wake;         /* owned */
     pthread_t thread;
     size_t outstanding; /* loop thread only */
     bool running;       /* the thread was started */
@@ -17,21 +15,12 @@ struct rpc_engine {
     pthread_cond_t arrived;
     struct rpc_event *head;
     struct rpc_event **tail;
-    bool posted; /* a delivery is on its way to the loop */
-    bool closed; /* the delivery on its way frees the engine */
 };
 
 /* The core would write lines of its own to stderr, among our JSON lines; what matters comes back as a status. */
 static void core_is_silent(gpr_log_func_args *args)
 {
     (void)args;
-}
-
-static void engine_free(struct rpc_engine *engine)
-{
-    pthread_cond_destroy(&engine->arrived);
-    pthread_mutex_destroy(&engine->lock);
-    free(engine);
 }
 
 static struct rpc_event *engine_take(struct rpc_engine *engine)
@@ -56,51 +45,34 @@ static void engine_deliver(void *argument)
 {
     struct rpc_engine *engine = argument;
     pthread_mutex_lock(&engine->lock);
-    engine->posted = false;
-    bool closed = engine->closed;
     struct rpc_event *events = engine_take(engine);
     pthread_mutex_unlock(&engine->lock);
-    if (closed) {
-        engine_free(engine);
-        return;
-    }
     engine_run(engine, events);
 }
 
-/* The loop's mailbox may be full: then the list stays, and the polling thread comes back to it soon. */
-static bool engine_push(struct rpc_engine *engine, struct rpc_event *event)
+static void engine_push(struct rpc_engine *engine, struct rpc_event *event)
 {
     pthread_mutex_lock(&engine->lock);
-    if (event) {
-        event->next = NULL;
-        *engine->tail = event;
-        engine->tail = &event->next;
-    }
-    if (engine->head && !engine->posted)
-        engine->posted = bv_loop_post(engine->loop, engine_deliver, engine) == 0;
-    bool waiting = engine->head && !engine->posted;
+    bool first = !engine->head;
+    event->next = NULL;
+    *engine->tail = event;
+    engine->tail = &event->next;
     pthread_cond_signal(&engine->arrived);
     pthread_mutex_unlock(&engine->lock);
-    return waiting;
+    if (first)
+        bv_wake_send(engine->wake);
 }
 
 static void *engine_poll(void *argument)
 {
     struct rpc_engine *engine = argument;
-    bool waiting = false;
     for (;;) {
-        gpr_timespec until = gpr_inf_future(GPR_CLOCK_MONOTONIC);
-        if (waiting)
-            until = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(RETRY_POST_MS, GPR_TIMESPAN));
-        grpc_event got = grpc_completion_queue_next(engine->queue, until, NULL);
+        grpc_event got = grpc_completion_queue_next(engine->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
         if (got.type == GRPC_QUEUE_SHUTDOWN)
             return NULL;
-        struct rpc_event *event = NULL;
-        if (got.type == GRPC_OP_COMPLETE) {
-            event = got.tag;
-            event->ok = got.success != 0;
-        }
-        waiting = engine_push(engine, event);
+        struct rpc_event *event = got.tag;
+        event->ok = got.success != 0;
+        engine_push(engine, event);
     }
 }
 
@@ -109,17 +81,20 @@ int rpc_engine_open(struct bv_loop *loop, struct rpc_engine **ret_engine)
     struct rpc_engine *engine = calloc(1, sizeof *engine);
     if (!engine)
         return BV_E_NOMEM;
-    engine->loop = loop;
     engine->tail = &engine->head;
     pthread_mutex_init(&engine->lock, NULL);
     pthread_cond_init(&engine->arrived, NULL);
     gpr_set_log_function(core_is_silent);
     grpc_init();
     engine->queue = grpc_completion_queue_create_for_next(NULL);
-    engine->running = pthread_create(&engine->thread, NULL, engine_poll, engine) == 0;
-    if (!engine->running) {
+    int rc = bv_wake_open(loop, engine_deliver, engine, &engine->wake);
+    if (rc == 0) {
+        engine->running = pthread_create(&engine->thread, NULL, engine_poll, engine) == 0;
+        rc = engine->running ? 0 : BV_E_INTERNAL;
+    }
+    if (rc < 0) {
         rpc_engine_close(&engine);
-        return BV_E_INTERNAL;
+        return rc;
     }
     pthread_setname_np(engine->thread, "bv-grpc");
     *ret_engine = engine;
@@ -150,10 +125,10 @@ void rpc_engine_close(struct rpc_engine **engine_at)
         pthread_join(engine->thread, NULL);
     grpc_completion_queue_destroy(engine->queue);
     grpc_shutdown_blocking();
-    if (engine->posted)
-        engine->closed = true; /* the thread is gone: no lock is needed */
-    else
-        engine_free(engine);
+    bv_wake_close(&engine->wake); /* after the thread, which sends it */
+    pthread_cond_destroy(&engine->arrived);
+    pthread_mutex_destroy(&engine->lock);
+    free(engine);
 }
 
 grpc_completion_queue *rpc_engine_queue(struct rpc_engine *engine)

@@ -1,6 +1,6 @@
 /* One completion queue, the thread that polls it, and the way of its events to the loop.
  *
- *     core ──► polling thread ──► list ──(one bv_loop_post per batch)──► loop thread ──► event->run(event, ok)
+ *     core ──► polling thread ──► list ──(one wake-up per batch)──► loop thread ──► event->run(event, ok)
  *
  * Whatever arrived while the loop was busy is delivered by one wake-up. Invariant: `outstanding` counts started operations whose event
  * has not run; the queue is shut down only at zero, because the core aborts the process otherwise.

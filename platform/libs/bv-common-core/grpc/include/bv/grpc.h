@@ -90,6 +90,10 @@ void bv_grpc_stream_on_cancel(struct bv_grpc_call *call, void (*cancelled)(void 
  * RESOURCE_EXHAUSTED, its hold ended, `cancelled` does not run; BV_E_NOMEM: nothing was queued, the stream goes on. */
 #define BV_GRPC_STREAM_QUEUE_MAX 256
 BV_MUST_CHECK int bv_grpc_stream_send(struct bv_grpc_call *call, const ProtobufCMessage *message);
+/* For senders that go at the reader's pace: how many messages may be queued now, and a callback, from the loop, each time the queue
+ * has run empty while the call is held (it may send and end). */
+size_t bv_grpc_stream_room(const struct bv_grpc_call *call);
+void bv_grpc_stream_on_room(struct bv_grpc_call *call, void (*room)(void *argument, struct bv_grpc_call *call), void *argument);
 /* Ends the hold: what is queued is sent, then the status: code 0 is OK, else a BV_E_ code with text (may be NULL). */
 void bv_grpc_stream_end(struct bv_grpc_call *call, int code, const char *text);
 
