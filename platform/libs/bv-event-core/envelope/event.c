@@ -213,6 +213,7 @@ int bv_event_decode(struct bv_arena *arena, struct bv_bytes text, struct bv_even
         .tenant = wire.tenant,
         .partition_key = wire.key,
         .payload = wire.payload,
+        .envelope = root,
     };
     BV_TRY(check_shapes(&wire, &event, error));
     *ret_event = event;

@@ -41,11 +41,12 @@ struct bv_subscription {
 /* A record arrived. It lives until bv_bus_ack or bv_bus_retry of its delivery; each delivery must get one of the two, also after its
  * partition went to another member or the subscription ended: then it is stale and the call only frees it. */
 typedef void bv_bus_receive(void *argument, const struct bv_record *record, struct bv_delivery *delivery);
+enum bv_bus_from { BV_FROM_EARLIEST, BV_FROM_LATEST };
 struct bv_subscription_config {
     const char *group;
     const char *const *topics; /* NULL-terminated; topics that do not exist yet are picked up within about a second of their creation */
     uint32_t prefetch;         /* unacknowledged deliveries per partition, 1..1024; 1 keeps strict order of effects; 0 means 1 */
-    enum { BV_FROM_EARLIEST, BV_FROM_LATEST } from; /* for a group without a committed offset */
+    enum bv_bus_from from; /* for a group without a committed offset */
     /* Optional: the partitions of this member changed; when some were added it is called before anything of them is received. */
     void (*assigned)(void *argument, size_t partitions);
 };

@@ -22,6 +22,7 @@ struct bv_event {
     struct bv_bytes partition_key;
     const struct bv_json *payload; /* decoded events; encoded when payload_text is empty */
     struct bv_bytes payload_text;  /* events to encode: one JSON object, vouched for by the caller */
+    const struct bv_json *envelope; /* decoded events: the whole document, for schema checks */
 };
 #define BV_EVENT_BYTES_MAX (256 * 1024)
 #define BV_EVENT_TYPE_BYTES_MAX 100
