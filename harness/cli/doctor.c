@@ -1,6 +1,6 @@
 #include "cli.h"
 
-#include "doctor.h"
+#include "stack_doctor.h"
 
 #include "bv/terminal.h"
 

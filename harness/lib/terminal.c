@@ -20,7 +20,8 @@ struct bv_table {
 static bool colourful(FILE *file)
 {
     const char *term = getenv("TERM");
-    return isatty(fileno(file)) && !getenv("NO_COLOR") && term && strcmp(term, "dumb") != 0;
+    int fd = fileno(file);
+    return fd >= 0 && isatty(fd) && !getenv("NO_COLOR") && term && strcmp(term, "dumb") != 0;
 }
 
 const char *bv_colour(FILE *file, enum bv_colour colour)

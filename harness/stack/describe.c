@@ -1,7 +1,7 @@
 /* stack.json: what a stack is, for everybody who is not its supervisor. Secrets stay in the env files. */
-#include "supervisor.h"
+#include "stack_supervisor.h"
 
-#include "services.h"
+#include "stack_services.h"
 
 #include <stdio.h>
 

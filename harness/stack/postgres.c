@@ -1,6 +1,6 @@
-#include "servers.h"
+#include "stack_servers.h"
 
-#include "template.h"
+#include "stack_template.h"
 
 #include "bv/probe.h"
 #include "bv/process.h"

@@ -1,4 +1,4 @@
-#include "servers.h"
+#include "stack_servers.h"
 
 #include "bv/probe.h"
 

@@ -1,9 +1,9 @@
 /* The side of a stack that others see: starting one, finding one, asking it, stopping it. */
 #include "stack.h"
 
-#include "servers.h"
-#include "services.h"
-#include "supervisor.h"
+#include "stack_servers.h"
+#include "stack_services.h"
+#include "stack_supervisor.h"
 
 #include "bv/probe.h"
 #include "bv/process.h"

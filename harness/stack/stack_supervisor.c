@@ -1,6 +1,6 @@
-#include "supervisor.h"
+#include "stack_supervisor.h"
 
-#include "services.h"
+#include "stack_services.h"
 
 #include "bv/probe.h"
 #include "bv/process.h"

@@ -1,7 +1,7 @@
-#include "table.h"
+#include "stack_table.h"
 
-#include "servers.h"
-#include "services.h"
+#include "stack_servers.h"
+#include "stack_services.h"
 #include "bv/config.h"
 
 #include <signal.h>

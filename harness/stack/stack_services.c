@@ -1,4 +1,4 @@
-#include "services.h"
+#include "stack_services.h"
 
 #include "bv/probe.h"
 #include "bv/process.h"

@@ -1,8 +1,8 @@
-#include "doctor.h"
+#include "stack_doctor.h"
 
-#include "supervisor.h"
-#include "template.h"
-#include "servers.h"
+#include "stack_supervisor.h"
+#include "stack_template.h"
+#include "stack_servers.h"
 
 #include "bv/probe.h"
 #include "bv/process.h"

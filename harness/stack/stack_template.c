@@ -1,4 +1,4 @@
-#include "template.h"
+#include "stack_template.h"
 
 #include <dirent.h>
 #include <errno.h>

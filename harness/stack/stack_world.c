@@ -1,4 +1,4 @@
-#include "world.h"
+#include "stack_world.h"
 
 #include "bv/env.h"
 #include "bv/probe.h"

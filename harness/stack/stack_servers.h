@@ -3,7 +3,7 @@
 #ifndef STACK_SERVERS_H
 #define STACK_SERVERS_H
 
-#include "world.h"
+#include "stack_world.h"
 
 extern const struct stack_ops stack_postgres;
 extern const struct stack_ops stack_redis;

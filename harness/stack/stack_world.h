@@ -4,7 +4,7 @@
 #ifndef STACK_WORLD_H
 #define STACK_WORLD_H
 
-#include "table.h"
+#include "stack_table.h"
 #include "bv/fs.h"
 
 enum stack_state {

@@ -3,7 +3,7 @@
 #ifndef STACK_TEMPLATE_H
 #define STACK_TEMPLATE_H
 
-#include "world.h"
+#include "stack_world.h"
 
 /* Folder of the template key below the place's templates/, built when it is missing. build gets an empty folder that belongs to the
  * servers' user. Two stacks at once: one builds, the other waits. Errors: BV_E_IO and those of build. */

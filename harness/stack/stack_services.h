@@ -3,7 +3,7 @@
 #ifndef STACK_SERVICES_H
 #define STACK_SERVICES_H
 
-#include "world.h"
+#include "stack_world.h"
 
 extern const struct stack_ops stack_service;
 extern const struct stack_ops stack_migration;

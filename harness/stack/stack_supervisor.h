@@ -10,7 +10,7 @@
 #ifndef STACK_SUPERVISOR_H
 #define STACK_SUPERVISOR_H
 
-#include "world.h"
+#include "stack_world.h"
 
 enum { STACK_PACKET_BYTES = 8192 };
 
