@@ -24,7 +24,8 @@
     X(BV_ARG_FLAG, "")              /* the words alone */                                          \
     X(BV_ARG_TARGET, "TARGET")      /* gateway, or a service of the stack */                       \
     X(BV_ARG_IDENTITY, "IDENTITY")  /* nobody, customer, other-customer, staff, admin, lab, partner, new customer */ \
-    X(BV_ARG_PAIR, "NAME VALUE")    /* two texts; may be repeated up to BV_PAIRS_MAX times */
+    X(BV_ARG_PAIR, "NAME VALUE")    /* two texts; may be repeated up to BV_PAIRS_MAX times */       \
+    X(BV_ARG_EVENT, "EVENT")        /* an event type, must be in contracts/events */
 enum bv_arg_type {
 #define BV_X_(name, word) name,
     BV_ARG_LIST(BV_X_)
