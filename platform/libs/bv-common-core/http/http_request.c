@@ -451,16 +451,24 @@ bool http_list_has(struct bv_bytes list, const char *token)
     return false;
 }
 
+static struct bv_bytes next_word(struct bv_bytes *words)
+{
+    while (words->size > 0 && *words->data == ' ')
+        *words = (struct bv_bytes){words->data + 1, words->size - 1};
+    const char *space = words->size > 0 ? memchr(words->data, ' ', words->size) : NULL;
+    const struct bv_bytes word = {words->data, space ? (size_t)(space - words->data) : words->size};
+    *words = (struct bv_bytes){words->data + word.size, words->size - word.size};
+    return word;
+}
+
 bool bv_scope_has(struct bv_bytes scopes, const char *scope)
 {
-    const struct bv_bytes wanted = bv_bytes_of(scope);
-    size_t at = 0;
-    while (at < scopes.size) {
-        const char *space = memchr(scopes.data + at, ' ', scopes.size - at);
-        const size_t size = space ? (size_t)(space - scopes.data) - at : scopes.size - at;
-        if (size > 0 && bv_bytes_equal((struct bv_bytes){scopes.data + at, size}, wanted))
-            return true;
-        at += size + 1;
+    struct bv_bytes wanted = bv_bytes_of(scope), one, granted, word;
+    while ((one = next_word(&wanted)).size > 0) {
+        granted = scopes;
+        while ((word = next_word(&granted)).size > 0)
+            if (bv_bytes_equal(word, one))
+                return true;
     }
     return false;
 }
