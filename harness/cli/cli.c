@@ -13,8 +13,12 @@
 
 void cli_help(const struct cli_command *command)
 {
-    printf("usage: bv %s %s\n\n%s%s%s.\n", command->name, command->usage, bv_colour(stdout, BV_BOLD),
-           command->summary, bv_colour_end(stdout));
+    printf("usage: bv %s %s\n\n%s%s%s.\n",
+           command->name,
+           command->usage,
+           bv_colour(stdout, BV_BOLD),
+           command->summary,
+           bv_colour_end(stdout));
     if (command->details)
         printf("\n%s", command->details);
     if (command->flag_count)
@@ -22,9 +26,15 @@ void cli_help(const struct cli_command *command)
     for (size_t i = 0; i < command->flag_count; i++) {
         const struct cli_flag *flag = &command->flags[i];
         char left[64];
-        snprintf(left, sizeof left, "%c%c%s%s%s%s", flag->letter ? '-' : ' ',
-                 flag->letter ? flag->letter : ' ', flag->letter ? ", " : "  ", flag->name,
-                 flag->value ? " " : "", flag->value ? flag->value : "");
+        snprintf(left,
+                 sizeof left,
+                 "%c%c%s%s%s%s",
+                 flag->letter ? '-' : ' ',
+                 flag->letter ? flag->letter : ' ',
+                 flag->letter ? ", " : "  ",
+                 flag->name,
+                 flag->value ? " " : "",
+                 flag->value ? flag->value : "");
         printf("  %-26s %s\n", left, flag->help);
     }
     if (command->more_help)
@@ -59,8 +69,8 @@ static size_t find_flag(const struct cli_command *command, const char *word, siz
 }
 
 /* One option at argv[*at]; moves *at over a value of its own. */
-static int read_flag(const struct cli_command *command, int argc, char **argv, int *at,
-                     struct cli_line *line)
+static int
+read_flag(const struct cli_command *command, int argc, char **argv, int *at, struct cli_line *line)
 {
     const char *word = argv[*at];
     size_t size = strcspn(word, "=");
@@ -155,9 +165,16 @@ int cli_announce(const struct bv_stack_spec *spec, struct bv_error *error)
     BV_TRY(bv_stack_resolve(spec->wanted, spec->wanted_count, &needs, error));
     BV_TRY(bv_stack_folder(spec->name ? spec->name : "default", folder, sizeof folder, error));
     int64_t ram_free = memory_available(), disk_free = bv_fs_free_bytes(folder);
-    fprintf(stderr, "%sneeds about %d MB RAM (%s available), %d MB disk (%s free), %d ports on 127.0.0.1%s\n",
-            bv_colour(stderr, BV_DIM), needs.memory_mb, bv_human_bytes(ram_free, ram), needs.disk_mb,
-            bv_human_bytes(disk_free, disk), needs.ports, bv_colour_end(stderr));
+    fprintf(
+        stderr,
+        "%sneeds about %d MB RAM (%s available), %d MB disk (%s free), %d ports on 127.0.0.1%s\n",
+        bv_colour(stderr, BV_DIM),
+        needs.memory_mb,
+        bv_human_bytes(ram_free, ram),
+        needs.disk_mb,
+        bv_human_bytes(disk_free, disk),
+        needs.ports,
+        bv_colour_end(stderr));
     if (ram_free >= 0 && ram_free < (int64_t)needs.memory_mb * 1000000)
         bv_complain("warning: less memory is available than the stack needs");
     if (disk_free >= 0 && disk_free < (int64_t)needs.disk_mb * 1000000)
@@ -172,8 +189,13 @@ void cli_progress(void *argument, const struct bv_stack_event *event)
         const char *state;
         enum bv_colour colour;
     } rows[] = {
-        {"ready", BV_GREEN}, {"failed", BV_RED}, {"ended", BV_RED}, {"retry", BV_YELLOW},
-        {"warning", BV_YELLOW}, {"stopped", BV_DIM}, {"building", BV_YELLOW},
+        {"ready",    BV_GREEN },
+        {"failed",   BV_RED   },
+        {"ended",    BV_RED   },
+        {"retry",    BV_YELLOW},
+        {"warning",  BV_YELLOW},
+        {"stopped",  BV_DIM   },
+        {"building", BV_YELLOW},
     };
     char time[BV_HUMAN_SIZE];
     if (strcmp(event->state, "failed") == 0 && !progress->failed_part[0])
@@ -182,8 +204,14 @@ void cli_progress(void *argument, const struct bv_stack_event *event)
         if (strcmp(rows[i].state, event->state) != 0)
             continue;
         bool stop = strcmp(event->state, "stopped") == 0;
-        fprintf(stderr, "  %-16s %s%-8s%s %8s  %s\n", event->part, bv_colour(stderr, rows[i].colour),
-                event->state, bv_colour_end(stderr), stop ? "" : bv_human_ms(event->ms, time), event->text);
+        fprintf(stderr,
+                "  %-16s %s%-8s%s %8s  %s\n",
+                event->part,
+                bv_colour(stderr, rows[i].colour),
+                event->state,
+                bv_colour_end(stderr),
+                stop ? "" : bv_human_ms(event->ms, time),
+                event->text);
     }
 }
 
@@ -202,7 +230,12 @@ void cli_show_failure(const char *stack_name, const struct cli_progress *progres
             lines += at[-1] == '\n';
         while (*at == '\n')
             at++;
-        fprintf(stderr, "%s--- end of %s%s\n%s", bv_colour(stderr, BV_DIM), path, bv_colour_end(stderr), at);
+        fprintf(stderr,
+                "%s--- end of %s%s\n%s",
+                bv_colour(stderr, BV_DIM),
+                path,
+                bv_colour_end(stderr),
+                at);
     }
     bv_buf_release(&text);
 }

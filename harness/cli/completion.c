@@ -23,7 +23,8 @@ int cli_completion(int argc, char **argv)
         bv_complain("say the shell: bv completion bash");
         return CLI_FAULT;
     }
-    printf("_bv() {\n    local word=${COMP_WORDS[COMP_CWORD]} words=\n    if [ \"$COMP_CWORD\" -eq 1 ]; then\n        words='");
+    printf("_bv() {\n    local word=${COMP_WORDS[COMP_CWORD]} words=\n    if [ \"$COMP_CWORD\" -eq "
+           "1 ]; then\n        words='");
     for (size_t i = 0; i < cli_command_count; i++)
         printf("%s%s", i ? " " : "", cli_commands[i].name);
     printf("'\n    else\n        case ${COMP_WORDS[1]} in\n");
@@ -35,7 +36,8 @@ int cli_completion(int argc, char **argv)
         print_words(command);
         printf("' ;;\n");
     }
-    printf("        esac\n    fi\n    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\")\n}\n"
+    printf("        esac\n    fi\n    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- "
+           "\"$word\")\n}\n"
            "complete -o default -F _bv bv\n");
     return CLI_OK;
 }

@@ -45,5 +45,7 @@ int cli_down(int argc, char **argv)
         bv_complain("bv down stops a whole stack: --name NAME says which");
         return CLI_FAULT;
     }
-    return line.values[FLAG_ALL] ? stop_all() : stop_one(line.values[FLAG_NAME] ? line.values[FLAG_NAME] : "default");
+    return line.values[FLAG_ALL]
+               ? stop_all()
+               : stop_one(line.values[FLAG_NAME] ? line.values[FLAG_NAME] : "default");
 }

@@ -18,7 +18,12 @@
 #include <unistd.h>
 
 enum { FLAG_SERVERS, FLAG_SERVICES, FLAG_DURABLE, FLAG_BIN_DIR, FLAG_LOG_LEVEL, FLAG_QUIET };
-enum { KILL_MS_MAX = 5000, LOOK_MS = 50, NO_NAMESPACE = 125, STOPPED = 143 }; /* exits of the shim: before it ran anything, when told to stop */
+enum {
+    KILL_MS_MAX = 5000,
+    LOOK_MS = 50,
+    NO_NAMESPACE = 125,
+    STOPPED = 143
+}; /* exits of the shim: before it ran anything, when told to stop */
 
 static _Noreturn void run_command(char **argv, const struct bv_stack *stack)
 {
@@ -43,7 +48,8 @@ static bool write_file(const char *path, const char *text)
     return ok;
 }
 
-/* Own /proc, so that pids in it are those of the new namespace: sanitizers and debuggers look there. */
+/* Own /proc, so that pids in it are those of the new namespace: sanitizers and debuggers look
+ * there. */
 static bool settle(bool user_namespace, uid_t uid, gid_t gid)
 {
     char map[48];
@@ -72,9 +78,14 @@ static void on_stop(int signal_number)
     _exit(STOPPED); /* the namespace goes with its PID 1 */
 }
 
-/* PID 1 of the command's own namespace: whatever the command leaves behind ends with it, and it ends with bv. */
-static _Noreturn void be_shim(char **argv, const struct bv_stack *stack, bool user_namespace, uid_t uid,
-                              gid_t gid, pid_t parent_as_seen)
+/* PID 1 of the command's own namespace: whatever the command leaves behind ends with it, and it
+ * ends with bv. */
+static _Noreturn void be_shim(char **argv,
+                              const struct bv_stack *stack,
+                              bool user_namespace,
+                              uid_t uid,
+                              gid_t gid,
+                              pid_t parent_as_seen)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent_as_seen || !settle(user_namespace, uid, gid))
@@ -101,7 +112,8 @@ static void on_news(int signal_number)
         told_to_stop = 1; /* or bv has ended: getppid tells */
 }
 
-/* Waits for the end of any child, but looks around every LOOK_MS, so that a signal that came just before costs no more than that. */
+/* Waits for the end of any child, but looks around every LOOK_MS, so that a signal that came just
+ * before costs no more than that. */
 static pid_t await_news(int *status)
 {
     pid_t pid = waitpid(-1, status, WNOHANG);
@@ -116,7 +128,8 @@ static void catch_news(int signal_number)
     sigaction(signal_number, &action, NULL);
 }
 
-/* The shim where namespaces are refused: a subreaper that hears of bv's end and then kills whatever it has become the parent of. */
+/* The shim where namespaces are refused: a subreaper that hears of bv's end and then kills whatever
+ * it has become the parent of. */
 static _Noreturn void be_subreaper(char **argv, const struct bv_stack *stack, pid_t parent)
 {
     prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -190,7 +203,8 @@ static int await_command(pid_t shim, const volatile int *interrupted)
 static size_t wanted_parts(const struct cli_line *line, const char **wanted)
 {
     size_t count = 0;
-    static const enum bv_stack_kind kinds[] = {[FLAG_SERVERS] = BV_STACK_SERVER, [FLAG_SERVICES] = BV_STACK_SERVICE};
+    static const enum bv_stack_kind kinds[] = {
+        [FLAG_SERVERS] = BV_STACK_SERVER, [FLAG_SERVICES] = BV_STACK_SERVICE};
     for (int flag = FLAG_SERVERS; flag <= FLAG_SERVICES; flag++) {
         const char *value = line->values[flag];
         bool all = value && strcmp(value, "all") == 0;

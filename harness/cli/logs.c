@@ -14,7 +14,13 @@
 #include <unistd.h>
 
 enum { FLAG_NAME, FLAG_FOLLOW, FLAG_LINES };
-enum { FILES_MAX = 64, LINES_DEFAULT = 200, LINES_MAX = 1000000000, LOOK_MS = 500, LINE_BYTES_MAX = 1 << 20 };
+enum {
+    FILES_MAX = 64,
+    LINES_DEFAULT = 200,
+    LINES_MAX = 1000000000,
+    LOOK_MS = 500,
+    LINE_BYTES_MAX = 1 << 20
+};
 
 struct log_file {
     char part[64];
@@ -27,10 +33,15 @@ struct log_view {
     size_t width; /* of the longest name */
 };
 
-static void print_line(const struct log_view *view, const struct log_file *file, const char *line, size_t size)
+static void
+print_line(const struct log_view *view, const struct log_file *file, const char *line, size_t size)
 {
     if (view->count > 1)
-        printf("%s%-*s%s ", bv_colour(stdout, BV_CYAN), (int)view->width, file->part, bv_colour_end(stdout));
+        printf("%s%-*s%s ",
+               bv_colour(stdout, BV_CYAN),
+               (int)view->width,
+               file->part,
+               bv_colour_end(stdout));
     fwrite(line, 1, size, stdout);
     putchar('\n');
 }
@@ -89,9 +100,11 @@ static int open_logs(const char *folder, const struct cli_line *line, struct log
         size_t size = strlen(entries[i]->d_name);
         snprintf(part, sizeof part, "%.*s", size > 4 ? (int)size - 4 : 0, entries[i]->d_name);
         if (size > 4 && strcmp(entries[i]->d_name + size - 4, ".log") == 0 && wanted(line, part) &&
-            view->count < FILES_MAX && bv_path(path, NULL, "%s/%s", folder, entries[i]->d_name) == 0) {
+            view->count < FILES_MAX &&
+            bv_path(path, NULL, "%s/%s", folder, entries[i]->d_name) == 0) {
             struct log_file *file = &view->files[view->count];
-            *file = (struct log_file){.fd = open(path, O_RDONLY | O_CLOEXEC), .pending = {.max = LINE_BYTES_MAX}};
+            *file = (struct log_file){.fd = open(path, O_RDONLY | O_CLOEXEC),
+                                      .pending = {.max = LINE_BYTES_MAX}};
             snprintf(file->part, sizeof file->part, "%s", part);
             if (file->fd >= 0)
                 view->count++;
@@ -138,11 +151,15 @@ int cli_logs(int argc, char **argv)
         bv_complain("--lines must be a number, not '%s'", line.values[FLAG_LINES]);
         return CLI_FAULT;
     }
-    if (bv_stack_folder(name, folder, sizeof folder, &error) < 0 || bv_path(logs, &error, "%s/log", folder) < 0)
+    if (bv_stack_folder(name, folder, sizeof folder, &error) < 0 ||
+        bv_path(logs, &error, "%s/log", folder) < 0)
         return cli_fault(&error);
     struct log_view view = {0};
     if (open_logs(logs, &line, &view) < 0) {
-        bv_complain(access(logs, F_OK) < 0 ? "no stack '%s' (bv up)" : "stack '%s' has no such log: see %s", name, logs);
+        bv_complain(access(logs, F_OK) < 0 ? "no stack '%s' (bv up)"
+                                           : "stack '%s' has no such log: see %s",
+                    name,
+                    logs);
         return CLI_FAULT;
     }
     for (size_t i = 0; i < view.count; i++) {

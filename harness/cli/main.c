@@ -6,58 +6,101 @@
 
 static const struct cli_flag up_flags[] = {
     {"--name",         0, "NAME",    "name of the stack (default: default); several may run side by side"},
-    {"--fixed-ports",  0, NULL,      "use the documented ports instead of random free ones"               },
-    {"--durable",      0, NULL,      "PostgreSQL with fsync, for benchmarks and durability tests"         },
-    {"--json",         0, NULL,      "print stack.json on stdout instead of the table"                    },
-    {"--bin-dir",      0, "DIR",     "where the services' programs are (default: beside bv)"              },
-    {"--otlp-url",     0, "URL",     "send traces to this OTLP/HTTP collector"                            },
-    {"--log-level",    0, "LEVEL",   "debug, info, warn or error (default: info)"                         },
-    {"--boot-seconds", 0, "SECONDS", "give up after this time (default: 120)"                             },
+    {"--fixed-ports",  0, NULL,      "use the documented ports instead of random free ones"              },
+    {"--durable",      0, NULL,      "PostgreSQL with fsync, for benchmarks and durability tests"        },
+    {"--json",         0, NULL,      "print stack.json on stdout instead of the table"                   },
+    {"--bin-dir",      0, "DIR",     "where the services' programs are (default: beside bv)"             },
+    {"--otlp-url",     0, "URL",     "send traces to this OTLP/HTTP collector"                           },
+    {"--log-level",    0, "LEVEL",   "debug, info, warn or error (default: info)"                        },
+    {"--boot-seconds", 0, "SECONDS", "give up after this time (default: 120)"                            },
 };
 static const struct cli_flag down_flags[] = {
     {"--name", 0, "NAME", "which stack (default: default)"},
     {"--all",  0, NULL,   "every stack of this user"      },
 };
 static const struct cli_flag status_flags[] = {
-    {"--name", 0, "NAME", "which stack (default: default)"    },
-    {"--json", 0, NULL,   "print JSON instead of the table"   },
+    {"--name", 0, "NAME", "which stack (default: default)" },
+    {"--json", 0, NULL,   "print JSON instead of the table"},
 };
 static const struct cli_flag logs_flags[] = {
-    {"--name",   0,   "NAME",  "which stack (default: default)"            },
-    {"--follow", 'f', NULL,    "go on with new lines until Ctrl-C"         },
+    {"--name",   0,   "NAME",  "which stack (default: default)"                        },
+    {"--follow", 'f', NULL,    "go on with new lines until Ctrl-C"                     },
     {"--lines",  'n', "COUNT", "begin with the last COUNT lines (default: 200, 0: all)"},
 };
 static const struct cli_flag exec_flags[] = {
-    {"--servers",   0, "LIST", "comma-separated: postgres,redis,kafka"                       },
-    {"--services",  0, "LIST", "comma-separated: auth,product,inventory,order,notification"  },
-    {"--durable",   0, NULL,   "PostgreSQL with fsync"                                       },
-    {"--bin-dir",   0, "DIR",  "where the services' programs are (default: beside bv)"       },
-    {"--log-level", 0, "LEVEL","debug, info, warn or error (default: info)"                  },
-    {"--quiet",     'q', NULL, "say nothing unless something fails"                          },
+    {"--servers",   0,   "LIST",  "comma-separated: postgres,redis,kafka"                     },
+    {"--services",  0,   "LIST",  "comma-separated: auth,product,inventory,order,notification"},
+    {"--durable",   0,   NULL,    "PostgreSQL with fsync"                                     },
+    {"--bin-dir",   0,   "DIR",   "where the services' programs are (default: beside bv)"     },
+    {"--log-level", 0,   "LEVEL", "debug, info, warn or error (default: info)"                },
+    {"--quiet",     'q', NULL,    "say nothing unless something fails"                        },
 };
 
 static const char exec_details[] =
-    "Starts a stack of its own, runs CMD with the stack's variables in its environment, stops the stack.\n"
-    "Nothing given means all servers and no service. Exit status: that of CMD (128+n for signal n),\n"
+    "Starts a stack of its own, runs CMD with the stack's variables in its environment, stops the "
+    "stack.\n"
+    "Nothing given means all servers and no service. Exit status: that of CMD (128+n for signal "
+    "n),\n"
     "or 2 when the stack could not be started. Variables: BV_TEST_PG_URL BV_TEST_REDIS_URL\n"
     "BV_TEST_KAFKA_BROKERS BV_STACK_JSON BV_<SERVICE>_URL BV_<SERVICE>_ADDR BV_<SERVICE>_PG_URL\n"
     "BV_ISSUER BV_DEMO_PASSWORD BV_DEMO_CLIENT_SECRET.\n";
 static const char up_details[] =
-    "Starts the named servers and services with all they need, or everything, and returns when all are\n"
+    "Starts the named servers and services with all they need, or everything, and returns when all "
+    "are\n"
     "ready. The processes stay until `bv down`. Environment files: RUN/env/*.env, mode 0600.\n";
 
 #define FLAGS(array) (array), BV_COUNT(array)
 const struct cli_command cli_commands[] = {
-    {"up",         "start a stack and leave it running",            cli_up,           "[SERVICE...] [OPTIONS]", FLAGS(up_flags), up_details, CLI_WORDS_PARTS, cli_up_help},
-    {"down",       "stop a stack and remove its folder",            cli_down,         "[OPTIONS]",              FLAGS(down_flags), NULL, CLI_WORDS_NONE, NULL},
-    {"status",     "processes, ports, memory, CPU and health",      cli_status,       "[OPTIONS]",              FLAGS(status_flags), "Exit status 1 when a part is down.\n", CLI_WORDS_NONE, NULL},
-    {"logs",       "show the logs of a stack",                      cli_logs,         "[-f] [SERVICE...]",      FLAGS(logs_flags), NULL, CLI_WORDS_PARTS, NULL},
-    {"exec",       "run a command beside a stack of its own",       cli_exec,         "[OPTIONS] -- CMD...",    FLAGS(exec_flags), exec_details, CLI_WORDS_NONE, NULL},
-    {"scenario",   "drive a story through the stack and report",    cli_scenario,     "FILE... [OPTIONS]",      NULL, 0, NULL, CLI_WORDS_FILES, NULL},
-    {"migrate",    "apply migrations (infra-service migrate)",      cli_infra,        "[OPTIONS]",              NULL, 0, NULL, CLI_WORDS_NONE, NULL},
-    {"doctor",     "check what this machine needs to run a stack",  cli_doctor,       "",                       NULL, 0, "Exit status 1 when something that is needed is missing.\n", CLI_WORDS_NONE, NULL},
-    {"completion", "print shell completion: source <(bv completion bash)", cli_completion, "bash",              NULL, 0, NULL, CLI_WORDS_NONE, NULL},
-    {"help",       "explain a command",                             cli_help_command, "[COMMAND]",              NULL, 0, NULL, CLI_WORDS_COMMANDS, NULL},
+    {"up",
+     "start a stack and leave it running", cli_up,
+     "[SERVICE...] [OPTIONS]", FLAGS(up_flags),
+     up_details, CLI_WORDS_PARTS,
+     cli_up_help},
+    {"down",
+     "stop a stack and remove its folder", cli_down,
+     "[OPTIONS]", FLAGS(down_flags),
+     NULL, CLI_WORDS_NONE,
+     NULL},
+    {"status",
+     "processes, ports, memory, CPU and health", cli_status,
+     "[OPTIONS]", FLAGS(status_flags),
+     "Exit status 1 when a part is down.\n", CLI_WORDS_NONE,
+     NULL},
+    {"logs",
+     "show the logs of a stack", cli_logs,
+     "[-f] [SERVICE...]", FLAGS(logs_flags),
+     NULL, CLI_WORDS_PARTS,
+     NULL},
+    {"exec",
+     "run a command beside a stack of its own", cli_exec,
+     "[OPTIONS] -- CMD...", FLAGS(exec_flags),
+     exec_details, CLI_WORDS_NONE,
+     NULL},
+    {"scenario",
+     "drive a story through the stack and report", cli_scenario,
+     "FILE... [OPTIONS]", NULL,
+     0, NULL,
+     CLI_WORDS_FILES, NULL},
+    {"migrate",
+     "apply migrations (infra-service migrate)", cli_infra,
+     "[OPTIONS]", NULL,
+     0, NULL,
+     CLI_WORDS_NONE, NULL},
+    {"doctor",
+     "check what this machine needs to run a stack", cli_doctor,
+     "", NULL,
+     0, "Exit status 1 when something that is needed is missing.\n",
+     CLI_WORDS_NONE, NULL},
+    {"completion",
+     "print shell completion: source <(bv completion bash)", cli_completion,
+     "bash", NULL,
+     0, NULL,
+     CLI_WORDS_NONE, NULL},
+    {"help",
+     "explain a command", cli_help_command,
+     "[COMMAND]", NULL,
+     0, NULL,
+     CLI_WORDS_COMMANDS, NULL},
 };
 #undef FLAGS
 const size_t cli_command_count = BV_COUNT(cli_commands);
@@ -74,9 +117,15 @@ static void print_overview(FILE *file)
 {
     fprintf(file, "usage: bv COMMAND [OPTIONS]\n\n");
     for (size_t i = 0; i < cli_command_count; i++)
-        fprintf(file, "  %s%-10s%s  %s\n", bv_colour(file, BV_BOLD), cli_commands[i].name,
-                bv_colour_end(file), cli_commands[i].summary);
-    fprintf(file, "\n`bv help COMMAND` explains one. Exit status: 0 well, 1 a check failed, 2 the lab failed.\n");
+        fprintf(file,
+                "  %s%-10s%s  %s\n",
+                bv_colour(file, BV_BOLD),
+                cli_commands[i].name,
+                bv_colour_end(file),
+                cli_commands[i].summary);
+    fprintf(file,
+            "\n`bv help COMMAND` explains one. Exit status: 0 well, 1 a check failed, 2 the lab "
+            "failed.\n");
 }
 
 static int unknown_command(const char *word)
@@ -86,7 +135,10 @@ static int unknown_command(const char *word)
     for (size_t i = 0; i < cli_command_count; i++)
         names[i] = cli_commands[i].name;
     const char *near = bv_nearest(word, names, cli_command_count);
-    bv_complain(near ? "no command '%s': did you mean '%s'?" : "no command '%s' (bv help lists them)", word, near);
+    bv_complain(near ? "no command '%s': did you mean '%s'?"
+                     : "no command '%s' (bv help lists them)",
+                word,
+                near);
     return CLI_FAULT;
 }
 

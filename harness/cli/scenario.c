@@ -1,6 +1,7 @@
 #include "cli.h"
 
-int bv_scenario_main(int argc, char **argv); /* of bv-runner: argv[0] is "scenario"; exit status as cli.h */
+int bv_scenario_main(int argc,
+                     char **argv); /* of bv-runner: argv[0] is "scenario"; exit status as cli.h */
 
 int cli_scenario(int argc, char **argv)
 {

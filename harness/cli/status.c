@@ -9,7 +9,10 @@
 enum { FLAG_NAME, FLAG_JSON };
 enum { PROBE_MS = 2000, JSON_BYTES_MAX = 1 << 20 };
 
-static void table_row(struct bv_table *table, const char *name, int pid, int port,
+static void table_row(struct bv_table *table,
+                      const char *name,
+                      int pid,
+                      int port,
                       const struct bv_stack_health *health)
 {
     char rss[BV_HUMAN_SIZE], pss[BV_HUMAN_SIZE];
@@ -25,11 +28,18 @@ static void table_row(struct bv_table *table, const char *name, int pid, int por
     bv_table_cell(table, BV_PLAIN, "%s", bv_human_bytes(health->rss_bytes, rss));
     bv_table_cell(table, BV_PLAIN, "%s", bv_human_bytes(health->pss_bytes, pss));
     bv_table_cell(table, BV_PLAIN, "%.2f", (double)health->cpu_ms / 1000);
-    bv_table_cell(table, health->healthy ? BV_GREEN : BV_RED, "%s%s%s", health->healthy ? "ok" : "DOWN",
-                  health->text[0] ? ": " : "", health->text);
+    bv_table_cell(table,
+                  health->healthy ? BV_GREEN : BV_RED,
+                  "%s%s%s",
+                  health->healthy ? "ok" : "DOWN",
+                  health->text[0] ? ": " : "",
+                  health->text);
 }
 
-static void json_row(struct bv_json_writer *w, const char *name, int pid, int port,
+static void json_row(struct bv_json_writer *w,
+                     const char *name,
+                     int pid,
+                     int port,
                      const struct bv_stack_health *health)
 {
     bv_jw_object(w);
@@ -90,8 +100,8 @@ static bool show_json(const struct bv_stack *stack)
 static bool show_table(const struct bv_stack *stack)
 {
     static const char *const titles[] = {"PART", "PID", "PORT", "RSS", "PSS", "CPU s", "HEALTH"};
-    static const enum bv_align aligns[] = {BV_LEFT,  BV_RIGHT, BV_RIGHT, BV_RIGHT,
-                                           BV_RIGHT, BV_RIGHT, BV_LEFT};
+    static const enum bv_align aligns[] = {
+        BV_LEFT, BV_RIGHT, BV_RIGHT, BV_RIGHT, BV_RIGHT, BV_RIGHT, BV_LEFT};
     struct bv_table *table = NULL;
     if (bv_table_open(titles, aligns, BV_COUNT(titles), &table) < 0)
         return false;

@@ -7,7 +7,16 @@
 
 #include <stdlib.h>
 
-enum { FLAG_NAME, FLAG_FIXED, FLAG_DURABLE, FLAG_JSON, FLAG_BIN_DIR, FLAG_OTLP, FLAG_LOG_LEVEL, FLAG_SECONDS };
+enum {
+    FLAG_NAME,
+    FLAG_FIXED,
+    FLAG_DURABLE,
+    FLAG_JSON,
+    FLAG_BIN_DIR,
+    FLAG_OTLP,
+    FLAG_LOG_LEVEL,
+    FLAG_SECONDS
+};
 enum { STACK_JSON_BYTES_MAX = 8 << 20, BOOT_SECONDS_MAX = 3600 };
 
 static void print_parts(const struct bv_stack *stack)
@@ -37,13 +46,20 @@ static void print_stack(const struct bv_stack *stack)
     char time[BV_HUMAN_SIZE], pss[BV_HUMAN_SIZE], rss[BV_HUMAN_SIZE];
     struct bv_stack_health usage;
     print_parts(stack);
-    printf("\nenvironment  %s/env/\nlogs         %s/log/  (bv logs -f)\n", bv_stack_run_folder(stack),
+    printf("\nenvironment  %s/env/\nlogs         %s/log/  (bv logs -f)\n",
+           bv_stack_run_folder(stack),
            bv_stack_run_folder(stack));
     bv_stack_usage(stack, &usage);
-    printf("ready in %s%s%s, memory %s%s%s (RSS, shared pages counted once per process: %s), held by a %s\n",
-           bv_colour(stdout, BV_BOLD), bv_human_ms(bv_stack_boot_ms(stack), time), bv_colour_end(stdout),
-           bv_colour(stdout, BV_BOLD), bv_human_bytes(usage.pss_bytes, pss), bv_colour_end(stdout),
-           bv_human_bytes(usage.rss_bytes, rss), bv_stack_isolation(stack));
+    printf("ready in %s%s%s, memory %s%s%s (RSS, shared pages counted once per process: %s), held "
+           "by a %s\n",
+           bv_colour(stdout, BV_BOLD),
+           bv_human_ms(bv_stack_boot_ms(stack), time),
+           bv_colour_end(stdout),
+           bv_colour(stdout, BV_BOLD),
+           bv_human_bytes(usage.pss_bytes, pss),
+           bv_colour_end(stdout),
+           bv_human_bytes(usage.rss_bytes, rss),
+           bv_stack_isolation(stack));
 }
 
 static int print_json(const struct bv_stack *stack)
@@ -110,8 +126,10 @@ int cli_up(int argc, char **argv)
 
 void cli_up_help(void)
 {
-    static const char *const titles[] = {"PART", "KIND", "--fixed-ports", "GRPC", "RAM MB", "DISK MB"};
-    static const enum bv_align aligns[] = {BV_LEFT, BV_LEFT, BV_RIGHT, BV_RIGHT, BV_RIGHT, BV_RIGHT};
+    static const char *const titles[] = {
+        "PART", "KIND", "--fixed-ports", "GRPC", "RAM MB", "DISK MB"};
+    static const enum bv_align aligns[] = {
+        BV_LEFT, BV_LEFT, BV_RIGHT, BV_RIGHT, BV_RIGHT, BV_RIGHT};
     struct bv_table *table = NULL;
     if (bv_table_open(titles, aligns, BV_COUNT(titles), &table) < 0)
         return;

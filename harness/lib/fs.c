@@ -28,7 +28,8 @@ int bv_path(char out[BV_PATH_MAX], struct bv_error *error, const char *format, .
     int n = vsnprintf(out, BV_PATH_MAX, format, list);
     va_end(list);
     if (n < 0 || n >= BV_PATH_MAX)
-        return bv_fail(error, BV_E_LIMIT, "path longer than %d bytes: %.80s...", BV_PATH_MAX - 1, out);
+        return bv_fail(
+            error, BV_E_LIMIT, "path longer than %d bytes: %.80s...", BV_PATH_MAX - 1, out);
     return 0;
 }
 
@@ -92,7 +93,8 @@ static int copy_bytes(int in, int out)
     }
 }
 
-static int copy_file(const char *from, const char *to, const struct stat *st, struct bv_error *error)
+static int
+copy_file(const char *from, const char *to, const struct stat *st, struct bv_error *error)
 {
     int in = open(from, O_RDONLY | O_CLOEXEC);
     if (in < 0)
@@ -125,8 +127,8 @@ static int copy_link(const char *from, const char *to, struct bv_error *error)
     return 0;
 }
 
-static int copy_folder(const char *from, const char *to, const struct stat *st,
-                       struct bv_error *error)
+static int
+copy_folder(const char *from, const char *to, const struct stat *st, struct bv_error *error)
 {
     if (mkdir(to, (st->st_mode & 07777) | S_IRWXU) < 0)
         return io_fail(error, "cannot create folder", to);

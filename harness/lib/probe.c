@@ -28,9 +28,8 @@ void bv_retry_pause(void)
 
 static struct sockaddr_in loopback(uint16_t port)
 {
-    return (struct sockaddr_in){.sin_family = AF_INET,
-                                .sin_port = htons(port),
-                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    return (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
 bool bv_port_free(uint16_t port)
@@ -133,7 +132,11 @@ int bv_port_await(uint16_t port, int64_t deadline_ms, int *ret_fd, struct bv_err
     }
 }
 
-static int ask(int fd, uint16_t port, const char *path, int64_t deadline_ms, struct bv_buf *answer,
+static int ask(int fd,
+               uint16_t port,
+               const char *path,
+               int64_t deadline_ms,
+               struct bv_buf *answer,
                struct bv_error *error)
 {
     char request[512];
@@ -158,8 +161,12 @@ static int ask(int fd, uint16_t port, const char *path, int64_t deadline_ms, str
     }
 }
 
-int bv_http_probe(uint16_t port, const char *path, int64_t deadline_ms, int *ret_status,
-                  struct bv_buf *body, struct bv_error *error)
+int bv_http_probe(uint16_t port,
+                  const char *path,
+                  int64_t deadline_ms,
+                  int *ret_status,
+                  struct bv_buf *body,
+                  struct bv_error *error)
 {
     int fd = connect_once(port, deadline_ms);
     if (fd < 0)

@@ -12,8 +12,8 @@ static int listen_on(uint16_t port)
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int on = 1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
     cr_assert_eq(listen(fd, 8), 0);
     return fd;
@@ -87,9 +87,12 @@ Test(probe, get_reads_status_and_body)
 Test(probe, other_protocols_and_silence_are_told_apart)
 {
     int status = -1;
-    cr_assert_eq(bv_http_probe(peer_saying("220 mail\r\n"), "/", bv_now_ms() + 5000, &status, NULL, NULL), BV_E_PROTOCOL);
+    cr_assert_eq(
+        bv_http_probe(peer_saying("220 mail\r\n"), "/", bv_now_ms() + 5000, &status, NULL, NULL),
+        BV_E_PROTOCOL);
     uint16_t port = some_port();
-    cr_assert_eq(bv_http_probe(port, "/", bv_now_ms() + 5000, &status, NULL, NULL), BV_E_UNAVAILABLE);
+    cr_assert_eq(bv_http_probe(port, "/", bv_now_ms() + 5000, &status, NULL, NULL),
+                 BV_E_UNAVAILABLE);
     int fd = listen_on(port);
     cr_assert_eq(bv_http_probe(port, "/", bv_now_ms() + 50, &status, NULL, NULL), BV_E_TIMEOUT);
     close(fd);

@@ -14,7 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-struct birth { /* what a child tells through its pipe: first its pid, then, when exec failed, errno */
+struct birth { /* what a child tells through its pipe: first its pid, then, when exec failed, errno
+                */
     int32_t shown_pid;
     int32_t failed_errno;
 };
@@ -111,9 +112,9 @@ static _Noreturn void child_exec(const struct bv_spawn *spec, int report, pid_t 
 
 static int exec_failed(const char *program, int number, struct bv_error *error)
 {
-    int code = number == ENOENT                       ? BV_E_NOT_FOUND
+    int code = number == ENOENT                      ? BV_E_NOT_FOUND
                : number == EACCES || number == EPERM ? BV_E_FORBIDDEN
-                                                      : BV_E_IO;
+                                                     : BV_E_IO;
     return bv_fail(error, code, "cannot start %s: %s", program, strerror(number));
 }
 
@@ -126,7 +127,9 @@ static ssize_t read_whole(int fd, void *data, size_t size)
     return n;
 }
 
-int bv_spawn(const struct bv_spawn *spec, pid_t *ret_pid, pid_t *ret_shown_pid,
+int bv_spawn(const struct bv_spawn *spec,
+             pid_t *ret_pid,
+             pid_t *ret_shown_pid,
              struct bv_error *error)
 {
     int report[2];
@@ -192,7 +195,9 @@ int bv_run(const struct bv_spawn *spec, const char *log_path, struct bv_error *e
     return rc;
 }
 
-int bv_run_output(const struct bv_spawn *spec, const char *out_path, const char *log_path,
+int bv_run_output(const struct bv_spawn *spec,
+                  const char *out_path,
+                  const char *log_path,
                   struct bv_error *error)
 {
     struct bv_spawn both = *spec;
@@ -206,8 +211,13 @@ int bv_run_output(const struct bv_spawn *spec, const char *out_path, const char 
     return rc;
 }
 
-int bv_task_start(int (*run)(void *argument, struct bv_error *error), void *argument, uid_t uid,
-                  gid_t gid, pid_t *ret_pid, int *ret_text_fd, struct bv_error *error)
+int bv_task_start(int (*run)(void *argument, struct bv_error *error),
+                  void *argument,
+                  uid_t uid,
+                  gid_t gid,
+                  pid_t *ret_pid,
+                  int *ret_text_fd,
+                  struct bv_error *error)
 {
     int text[2];
     if (pipe2(text, O_CLOEXEC) < 0)
@@ -240,7 +250,8 @@ int bv_task_start(int (*run)(void *argument, struct bv_error *error), void *argu
 const char *bv_wait_text(int status, char out[64])
 {
     if (WIFSIGNALED(status))
-        snprintf(out, 64, "killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+        snprintf(
+            out, 64, "killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
     else
         snprintf(out, 64, "exit %d", WEXITSTATUS(status));
     return out;
@@ -290,11 +301,20 @@ static bool proc_row_read(const char *pid_text, struct proc_row *row)
     int parent;
     long utime, stime, cutime, cstime, rss;
     if (!after || sscanf(after + 1,
-                         " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld %ld %ld %*d %*d %*d %*d %*u %*u %ld",
-                         &state, &parent, &utime, &stime, &cutime, &cstime, &rss) != 7)
+                         " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld %ld %ld %*d %*d %*d "
+                         "%*d %*u %*u %ld",
+                         &state,
+                         &parent,
+                         &utime,
+                         &stime,
+                         &cutime,
+                         &cstime,
+                         &rss) != 7)
         return false;
-    *row = (struct proc_row){(pid_t)strtol(pid_text, NULL, 10), parent,
-                             utime + stime + cutime + cstime, state == 'Z' ? 0 : rss};
+    *row = (struct proc_row){(pid_t)strtol(pid_text, NULL, 10),
+                             parent,
+                             utime + stime + cutime + cstime,
+                             state == 'Z' ? 0 : rss};
     return state != 'Z' && state != 'X';
 }
 

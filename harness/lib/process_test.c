@@ -13,7 +13,8 @@
 
 static struct bv_spawn spawn_of(const char *const *argv)
 {
-    return (struct bv_spawn){.argv = argv, .in_fd = -1, .out_fd = -1, .uid = geteuid(), .gid = getegid()};
+    return (struct bv_spawn){
+        .argv = argv, .in_fd = -1, .out_fd = -1, .uid = geteuid(), .gid = getegid()};
 }
 
 Test(process, a_missing_program_is_named)
@@ -139,7 +140,8 @@ Test(process, a_subreaper_kills_grandchildren_too)
 
 Test(process, closing_the_others_keeps_the_kept)
 {
-    int a = open("/dev/null", O_RDONLY), b = open("/dev/null", O_RDONLY), c = open("/dev/null", O_RDONLY);
+    int a = open("/dev/null", O_RDONLY), b = open("/dev/null", O_RDONLY),
+        c = open("/dev/null", O_RDONLY);
     pid_t pid = fork();
     if (pid == 0) {
         const int kept[] = {c, a};

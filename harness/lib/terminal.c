@@ -27,8 +27,12 @@ static bool colourful(FILE *file)
 const char *bv_colour(FILE *file, enum bv_colour colour)
 {
     static const char *const sequences[] = {
-        [BV_PLAIN] = "",        [BV_BOLD] = "\033[1m",   [BV_DIM] = "\033[2m",
-        [BV_RED] = "\033[31m",  [BV_GREEN] = "\033[32m", [BV_YELLOW] = "\033[33m",
+        [BV_PLAIN] = "",
+        [BV_BOLD] = "\033[1m",
+        [BV_DIM] = "\033[2m",
+        [BV_RED] = "\033[31m",
+        [BV_GREEN] = "\033[32m",
+        [BV_YELLOW] = "\033[33m",
         [BV_CYAN] = "\033[36m",
     };
     return colourful(file) ? sequences[colour] : "";
@@ -39,7 +43,9 @@ const char *bv_colour_end(FILE *file)
     return colourful(file) ? "\033[0m" : "";
 }
 
-int bv_table_open(const char *const *titles, const enum bv_align *aligns, size_t count,
+int bv_table_open(const char *const *titles,
+                  const enum bv_align *aligns,
+                  size_t count,
                   struct bv_table **ret_table)
 {
     assert(count >= 1 && count <= BV_TABLE_COLUMNS_MAX);
@@ -91,8 +97,12 @@ static size_t width_of(const char *text)
     return width;
 }
 
-static void print_cell(const struct bv_table *table, size_t column, const char *text, size_t width,
-                       enum bv_colour colour, FILE *file)
+static void print_cell(const struct bv_table *table,
+                       size_t column,
+                       const char *text,
+                       size_t width,
+                       enum bv_colour colour,
+                       FILE *file)
 {
     size_t pad = width - width_of(text);
     if (table->aligns[column] == BV_RIGHT)
@@ -137,7 +147,10 @@ const char *bv_human_bytes(int64_t bytes, char out[BV_HUMAN_SIZE])
     if (bytes < 0)
         snprintf(out, BV_HUMAN_SIZE, "-");
     else
-        snprintf(out, BV_HUMAN_SIZE, unit == 0 || value >= 99.95 ? "%.0f %s" : "%.1f %s", value,
+        snprintf(out,
+                 BV_HUMAN_SIZE,
+                 unit == 0 || value >= 99.95 ? "%.0f %s" : "%.1f %s",
+                 value,
                  units[unit]);
     return out;
 }
@@ -149,7 +162,10 @@ const char *bv_human_ms(int64_t ms, char out[BV_HUMAN_SIZE])
     else if (ms < 60000)
         snprintf(out, BV_HUMAN_SIZE, "%.2f s", (double)ms / 1000);
     else
-        snprintf(out, BV_HUMAN_SIZE, "%lld min %lld s", (long long)(ms / 60000),
+        snprintf(out,
+                 BV_HUMAN_SIZE,
+                 "%lld min %lld s",
+                 (long long)(ms / 60000),
                  (long long)(ms / 1000 % 60));
     return out;
 }

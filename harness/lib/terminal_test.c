@@ -9,14 +9,14 @@ Test(terminal, sizes_are_short_and_never_round_up_to_a_thousand)
         int64_t bytes;
         const char *text;
     } rows[] = {
-        {0,            "0 B"    },
-        {999,          "999 B"  },
-        {1000,         "1.0 kB" },
-        {99949,        "99.9 kB"},
-        {999499,       "999 kB" },
-        {999500,       "1.0 MB" },
-        {1440000000,   "1.4 GB" },
-        {-1,           "-"      },
+        {0,          "0 B"    },
+        {999,        "999 B"  },
+        {1000,       "1.0 kB" },
+        {99949,      "99.9 kB"},
+        {999499,     "999 kB" },
+        {999500,     "1.0 MB" },
+        {1440000000, "1.4 GB" },
+        {-1,         "-"      },
     };
     char out[BV_HUMAN_SIZE];
     for (size_t i = 0; i < BV_COUNT(rows); i++)

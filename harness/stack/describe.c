@@ -1,4 +1,5 @@
-/* stack.json: what a stack is, for everybody who is not its supervisor. Secrets stay in the env files. */
+/* stack.json: what a stack is, for everybody who is not its supervisor. Secrets stay in the env
+ * files. */
 #include "stack_supervisor.h"
 
 #include "stack_services.h"
@@ -7,8 +8,10 @@
 
 enum { JSON_BYTES_MAX = 4 << 20, DESCRIBE_BYTES_MAX = 1 << 20 };
 
-static int add_description(const struct stack_world *world, const struct stack_unit *unit,
-                           struct bv_json_writer *w, struct bv_error *error)
+static int add_description(const struct stack_world *world,
+                           const struct stack_unit *unit,
+                           struct bv_json_writer *w,
+                           struct bv_error *error)
 {
     char path[BV_PATH_MAX];
     BV_TRY(bv_path(path, error, "%s/describe/%s.json", world->run, unit->name));
@@ -34,8 +37,10 @@ static int add_description(const struct stack_world *world, const struct stack_u
     return rc;
 }
 
-static int add_part(const struct stack_world *world, const struct stack_unit *unit,
-                    struct bv_json_writer *w, struct bv_error *error)
+static int add_part(const struct stack_world *world,
+                    const struct stack_unit *unit,
+                    struct bv_json_writer *w,
+                    struct bv_error *error)
 {
     static const char *const kinds[] = {"server", "database", "service"};
     char text[BV_PATH_MAX];
@@ -63,8 +68,11 @@ static int add_part(const struct stack_world *world, const struct stack_unit *un
     return rc;
 }
 
-int stack_write_json(const struct stack_world *world, pid_t supervisor, const char *isolation,
-                     int64_t boot_ms, struct bv_error *error)
+int stack_write_json(const struct stack_world *world,
+                     pid_t supervisor,
+                     const char *isolation,
+                     int64_t boot_ms,
+                     struct bv_error *error)
 {
     char path[BV_PATH_MAX];
     struct bv_buf buf = {.max = JSON_BYTES_MAX};

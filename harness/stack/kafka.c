@@ -23,7 +23,8 @@ enum {
     TRAINING_MS_MAX = 90000, /* the only boot without the archive, on a busy machine */
 };
 
-/* One node that is broker and controller; small pools; nothing expires by age, since scenarios play with clocks. */
+/* One node that is broker and controller; small pools; nothing expires by age, since scenarios play
+ * with clocks. */
 static const char properties[] =
     "process.roles=broker,controller\n"
     "node.id=1\n"
@@ -53,18 +54,23 @@ static const char properties[] =
     "auto.create.topics.enable=false\n"
     "log.retention.ms=-1\n";
 
-static int write_properties(const char *path, const char *data, uint16_t port, uint16_t controller,
-                            struct bv_error *error)
+static int write_properties(
+    const char *path, const char *data, uint16_t port, uint16_t controller, struct bv_error *error)
 {
     char text[sizeof properties + BV_PATH_MAX + 64];
     int size = snprintf(text, sizeof text, properties, controller, port, controller, port, data);
     return bv_fs_write(path, (struct bv_bytes){text, (size_t)size}, 0644, error);
 }
 
-static void java_args(const struct stack_world *world, struct stack_command *cmd, const char *classes)
+static void
+java_args(const struct stack_world *world, struct stack_command *cmd, const char *classes)
 {
-    static const char *const flags[] = {"-Xms64m", "-Xmx200m", "-XX:+UseSerialGC",
-                                        "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Xshare:auto"};
+    static const char *const flags[] = {"-Xms64m",
+                                        "-Xmx200m",
+                                        "-XX:+UseSerialGC",
+                                        "-XX:TieredStopAtLevel=1",
+                                        "-XX:-UsePerfData",
+                                        "-Xshare:auto"};
     stack_arg(cmd, "%s", world->java);
     for (size_t i = 0; i < BV_COUNT(flags); i++)
         stack_arg(cmd, "%s", flags[i]);
@@ -72,8 +78,8 @@ static void java_args(const struct stack_world *world, struct stack_command *cmd
     stack_arg(cmd, "%s", classes);
 }
 
-static int class_path_arg(const struct stack_world *world, struct stack_command *cmd,
-                          struct bv_error *error)
+static int
+class_path_arg(const struct stack_world *world, struct stack_command *cmd, struct bv_error *error)
 {
     char jars[BV_PATH_MAX];
     struct bv_buf path = {.max = CLASS_PATH_BYTES_MAX};
@@ -95,8 +101,13 @@ int stack_kafka_template_key(const struct stack_world *world, char out[96], stru
     struct stat st;
     if (!realpath(world->java, java) || stat(java, &st) < 0)
         return bv_fail(error, BV_E_NOT_FOUND, "%s: %s", world->java, strerror(errno));
-    int size = snprintf(all, sizeof all, "%s %lld %lld %s", java, (long long)st.st_mtime,
-                        (long long)st.st_size, world->place);
+    int size = snprintf(all,
+                        sizeof all,
+                        "%s %lld %lld %s",
+                        java,
+                        (long long)st.st_mtime,
+                        (long long)st.st_size,
+                        world->place);
     uint64_t hash = 14695981039346656037u;
     for (int i = 0; i < size && i < (int)sizeof all; i++)
         hash = (hash ^ (unsigned char)all[i]) * 1099511628211u;
@@ -121,8 +132,12 @@ static int format_log(const struct stack_world *world, const char *folder, struc
     stack_arg(&cmd, "AAAAAAAAAAAAAAAAAAAAAA");
     stack_arg(&cmd, "-c");
     stack_arg(&cmd, "%s/server.properties", folder);
-    const struct bv_spawn spawn = {.argv = cmd.argv, .env = cmd.env, .folder = "/", .in_fd = -1,
-                                   .uid = world->uid, .gid = world->gid};
+    const struct bv_spawn spawn = {.argv = cmd.argv,
+                                   .env = cmd.env,
+                                   .folder = "/",
+                                   .in_fd = -1,
+                                   .uid = world->uid,
+                                   .gid = world->gid};
     if (rc == 0)
         rc = bv_run(&spawn, log, error);
     stack_command_release(&cmd);
@@ -140,14 +155,17 @@ static int await_end(pid_t pid, int64_t deadline_ms, struct bv_error *error)
         if (bv_now_ms() >= deadline_ms) {
             kill(pid, SIGKILL);
             waitpid(pid, &status, 0);
-            return bv_fail(error, BV_E_TIMEOUT, "Kafka did not end while its class archive was made");
+            return bv_fail(
+                error, BV_E_TIMEOUT, "Kafka did not end while its class archive was made");
         }
         bv_retry_pause();
     }
 }
 
-/* One boot that loads what a broker loads, ended politely: the JVM writes the archive as it exits. */
-static int train(const struct stack_world *world, const char *folder, uint16_t port, struct bv_error *error)
+/* One boot that loads what a broker loads, ended politely: the JVM writes the archive as it exits.
+ */
+static int
+train(const struct stack_world *world, const char *folder, uint16_t port, struct bv_error *error)
 {
     struct stack_command cmd;
     BV_TRY(stack_command_init(&cmd, world, error));
@@ -160,8 +178,13 @@ static int train(const struct stack_world *world, const char *folder, uint16_t p
     if (rc == 0)
         rc = bv_path(log_path, error, "%s/log/kafka-template.log", world->run);
     int log = rc == 0 ? open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644) : -1;
-    const struct bv_spawn spawn = {.argv = cmd.argv, .env = cmd.env, .folder = "/", .in_fd = -1,
-                                   .out_fd = log, .uid = world->uid, .gid = world->gid};
+    const struct bv_spawn spawn = {.argv = cmd.argv,
+                                   .env = cmd.env,
+                                   .folder = "/",
+                                   .in_fd = -1,
+                                   .out_fd = log,
+                                   .uid = world->uid,
+                                   .gid = world->gid};
     pid_t pid = 0, shown;
     if (rc == 0)
         rc = bv_spawn(&spawn, &pid, &shown, error);
@@ -175,7 +198,8 @@ static int train(const struct stack_world *world, const char *folder, uint16_t p
     return rc < 0 ? rc : end;
 }
 
-static int build_template(const struct stack_world *world, const char *folder, struct bv_error *error)
+static int
+build_template(const struct stack_world *world, const char *folder, struct bv_error *error)
 {
     char file[BV_PATH_MAX], pristine[BV_PATH_MAX], scratch[BV_PATH_MAX], archive[BV_PATH_MAX];
     uint16_t ports[2] = {0};
@@ -190,7 +214,8 @@ static int build_template(const struct stack_world *world, const char *folder, s
     BV_TRY(bv_fs_copy_tree(scratch, pristine, error));
     BV_TRY(train(world, folder, ports[0], error));
     if (access(archive, R_OK) < 0)
-        return bv_fail(error, BV_E_UNAVAILABLE, "the JVM wrote no class archive, see log/kafka-template.log");
+        return bv_fail(
+            error, BV_E_UNAVAILABLE, "the JVM wrote no class archive, see log/kafka-template.log");
     return bv_fs_remove_tree(scratch, error);
 }
 
@@ -220,7 +245,8 @@ static int own_cluster_id(const char *data, struct bv_error *error)
     return rc;
 }
 
-static int prepare(const struct stack_world *world, const struct stack_unit *unit, struct bv_error *error)
+static int
+prepare(const struct stack_world *world, const struct stack_unit *unit, struct bv_error *error)
 {
     (void)unit;
     char key[96], template[BV_PATH_MAX], from[BV_PATH_MAX], to[BV_PATH_MAX];
@@ -239,16 +265,21 @@ static bool cold(const struct stack_world *world)
     return stack_kafka_template_key(world, key, NULL) == 0 && !stack_template_present(world, key);
 }
 
-static int command(const struct stack_world *world, const struct stack_unit *unit,
-                   struct stack_command *cmd, struct bv_error *error)
+static int command(const struct stack_world *world,
+                   const struct stack_unit *unit,
+                   struct stack_command *cmd,
+                   struct bv_error *error)
 {
     char key[96], file[BV_PATH_MAX], data[BV_PATH_MAX], archive[BV_PATH_MAX + 128];
     BV_TRY(stack_kafka_template_key(world, key, error));
     BV_TRY(bv_path(file, error, "%s/data/kafka.properties", world->run));
     BV_TRY(bv_path(data, error, "%s/data/kafka", world->run));
     BV_TRY(write_properties(file, data, unit->ports[0], unit->ports[1], error));
-    snprintf(archive, sizeof archive, "-XX:SharedArchiveFile=%s/templates/%s/kafka.jsa",
-             world->place, key);
+    snprintf(archive,
+             sizeof archive,
+             "-XX:SharedArchiveFile=%s/templates/%s/kafka.jsa",
+             world->place,
+             key);
     java_args(world, cmd, archive);
     BV_TRY(class_path_arg(world, cmd, error));
     stack_arg(cmd, "kafka.Kafka");
@@ -269,9 +300,11 @@ static int client_open(uint16_t port, rd_kafka_t **ret_client, struct bv_error *
     snprintf(brokers, sizeof brokers, "127.0.0.1:%u", port);
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set_log_cb(conf, silence);
-    static const char *const rows[][2] = {{"reconnect.backoff.ms", "10"},
-                                          {"reconnect.backoff.max.ms", "50"},
-                                          {"broker.address.family", "v4"}};
+    static const char *const rows[][2] = {
+        {"reconnect.backoff.ms",     "10"},
+        {"reconnect.backoff.max.ms", "50"},
+        {"broker.address.family",    "v4"}
+    };
     rd_kafka_conf_set(conf, "bootstrap.servers", brokers, reason, sizeof reason);
     for (size_t i = 0; i < BV_COUNT(rows); i++)
         rd_kafka_conf_set(conf, rows[i][0], rows[i][1], reason, sizeof reason);
@@ -293,7 +326,8 @@ static int metadata_until(rd_kafka_t *client, int64_t deadline_ms, struct bv_err
         if (brokers > 0)
             return 0;
         if (bv_now_ms() >= deadline_ms)
-            return bv_fail(error, BV_E_TIMEOUT, "Kafka: no broker in Metadata (%s)", rd_kafka_err2str(err));
+            return bv_fail(
+                error, BV_E_TIMEOUT, "Kafka: no broker in Metadata (%s)", rd_kafka_err2str(err));
         bv_retry_pause();
     }
 }
@@ -313,15 +347,19 @@ static int topics_result(rd_kafka_event_t *event, struct bv_error *error)
     if (!event)
         return bv_fail(error, BV_E_TIMEOUT, "Kafka: no answer to CreateTopics");
     if (rd_kafka_event_error(event))
-        return bv_fail(error, BV_E_UNAVAILABLE, "Kafka: CreateTopics: %s", rd_kafka_event_error_string(event));
+        return bv_fail(
+            error, BV_E_UNAVAILABLE, "Kafka: CreateTopics: %s", rd_kafka_event_error_string(event));
     size_t count = 0;
     const rd_kafka_topic_result_t **results =
         rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count);
     for (size_t i = 0; i < count; i++) {
         rd_kafka_resp_err_t err = rd_kafka_topic_result_error(results[i]);
         if (err != RD_KAFKA_RESP_ERR_NO_ERROR && err != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
-            return bv_fail(error, BV_E_UNAVAILABLE, "Kafka: topic %s: %s",
-                           rd_kafka_topic_result_name(results[i]), rd_kafka_err2str(err));
+            return bv_fail(error,
+                           BV_E_UNAVAILABLE,
+                           "Kafka: topic %s: %s",
+                           rd_kafka_topic_result_name(results[i]),
+                           rd_kafka_err2str(err));
     }
     return 0;
 }
@@ -332,11 +370,12 @@ static int request_topics(rd_kafka_t *client, int64_t deadline_ms, struct bv_err
     char reason[160];
     assert(stack_topic_count <= BV_COUNT(topics));
     for (size_t i = 0; i < stack_topic_count; i++)
-        topics[i] = rd_kafka_NewTopic_new(stack_topics[i].name, stack_topics[i].partitions, 1,
-                                          reason, sizeof reason);
+        topics[i] = rd_kafka_NewTopic_new(
+            stack_topics[i].name, stack_topics[i].partitions, 1, reason, sizeof reason);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
     int64_t left = deadline_ms - bv_now_ms();
-    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(client, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+    rd_kafka_AdminOptions_t *options =
+        rd_kafka_AdminOptions_new(client, RD_KAFKA_ADMIN_OP_CREATETOPICS);
     rd_kafka_AdminOptions_set_operation_timeout(options, 5000, reason, sizeof reason);
     rd_kafka_CreateTopics(client, topics, stack_topic_count, options, queue);
     rd_kafka_event_t *event = rd_kafka_queue_poll(queue, left > 0 ? (int)left : 0);
@@ -376,7 +415,8 @@ static int create_topics(uint16_t port, int64_t deadline_ms, struct bv_error *er
         rc = request_topics(client, deadline_ms, error);
     for (bool led = false; rc == 0 && !led;) {
         const struct rd_kafka_metadata *metadata = NULL;
-        if (rd_kafka_metadata(client, 1, NULL, &metadata, METADATA_TRY_MS) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        if (rd_kafka_metadata(client, 1, NULL, &metadata, METADATA_TRY_MS) ==
+            RD_KAFKA_RESP_ERR_NO_ERROR) {
             led = has_leaders(metadata);
             rd_kafka_metadata_destroy(metadata);
         }
@@ -389,7 +429,9 @@ static int create_topics(uint16_t port, int64_t deadline_ms, struct bv_error *er
     return rc;
 }
 
-static int ready(const struct stack_world *world, const struct stack_unit *unit, int64_t deadline_ms,
+static int ready(const struct stack_world *world,
+                 const struct stack_unit *unit,
+                 int64_t deadline_ms,
                  struct bv_error *error)
 {
     (void)world;

@@ -5,14 +5,25 @@
 #include <hiredis/hiredis.h>
 #include <sys/time.h>
 
-static int command(const struct stack_world *world, const struct stack_unit *unit,
-                   struct stack_command *cmd, struct bv_error *error)
+static int command(const struct stack_world *world,
+                   const struct stack_unit *unit,
+                   struct stack_command *cmd,
+                   struct bv_error *error)
 {
     (void)error;
     stack_arg(cmd, "%s", world->redis_server);
-    const char *const flags[] = {"--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-                                 "--daemonize", "no", "--maxmemory", "128mb",
-                                 "--maxmemory-policy", "noeviction"};
+    const char *const flags[] = {"--bind",
+                                 "127.0.0.1",
+                                 "--save",
+                                 "",
+                                 "--appendonly",
+                                 "no",
+                                 "--daemonize",
+                                 "no",
+                                 "--maxmemory",
+                                 "128mb",
+                                 "--maxmemory-policy",
+                                 "noeviction"};
     for (size_t i = 0; i < BV_COUNT(flags); i++)
         stack_arg(cmd, "%s", flags[i]);
     stack_arg(cmd, "--port");
@@ -44,7 +55,9 @@ int stack_probe_redis(uint16_t port, int64_t deadline_ms, struct bv_error *error
     }
 }
 
-static int ready(const struct stack_world *world, const struct stack_unit *unit, int64_t deadline_ms,
+static int ready(const struct stack_world *world,
+                 const struct stack_unit *unit,
+                 int64_t deadline_ms,
                  struct bv_error *error)
 {
     (void)world;

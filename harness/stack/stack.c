@@ -23,7 +23,8 @@ enum {
     STACK_BYTES_MAX = 16 << 20,
     FILE_BYTES_MAX = 4 << 20,
     ENVIRON_MAX = 128,
-    CANCEL_LOOK_MS = 50, /* how often a boot looks at the caller's cancel flag when no signal interrupts it */
+    CANCEL_LOOK_MS =
+        50, /* how often a boot looks at the caller's cancel flag when no signal interrupts it */
     STOP_MS_MAX = 20000,
     ASK_MS = 2000,
 };
@@ -32,8 +33,8 @@ struct bv_stack {
     char name[BV_STACK_NAME_MAX + 1];
     char run[BV_PATH_MAX];
     char json_path[BV_PATH_MAX];
-    int channel;  /* lifeline of a stack in the foreground, -1 otherwise */
-    pid_t middle; /* child that ends after the supervisor (foreground), 0: none */
+    int channel;            /* lifeline of a stack in the foreground, -1 otherwise */
+    pid_t middle;           /* child that ends after the supervisor (foreground), 0: none */
     struct bv_arena *arena; /* owned: the parsed documents */
     const struct bv_json *root;
     const char *environ[ENVIRON_MAX + 1];
@@ -45,7 +46,9 @@ struct bv_stack {
 
 /* ---- loading ---- */
 
-static int load_file(struct bv_stack *stack, const char *path, struct bv_bytes *ret_text,
+static int load_file(struct bv_stack *stack,
+                     const char *path,
+                     struct bv_bytes *ret_text,
                      struct bv_error *error)
 {
     struct bv_buf text = {.max = FILE_BYTES_MAX};
@@ -166,14 +169,19 @@ static void hear(struct listener *listener, char *packet)
         *tab = '\0';
         fields[i] = tab + 1;
     }
-    const struct bv_stack_event event = {fields[0], fields[1], strtoll(fields[2], NULL, 10), fields[3]};
+    const struct bv_stack_event event = {
+        fields[0], fields[1], strtoll(fields[2], NULL, 10), fields[3]};
     if (!*event.part && strcmp(event.state, "ready") == 0)
         listener->ready = true;
     if (!*event.part && strcmp(event.state, "stopped") == 0)
         listener->stopped = true;
     if (strcmp(event.state, "failed") == 0 && !listener->failed[0])
-        snprintf(listener->failed, sizeof listener->failed, "%s%s%s", event.part,
-                 *event.part ? ": " : "", event.text);
+        snprintf(listener->failed,
+                 sizeof listener->failed,
+                 "%s%s%s",
+                 event.part,
+                 *event.part ? ": " : "",
+                 event.text);
     if (listener->progress)
         listener->progress(listener->argument, &event);
 }
@@ -202,11 +210,14 @@ static int hear_to_end(int fd, struct listener *listener, struct bv_error *error
         if (hear_one(fd, CANCEL_LOOK_MS, listener) == HEARD_END)
             return 0;
         if (bv_now_ms() >= ends_ms)
-            return bv_fail(error, BV_E_TIMEOUT, "the supervisor did not stop in %d s", STOP_MS_MAX / 1000);
+            return bv_fail(
+                error, BV_E_TIMEOUT, "the supervisor did not stop in %d s", STOP_MS_MAX / 1000);
     }
 }
 
-static int await_boot(const struct bv_stack_spec *spec, const struct stack_world *world, int channel,
+static int await_boot(const struct bv_stack_spec *spec,
+                      const struct stack_world *world,
+                      int channel,
                       struct bv_error *error)
 {
     struct listener listener = {.progress = spec->progress, .argument = spec->progress_argument};
@@ -226,12 +237,15 @@ static int await_boot(const struct bv_stack_spec *spec, const struct stack_world
         return bv_fail(error, BV_E_UNAVAILABLE, "%s", listener.failed);
     if (told)
         return bv_fail(error, BV_E_CANCELLED, "stopped while it booted");
-    return bv_fail(error, BV_E_UNAVAILABLE, "the supervisor ended, see %s/log/supervisor.log", world->run);
+    return bv_fail(
+        error, BV_E_UNAVAILABLE, "the supervisor ended, see %s/log/supervisor.log", world->run);
 }
 
 /* ---- up ---- */
 
-int bv_stack_up(const struct bv_stack_spec *spec, struct bv_stack **ret_stack, struct bv_error *error)
+int bv_stack_up(const struct bv_stack_spec *spec,
+                struct bv_stack **ret_stack,
+                struct bv_error *error)
 {
     struct stack_world *world = NULL;
     struct bv_stack *stack = NULL;
@@ -321,7 +335,10 @@ static int clean_up(const char *name, const char *run, struct bv_error *error)
         if (rc < 0)
             return rc;
         if (bv_now_ms() >= ends_ms)
-            return bv_fail(error, BV_E_TIMEOUT, "the supervisor of '%s' still runs, but does not answer", name);
+            return bv_fail(error,
+                           BV_E_TIMEOUT,
+                           "the supervisor of '%s' still runs, but does not answer",
+                           name);
         bv_retry_pause();
     }
     int rc = bv_fs_remove_tree(run, error);
@@ -331,8 +348,10 @@ static int clean_up(const char *name, const char *run, struct bv_error *error)
     return rc;
 }
 
-int bv_stack_stop(const char *name, void (*progress)(void *, const struct bv_stack_event *),
-                  void *argument, struct bv_error *error)
+int bv_stack_stop(const char *name,
+                  void (*progress)(void *, const struct bv_stack_event *),
+                  void *argument,
+                  struct bv_error *error)
 {
     char run[BV_PATH_MAX];
     const char *which = name ? name : "default";
@@ -385,7 +404,8 @@ static int ask_status(struct bv_stack *stack, struct bv_error *error)
     if (fd >= 0)
         close(fd);
     if (n <= 0)
-        return bv_fail(error, BV_E_UNAVAILABLE, "the supervisor of stack '%s' is gone", stack->name);
+        return bv_fail(
+            error, BV_E_UNAVAILABLE, "the supervisor of stack '%s' is gone", stack->name);
     bv_buf_reset(&stack->state);
     bv_buf_append(&stack->state, packet, (size_t)n);
     return bv_buf_char(&stack->state, '\0');
@@ -426,8 +446,12 @@ int bv_stack_check(struct bv_stack *stack, struct bv_error *error)
     BV_TRY(bv_stack_refresh(stack, error));
     for (size_t i = 0; i < stack->part_count; i++)
         if (strcmp(stack->parts[i].state, "ended") == 0)
-            return bv_fail(error, BV_E_UNAVAILABLE, "%s: %s, see %s", stack->parts[i].name,
-                           stack->parts[i].ended, stack->parts[i].log);
+            return bv_fail(error,
+                           BV_E_UNAVAILABLE,
+                           "%s: %s, see %s",
+                           stack->parts[i].name,
+                           stack->parts[i].ended,
+                           stack->parts[i].log);
     return 0;
 }
 
@@ -454,7 +478,9 @@ static void set_usage(pid_t pid, struct bv_stack_health *health)
     health->processes = usage.processes;
 }
 
-void bv_stack_probe(const struct bv_stack_part *part, int64_t timeout_ms, struct bv_stack_health *ret_health)
+void bv_stack_probe(const struct bv_stack_part *part,
+                    int64_t timeout_ms,
+                    struct bv_stack_health *ret_health)
 {
     *ret_health = (struct bv_stack_health){0};
     if (strcmp(part->state, "ended") == 0) {

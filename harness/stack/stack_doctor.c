@@ -18,9 +18,10 @@
 
 enum { JARS_MIN = 40, FILES_WANTED = 4096, PROCESSES_WANTED = 512, JAVA_MIN = 17 };
 
-static enum bv_finding found(struct bv_diagnosis *d, enum bv_finding finding, const char *format, ...)
-    BV_PRINTF(3, 4);
-static enum bv_finding found(struct bv_diagnosis *d, enum bv_finding finding, const char *format, ...)
+static enum bv_finding
+found(struct bv_diagnosis *d, enum bv_finding finding, const char *format, ...) BV_PRINTF(3, 4);
+static enum bv_finding
+found(struct bv_diagnosis *d, enum bv_finding finding, const char *format, ...)
 {
     va_list list;
     va_start(list, format);
@@ -91,7 +92,10 @@ static void check_jars(struct bv_diagnosis *d)
             count++;
     }
     bv_buf_release(&path);
-    found(d, count >= JARS_MIN ? BV_FINDING_OK : BV_FINDING_MISSING, "%zu jars in %s", count,
+    found(d,
+          count >= JARS_MIN ? BV_FINDING_OK : BV_FINDING_MISSING,
+          "%zu jars in %s",
+          count,
           count ? folder : "the cache");
 }
 
@@ -120,7 +124,11 @@ static void check_cache(struct bv_diagnosis *d)
     char templates[BV_PATH_MAX + 16];
     snprintf(templates, sizeof templates, "%s/templates", place);
     int64_t bytes = bv_fs_used_bytes(templates);
-    found(d, BV_FINDING_OK, "%s, templates %s%s", place, bv_human_bytes(bytes, used),
+    found(d,
+          BV_FINDING_OK,
+          "%s, templates %s%s",
+          place,
+          bv_human_bytes(bytes, used),
           bytes ? "" : " (built at the first up, about 10 s)");
 }
 
@@ -146,7 +154,12 @@ static void check_leftovers(struct bv_diagnosis *d)
         if (stack_lock(root, entry->d_name, &lock, NULL) != 0)
             continue;
         count++;
-        found(d, BV_FINDING_NOTE, "%zu folder(s) without a stack, such as %s/%.40s", count, root, entry->d_name);
+        found(d,
+              BV_FINDING_NOTE,
+              "%zu folder(s) without a stack, such as %s/%.40s",
+              count,
+              root,
+              entry->d_name);
         close(lock);
     }
     if (folder)
@@ -171,7 +184,11 @@ static void check_programs(struct bv_diagnosis *d)
         size_t used = strlen(missing);
         snprintf(missing + used, sizeof missing - used, " %s", name);
     }
-    found(d, missing[0] ? BV_FINDING_NOTE : BV_FINDING_OK, missing[0] ? "not in %s:%s" : "%s%s", folder, missing);
+    found(d,
+          missing[0] ? BV_FINDING_NOTE : BV_FINDING_OK,
+          missing[0] ? "not in %s:%s" : "%s%s",
+          folder,
+          missing);
 }
 
 static void check_migrations(struct bv_diagnosis *d)
@@ -186,7 +203,8 @@ static void check_migrations(struct bv_diagnosis *d)
 static void check_namespaces(struct bv_diagnosis *d)
 {
     if (stack_can_isolate())
-        found(d, BV_FINDING_OK, "PID namespace%s", geteuid() == 0 ? "" : " inside a user namespace");
+        found(
+            d, BV_FINDING_OK, "PID namespace%s", geteuid() == 0 ? "" : " inside a user namespace");
     else
         found(d, BV_FINDING_NOTE, "refused: stacks are held by a subreaper instead");
 }
@@ -203,8 +221,11 @@ static void check_limits(struct bv_diagnosis *d)
     getrlimit(RLIMIT_NOFILE, &files);
     getrlimit(RLIMIT_NPROC, &processes);
     bool ok = files.rlim_max >= FILES_WANTED && processes.rlim_cur >= PROCESSES_WANTED;
-    found(d, ok ? BV_FINDING_OK : BV_FINDING_NOTE, "descriptors %llu (hard %llu), processes %lld",
-          (unsigned long long)files.rlim_cur, (unsigned long long)files.rlim_max,
+    found(d,
+          ok ? BV_FINDING_OK : BV_FINDING_NOTE,
+          "descriptors %llu (hard %llu), processes %lld",
+          (unsigned long long)files.rlim_cur,
+          (unsigned long long)files.rlim_max,
           processes.rlim_cur == RLIM_INFINITY ? -1LL : (long long)processes.rlim_cur);
 }
 
@@ -218,11 +239,23 @@ static void check_ports(struct bv_diagnosis *d)
     if (file)
         fclose(file);
     if (bv_port_pick(NULL, 0, &port, NULL) < 0)
-        found(d, BV_FINDING_MISSING, "no free port on 127.0.0.1 between %d and %d", BV_PORT_MIN, BV_PORT_BELOW);
+        found(d,
+              BV_FINDING_MISSING,
+              "no free port on 127.0.0.1 between %d and %d",
+              BV_PORT_MIN,
+              BV_PORT_BELOW);
     else if (first && first < BV_PORT_BELOW)
-        found(d, BV_FINDING_NOTE, "the kernel gives ports from %u on to clients, inside the range of servers", first);
+        found(d,
+              BV_FINDING_NOTE,
+              "the kernel gives ports from %u on to clients, inside the range of servers",
+              first);
     else
-        found(d, BV_FINDING_OK, "%d to %d on 127.0.0.1, clients from %u on", BV_PORT_MIN, BV_PORT_BELOW - 1, first);
+        found(d,
+              BV_FINDING_OK,
+              "%d to %d on 127.0.0.1, clients from %u on",
+              BV_PORT_MIN,
+              BV_PORT_BELOW - 1,
+              first);
 }
 
 static void check_fixed_ports(struct bv_diagnosis *d)
@@ -232,9 +265,14 @@ static void check_fixed_ports(struct bv_diagnosis *d)
         for (size_t s = 0; s < STACK_PORTS; s++)
             if (stack_rows[i].fixed[s] && !bv_port_free(stack_rows[i].fixed[s])) {
                 size_t used = strlen(taken);
-                snprintf(taken + used, sizeof taken - used, " %u (%s)", stack_rows[i].fixed[s], stack_rows[i].name);
+                snprintf(taken + used,
+                         sizeof taken - used,
+                         " %u (%s)",
+                         stack_rows[i].fixed[s],
+                         stack_rows[i].name);
             }
-    found(d, taken[0] ? BV_FINDING_NOTE : BV_FINDING_OK, taken[0] ? "taken:%s" : "all free%s", taken);
+    found(
+        d, taken[0] ? BV_FINDING_NOTE : BV_FINDING_OK, taken[0] ? "taken:%s" : "all free%s", taken);
 }
 
 static void check_room(struct bv_diagnosis *d)
@@ -245,8 +283,12 @@ static void check_room(struct bv_diagnosis *d)
         return;
     int64_t bytes = bv_fs_free_bytes(root);
     bool ok = bytes > (int64_t)needs.disk_mb * 3000000; /* the data grows while it is used */
-    found(d, ok ? BV_FINDING_OK : BV_FINDING_MISSING, "%s free below %s, a full stack begins with %d MB",
-          bv_human_bytes(bytes, text), root, needs.disk_mb);
+    found(d,
+          ok ? BV_FINDING_OK : BV_FINDING_MISSING,
+          "%s free below %s, a full stack begins with %d MB",
+          bv_human_bytes(bytes, text),
+          root,
+          needs.disk_mb);
 }
 
 static void check_memory(struct bv_diagnosis *d)
@@ -260,9 +302,13 @@ static void check_memory(struct bv_diagnosis *d)
             break;
     if (file)
         fclose(file);
-    bool ok = bv_stack_resolve(NULL, 0, &needs, NULL) == 0 && kib * 1024 > (int64_t)needs.memory_mb * 1000000;
-    found(d, ok ? BV_FINDING_OK : BV_FINDING_NOTE, "%s available, a full stack takes about %d MB",
-          bv_human_bytes(kib * 1024, text), needs.memory_mb);
+    bool ok = bv_stack_resolve(NULL, 0, &needs, NULL) == 0 &&
+              kib * 1024 > (int64_t)needs.memory_mb * 1000000;
+    found(d,
+          ok ? BV_FINDING_OK : BV_FINDING_NOTE,
+          "%s available, a full stack takes about %d MB",
+          bv_human_bytes(kib * 1024, text),
+          needs.memory_mb);
 }
 
 static const struct {
@@ -270,23 +316,25 @@ static const struct {
     void (*check)(struct bv_diagnosis *d);
     const char *fix;
 } checks[] = {
-    {"PostgreSQL",      check_postgres,    "make deps (apt install postgresql-15)"                          },
-    {"Redis",           check_redis,       "make deps (apt install redis-server)"                           },
-    {"Java 17",         check_java,        "make deps (apt install openjdk-17-jre-headless)"                },
-    {"Kafka",           check_jars,        "make deps"                                                      },
-    {"server user",     check_user,        "run as an ordinary user, or create the user nobody"             },
-    {"cache",           check_cache,       "set BV_CACHE to a folder you may write"                         },
-    {"run folder",      check_run_folder,  "set BV_RUN to a folder of yours with a short path"              },
-    {"leftovers",       check_leftovers,   "bv down --name NAME removes one"                                },
-    {"programs",        check_programs,    "make build"                                                     },
-    {"migrations",      check_migrations,  "set BV_ROOT to the checkout"                                    },
-    {"namespaces",      check_namespaces,  "sysctl kernel.unprivileged_userns_clone=1 user.max_user_namespaces=10000; not needed"},
-    {"/proc",           check_proc,        "mount -t proc proc /proc"                                       },
-    {"limits",          check_limits,      "ulimit -n 4096 -u 4096 (or limits.conf)"                        },
-    {"ports",           check_ports,       "sysctl net.ipv4.ip_local_port_range='32768 60999'"              },
-    {"fixed ports",     check_fixed_ports, "needed for --fixed-ports only: ss -ltnp shows who has them"     },
-    {"disk",            check_room,        "free some space, or set BV_RUN to another file system"          },
-    {"memory",          check_memory,      "stop something, or start fewer parts: bv up postgres redis"     },
+    {"PostgreSQL",  check_postgres,   "make deps (apt install postgresql-15)"                                               },
+    {"Redis",       check_redis,      "make deps (apt install redis-server)"                                                },
+    {"Java 17",     check_java,       "make deps (apt install openjdk-17-jre-headless)"                                     },
+    {"Kafka",       check_jars,       "make deps"                                                                           },
+    {"server user", check_user,       "run as an ordinary user, or create the user nobody"                                  },
+    {"cache",       check_cache,      "set BV_CACHE to a folder you may write"                                              },
+    {"run folder",  check_run_folder, "set BV_RUN to a folder of yours with a short path"                                   },
+    {"leftovers",   check_leftovers,  "bv down --name NAME removes one"                                                     },
+    {"programs",    check_programs,   "make build"                                                                          },
+    {"migrations",  check_migrations, "set BV_ROOT to the checkout"                                                         },
+    {"namespaces",
+     check_namespaces,                "sysctl kernel.unprivileged_userns_clone=1 user.max_user_namespaces=10000; not needed"},
+    {"/proc",       check_proc,       "mount -t proc proc /proc"                                                            },
+    {"limits",      check_limits,     "ulimit -n 4096 -u 4096 (or limits.conf)"                                             },
+    {"ports",       check_ports,      "sysctl net.ipv4.ip_local_port_range='32768 60999'"                                   },
+    {"fixed ports",
+     check_fixed_ports,               "needed for --fixed-ports only: ss -ltnp shows who has them"                          },
+    {"disk",        check_room,       "free some space, or set BV_RUN to another file system"                               },
+    {"memory",      check_memory,     "stop something, or start fewer parts: bv up postgres redis"                          },
 };
 
 size_t bv_doctor_count(void)

@@ -1,5 +1,6 @@
-/* A stack leaves nothing behind, however it ends: each rule once with the supervisor as PID 1 of a namespace, once as a subreaper.
- * The tests start stacks of their own through build/bin/bv, in a run folder of their own. */
+/* A stack leaves nothing behind, however it ends: each rule once with the supervisor as PID 1 of a
+ * namespace, once as a subreaper. The tests start stacks of their own through build/bin/bv, in a
+ * run folder of their own. */
 #include "stack.h"
 
 #include "bv/fs.h"
@@ -72,7 +73,8 @@ static int bv_run_words(const char *words)
     char copy[512], output[128], *argv[24] = {bv};
     snprintf(copy, sizeof copy, "%s", words);
     size_t count = 1;
-    for (char *save = NULL, *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save))
+    for (char *save = NULL, *word = strtok_r(copy, " ", &save); word;
+         word = strtok_r(NULL, " ", &save))
         argv[count++] = word;
     snprintf(output, sizeof output, "%s/output", run_root);
     int status = await_exit(start(output, argv));
@@ -92,7 +94,8 @@ static bool names_folder(const char *pid, const char *what)
     return n > 0 && memmem(content, (size_t)n, run_root, strlen(run_root));
 }
 
-/* Processes of our stacks, zombies aside. PostgreSQL and Redis write over their environment, but stay in a folder of ours. */
+/* Processes of our stacks, zombies aside. PostgreSQL and Redis write over their environment, but
+ * stay in a folder of ours. */
 static int processes(void)
 {
     int count = 0;
@@ -143,7 +146,10 @@ static bool nothing_left(void)
 
 static void assert_nothing_left(void)
 {
-    cr_assert(within(nothing_left, GONE_MS), "%d processes or a port of %s are left", processes(), run_root);
+    cr_assert(within(nothing_left, GONE_MS),
+              "%d processes or a port of %s are left",
+              processes(),
+              run_root);
     cr_assert_eq(bv_fs_remove_tree(run_root, NULL), 0);
 }
 
@@ -167,17 +173,17 @@ static long part_pid(const char *stack_name, const char *part)
 
 /* Every rule twice: "0" with namespaces where they are allowed, "1" without. */
 static int ways[] = {0, 1};
-#define RULE(name)                                                                                  \
-    static void name(void);                                                                         \
-    ParameterizedTestParameters(stack, name)                                                        \
-    {                                                                                               \
-        return cr_make_param_array(int, ways, BV_COUNT(ways));                                      \
-    }                                                                                               \
-    ParameterizedTest(int *way, stack, name, .timeout = 120)                                \
-    {                                                                                               \
-        setup(*way ? "1" : "0");                                                                               \
-        name();                                                                                     \
-    }                                                                                               \
+#define RULE(name)                                                                                 \
+    static void name(void);                                                                        \
+    ParameterizedTestParameters(stack, name)                                                       \
+    {                                                                                              \
+        return cr_make_param_array(int, ways, BV_COUNT(ways));                                     \
+    }                                                                                              \
+    ParameterizedTest(int *way, stack, name, .timeout = 120)                                       \
+    {                                                                                              \
+        setup(*way ? "1" : "0");                                                                   \
+        name();                                                                                    \
+    }                                                                                              \
     static void name(void)
 
 RULE(up_serves_and_down_leaves_nothing)
@@ -247,7 +253,8 @@ RULE(a_killed_server_is_shown_and_not_restarted)
     struct bv_stack *stack = NULL;
     struct bv_error error = {0};
     cr_assert_eq(bv_stack_open(NULL, &stack, &error), 0);
-    for (int64_t ends_ms = bv_now_ms() + GONE_MS; bv_stack_check(stack, &error) == 0 && bv_now_ms() < ends_ms;)
+    for (int64_t ends_ms = bv_now_ms() + GONE_MS;
+         bv_stack_check(stack, &error) == 0 && bv_now_ms() < ends_ms;)
         bv_retry_pause();
     cr_assert_not_null(strstr(error.text, "redis: killed by signal 9"), "%s", error.text);
     bv_stack_close(&stack);
@@ -316,8 +323,8 @@ Test(stack, a_taken_fixed_port_is_named, .timeout = 60)
 {
     setup("0");
     int fd = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(17379),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(17379), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     cr_assert(bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(fd, 1) == 0);
     cr_assert_eq(bv_run_words("up redis --fixed-ports"), 2, "%s", text);
     cr_assert_not_null(strstr(text, "port 17379 of redis is taken"), "%s", text);
@@ -351,7 +358,9 @@ Test(stack, a_service_that_dies_fails_the_boot_with_its_log, .timeout = 60)
     char words[200];
     setup("0");
     make_program("infra-service", "#!/bin/sh\nexit 0\n");
-    make_program("auth", "#!/bin/sh\n[ \"$1\" = --describe ] && echo '{}' && exit\necho no keys today\nexit 3\n");
+    make_program(
+        "auth",
+        "#!/bin/sh\n[ \"$1\" = --describe ] && echo '{}' && exit\necho no keys today\nexit 3\n");
     snprintf(words, sizeof words, "up auth --bin-dir %s/programs", run_root);
     cr_assert_eq(bv_run_words(words), 2, "%s", text);
     cr_assert_not_null(strstr(text, "auth ended with exit 3"), "%s", text);
@@ -364,7 +373,9 @@ Test(stack, a_service_that_never_gets_ready_fails_the_boot_in_time, .timeout = 6
     char words[200];
     setup("0");
     make_program("infra-service", "#!/bin/sh\nexit 0\n");
-    make_program("auth", "#!/bin/sh\n[ \"$1\" = --describe ] && echo '{}' && exit\ntrap '' TERM\nwhile :; do sleep 1; done\n");
+    make_program("auth",
+                 "#!/bin/sh\n[ \"$1\" = --describe ] && echo '{}' && exit\ntrap '' TERM\nwhile :; "
+                 "do sleep 1; done\n");
     snprintf(words, sizeof words, "up auth --boot-seconds 3 --bin-dir %s/programs", run_root);
     cr_assert_eq(bv_run_words(words), 2, "%s", text);
     cr_assert_not_null(strstr(text, "not ready"), "%s", text);
@@ -376,14 +387,15 @@ Test(stack, a_lost_race_for_a_port_is_run_again, .timeout = 60)
     char words[200];
     setup("0");
     make_program("infra-service", "#!/bin/sh\nexit 0\n");
-    /* the first start finds its port taken: by a thief that it hires itself; the second thief answers nothing, so readiness never
-     * comes: what counts is the retry */
-    make_program("auth",
-                 "#!/bin/sh\n[ \"$1\" = --describe ] && echo '{}' && exit\n"
-                 "if [ ! -e $HOME/stolen ]; then touch $HOME/stolen\n"
-                 "setsid redis-server --save '' --port $BV_HTTP_PORT --bind 127.0.0.1 >/dev/null &\n"
-                 "while ! redis-cli -p $BV_HTTP_PORT ping >/dev/null 2>&1; do :; done; exit 1; fi\n"
-                 "exec sleep 100\n");
+    /* the first start finds its port taken: by a thief that it hires itself; the second thief
+     * answers nothing, so readiness never comes: what counts is the retry */
+    make_program(
+        "auth",
+        "#!/bin/sh\n[ \"$1\" = --describe ] && echo '{}' && exit\n"
+        "if [ ! -e $HOME/stolen ]; then touch $HOME/stolen\n"
+        "setsid redis-server --save '' --port $BV_HTTP_PORT --bind 127.0.0.1 >/dev/null &\n"
+        "while ! redis-cli -p $BV_HTTP_PORT ping >/dev/null 2>&1; do :; done; exit 1; fi\n"
+        "exec sleep 100\n");
     snprintf(words, sizeof words, "up auth --boot-seconds 4 --bin-dir %s/programs", run_root);
     cr_assert_eq(bv_run_words(words), 2, "%s", text);
     cr_assert_not_null(strstr(text, "its port was taken"), "%s", text);

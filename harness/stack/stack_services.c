@@ -11,16 +11,21 @@ enum { ENV_FILE_BYTES_MAX = 65536, TRY_MS = 2000 };
 
 /* ---- variables ---- */
 
-static int value_of(const struct stack_world *world, const struct stack_unit *unit,
-                    const struct stack_variable *variable, char out[BV_PATH_MAX])
+static int value_of(const struct stack_world *world,
+                    const struct stack_unit *unit,
+                    const struct stack_variable *variable,
+                    char out[BV_PATH_MAX])
 {
     const char *of = variable->of;
     switch (variable->source) {
     case STACK_TEXT:
         return snprintf(out, BV_PATH_MAX, "%s", of);
     case STACK_PG:
-        return snprintf(out, BV_PATH_MAX, "postgresql://bv@127.0.0.1:%u/%s",
-                        stack_port_of(world, "postgres", 0), of);
+        return snprintf(out,
+                        BV_PATH_MAX,
+                        "postgresql://bv@127.0.0.1:%u/%s",
+                        stack_port_of(world, "postgres", 0),
+                        of);
     case STACK_REDIS:
         return snprintf(out, BV_PATH_MAX, "redis://127.0.0.1:%u", stack_port_of(world, "redis", 0));
     case STACK_KAFKA:
@@ -44,7 +49,8 @@ static int value_of(const struct stack_world *world, const struct stack_unit *un
 }
 
 /* Calls add(argument, key, value) for each variable of a service. */
-static void each_variable(const struct stack_world *world, const struct stack_unit *unit,
+static void each_variable(const struct stack_world *world,
+                          const struct stack_unit *unit,
                           void (*add)(void *argument, const char *key, const char *value),
                           void *argument)
 {
@@ -59,7 +65,9 @@ static void each_variable(const struct stack_world *world, const struct stack_un
     }
 }
 
-void stack_unit_url(const struct stack_world *world, const struct stack_unit *unit, char out[BV_PATH_MAX])
+void stack_unit_url(const struct stack_world *world,
+                    const struct stack_unit *unit,
+                    char out[BV_PATH_MAX])
 {
     struct stack_variable variable = {.of = unit->name, .source = STACK_URL};
     if (unit->row->kind == BV_STACK_DATABASE)
@@ -78,7 +86,8 @@ static void env_line(void *argument, const char *key, const char *value)
     bv_buf_format(argument, "%s=%s\n", key, value);
 }
 
-static void stack_line(struct bv_buf *buf, const char *service, const char *suffix, const char *value)
+static void
+stack_line(struct bv_buf *buf, const char *service, const char *suffix, const char *value)
 {
     char upper[32] = "";
     for (size_t i = 0; service[i] && i + 1 < sizeof upper; i++)
@@ -86,8 +95,8 @@ static void stack_line(struct bv_buf *buf, const char *service, const char *suff
     bv_buf_format(buf, "BV_%s_%s=%s\n", upper, suffix, value);
 }
 
-static void stack_lines_of(const struct stack_world *world, const struct stack_unit *unit,
-                           struct bv_buf *buf)
+static void
+stack_lines_of(const struct stack_world *world, const struct stack_unit *unit, struct bv_buf *buf)
 {
     char value[BV_PATH_MAX];
     stack_unit_url(world, unit, value);
@@ -121,8 +130,11 @@ int stack_write_env(const struct stack_world *world, struct bv_error *error)
     struct bv_buf all = {.max = ENV_FILE_BYTES_MAX}, one = {.max = ENV_FILE_BYTES_MAX};
     char path[BV_PATH_MAX];
     int rc = 0;
-    bv_buf_format(&all, "BV_STACK_NAME=%s\nBV_STACK_RUN=%s\nBV_STACK_JSON=%s/stack.json\n",
-                  world->name, world->run, world->run);
+    bv_buf_format(&all,
+                  "BV_STACK_NAME=%s\nBV_STACK_RUN=%s\nBV_STACK_JSON=%s/stack.json\n",
+                  world->name,
+                  world->run,
+                  world->run);
     for (size_t i = 0; rc == 0 && i < world->unit_count; i++) {
         const struct stack_unit *unit = &world->units[i];
         stack_lines_of(world, unit, &all);
@@ -147,8 +159,11 @@ int stack_write_env(const struct stack_world *world, struct bv_error *error)
 
 /* ---- programs ---- */
 
-/* The program itself, or a link to it in the run folder when the servers' user cannot walk to it. */
-static int program_of(const struct stack_world *world, const char *name, char out[BV_PATH_MAX],
+/* The program itself, or a link to it in the run folder when the servers' user cannot walk to it.
+ */
+static int program_of(const struct stack_world *world,
+                      const char *name,
+                      char out[BV_PATH_MAX],
                       struct bv_error *error)
 {
     char original[BV_PATH_MAX];
@@ -168,7 +183,8 @@ static int place_program(const struct stack_world *world, const char *name, stru
     BV_TRY(bv_path(link, error, "%s/bin/%s", world->run, name));
     if (access(link, F_OK) == 0)
         return 0;
-    /* several tasks may place infra-service at once: each under a name of its own, the last rename wins */
+    /* several tasks may place infra-service at once: each under a name of its own, the last rename
+     * wins */
     char mine[BV_PATH_MAX];
     BV_TRY(bv_path(mine, error, "%s/bin/.%s.%d", world->run, name, (int)getpid()));
     BV_TRY(bv_fs_link_or_copy(original, mine, error));
@@ -178,7 +194,8 @@ static int place_program(const struct stack_world *world, const char *name, stru
     return 0;
 }
 
-static int prepare_service(const struct stack_world *world, const struct stack_unit *unit,
+static int prepare_service(const struct stack_world *world,
+                           const struct stack_unit *unit,
                            struct bv_error *error)
 {
     char program[BV_PATH_MAX], path[BV_PATH_MAX], log[BV_PATH_MAX];
@@ -190,8 +207,12 @@ static int prepare_service(const struct stack_world *world, const struct stack_u
     BV_TRY(stack_command_init(&cmd, world, error));
     stack_arg(&cmd, "%s", program);
     stack_arg(&cmd, "--describe");
-    const struct bv_spawn spawn = {.argv = cmd.argv, .env = cmd.env, .folder = "/", .in_fd = -1,
-                                   .uid = world->uid, .gid = world->gid};
+    const struct bv_spawn spawn = {.argv = cmd.argv,
+                                   .env = cmd.env,
+                                   .folder = "/",
+                                   .in_fd = -1,
+                                   .uid = world->uid,
+                                   .gid = world->gid};
     int rc = bv_run_output(&spawn, path, log, error);
     stack_command_release(&cmd);
     return rc;
@@ -202,8 +223,10 @@ static void command_variable(void *argument, const char *key, const char *value)
     stack_env(argument, "%s=%s", key, value);
 }
 
-static int command_service(const struct stack_world *world, const struct stack_unit *unit,
-                           struct stack_command *cmd, struct bv_error *error)
+static int command_service(const struct stack_world *world,
+                           const struct stack_unit *unit,
+                           struct stack_command *cmd,
+                           struct bv_error *error)
 {
     char program[BV_PATH_MAX];
     BV_TRY(program_of(world, unit->name, program, error));
@@ -219,21 +242,28 @@ int stack_probe_service(uint16_t port, int64_t deadline_ms, struct bv_error *err
     int rc = bv_http_probe(port, "/readyz", deadline_ms, &status, &body, error);
     if (rc == 0 && status != 200) {
         int size = (int)strcspn(body.data ? body.data : "", "\r\n");
-        rc = bv_fail(error, BV_E_UNAVAILABLE, "/readyz answers %d: %.*s", status,
-                     size < 100 ? size : 100, body.data ? body.data : "");
+        rc = bv_fail(error,
+                     BV_E_UNAVAILABLE,
+                     "/readyz answers %d: %.*s",
+                     status,
+                     size < 100 ? size : 100,
+                     body.data ? body.data : "");
     }
     bv_buf_release(&body);
     return rc;
 }
 
-static int ready_service(const struct stack_world *world, const struct stack_unit *unit,
-                         int64_t deadline_ms, struct bv_error *error)
+static int ready_service(const struct stack_world *world,
+                         const struct stack_unit *unit,
+                         int64_t deadline_ms,
+                         struct bv_error *error)
 {
     (void)world;
     for (;;) {
         struct bv_error last = {0};
         int64_t try_ms = bv_now_ms() + TRY_MS;
-        int rc = stack_probe_service(unit->ports[0], try_ms < deadline_ms ? try_ms : deadline_ms, &last);
+        int rc =
+            stack_probe_service(unit->ports[0], try_ms < deadline_ms ? try_ms : deadline_ms, &last);
         if (rc == 0)
             return 0;
         if (bv_now_ms() >= deadline_ms)
@@ -246,7 +276,8 @@ const struct stack_ops stack_service = {prepare_service, NULL, command_service, 
 
 /* ---- migrations ---- */
 
-static int prepare_migration(const struct stack_world *world, const struct stack_unit *unit,
+static int prepare_migration(const struct stack_world *world,
+                             const struct stack_unit *unit,
                              struct bv_error *error)
 {
     char from[BV_PATH_MAX], to[BV_PATH_MAX];
@@ -262,8 +293,10 @@ static int prepare_migration(const struct stack_world *world, const struct stack
     return bv_fs_copy_tree(from, to, error);
 }
 
-static int command_migration(const struct stack_world *world, const struct stack_unit *unit,
-                             struct stack_command *cmd, struct bv_error *error)
+static int command_migration(const struct stack_world *world,
+                             const struct stack_unit *unit,
+                             struct stack_command *cmd,
+                             struct bv_error *error)
 {
     char program[BV_PATH_MAX], copy[BV_PATH_MAX], value[BV_PATH_MAX];
     BV_TRY(program_of(world, "infra-service", program, error));

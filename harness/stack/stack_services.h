@@ -1,5 +1,5 @@
-/* How the platform's own programs are brought up: variables by table, description, migrations, readiness over HTTP.
- * Thread: a task or the supervisor's main. */
+/* How the platform's own programs are brought up: variables by table, description, migrations,
+ * readiness over HTTP. Thread: a task or the supervisor's main. */
 #ifndef STACK_SERVICES_H
 #define STACK_SERVICES_H
 
@@ -12,9 +12,12 @@ extern const struct stack_ops stack_migration;
 BV_MUST_CHECK int stack_write_env(const struct stack_world *world, struct bv_error *error);
 
 /* URL of a part, as stack.json shows it: "" when it has none. */
-void stack_unit_url(const struct stack_world *world, const struct stack_unit *unit, char out[BV_PATH_MAX]);
+void stack_unit_url(const struct stack_world *world,
+                    const struct stack_unit *unit,
+                    char out[BV_PATH_MAX]);
 
-/* GET /readyz: 0 on 200. Errors: BV_E_UNAVAILABLE with status and the beginning of the body, BV_E_TIMEOUT. */
+/* GET /readyz: 0 on 200. Errors: BV_E_UNAVAILABLE with status and the beginning of the body,
+ * BV_E_TIMEOUT. */
 BV_MUST_CHECK int stack_probe_service(uint16_t port, int64_t deadline_ms, struct bv_error *error);
 
 #endif

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -24,6 +25,7 @@ enum {
     CLIENTS_MAX = 8,
     STARTS_MAX = 3, /* of one unit: the first and two with fresh ports */
     KILLED_MS = 2000,
+    FILES_WANTED = 65536,
 };
 enum phase { BOOTING, UP, STOPPING_SERVICES, STOPPING_SERVERS, KILLING, DONE };
 
@@ -38,8 +40,8 @@ struct supervisor {
     } clients[CLIENTS_MAX];
     enum phase phase;
     int64_t phase_ends_ms;
-    bool failed;      /* the boot failed: keep the logs */
-    bool restarting;  /* services start again because one of them got other ports */
+    bool failed;     /* the boot failed: keep the logs */
+    bool restarting; /* services start again because one of them got other ports */
     const char *isolation;
     pid_t shown_pid;
 };
@@ -50,7 +52,8 @@ static void emit(struct supervisor *s, const char *part, const char *state, cons
 {
     char packet[STACK_PACKET_BYTES];
     int64_t ms = bv_now_ms() - s->world->began_ms;
-    int size = snprintf(packet, sizeof packet, "%s\t%s\t%lld\t%s", part, state, (long long)ms, text);
+    int size =
+        snprintf(packet, sizeof packet, "%s\t%s\t%lld\t%s", part, state, (long long)ms, text);
     if (size >= (int)sizeof packet)
         size = (int)sizeof packet - 1;
     /* a full or closed socket must never hold the supervisor: who does not read misses events */
@@ -59,7 +62,8 @@ static void emit(struct supervisor *s, const char *part, const char *state, cons
     for (size_t i = 0; i < CLIENTS_MAX; i++)
         if (s->clients[i].fd > 0 && s->clients[i].listens)
             send(s->clients[i].fd, packet, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    fprintf(stderr, "%6lld ms  %-16s %-9s %s\n", (long long)ms, part[0] ? part : "stack", state, text);
+    fprintf(
+        stderr, "%6lld ms  %-16s %-9s %s\n", (long long)ms, part[0] ? part : "stack", state, text);
     fflush(stderr);
 }
 
@@ -94,12 +98,13 @@ static int run_ready(void *argument, struct bv_error *error)
     return task->unit->row->ops->ready(task->world, task->unit, task->deadline_ms, error);
 }
 
-static void start_task(struct supervisor *s, struct stack_unit *unit,
-                       int (*run)(void *, struct bv_error *))
+static void
+start_task(struct supervisor *s, struct stack_unit *unit, int (*run)(void *, struct bv_error *))
 {
     struct task task = {s->world, unit, s->world->began_ms + s->world->boot_ms_max};
     struct bv_error error = {0};
-    if (bv_task_start(run, &task, geteuid(), getegid(), &unit->task_pid, &unit->task_fd, &error) < 0)
+    if (bv_task_start(run, &task, geteuid(), getegid(), &unit->task_pid, &unit->task_fd, &error) <
+        0)
         fail_boot(s, unit->name, error.text);
 }
 
@@ -130,8 +135,13 @@ static void start_process(struct supervisor *s, struct stack_unit *unit)
         rc = bv_path(path, &error, "%s/log/%s.log", s->world->run, unit->name);
     if (rc == 0 && (log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644)) < 0)
         rc = bv_fail(&error, BV_E_IO, "cannot write %s: %s", path, strerror(errno));
-    const struct bv_spawn spawn = {.argv = cmd.argv, .env = cmd.env, .folder = "/", .in_fd = -1,
-                                   .out_fd = log, .uid = s->world->uid, .gid = s->world->gid};
+    const struct bv_spawn spawn = {.argv = cmd.argv,
+                                   .env = cmd.env,
+                                   .folder = "/",
+                                   .in_fd = -1,
+                                   .out_fd = log,
+                                   .uid = s->world->uid,
+                                   .gid = s->world->gid};
     if (rc == 0)
         rc = bv_spawn(&spawn, &unit->pid, &unit->shown_pid, &error);
     if (log >= 0)
@@ -172,7 +182,8 @@ static bool all_ready(const struct supervisor *s)
     return true;
 }
 
-/* Services know each other's ports from their environment: all of them start again, once the last has ended. */
+/* Services know each other's ports from their environment: all of them start again, once the last
+ * has ended. */
 static void restart_services(struct supervisor *s)
 {
     bool running = false;
@@ -297,8 +308,13 @@ static void boot_process_ended(struct supervisor *s, struct stack_unit *unit, in
         return;
     }
     char text[BV_PATH_MAX + 128];
-    snprintf(text, sizeof text, "%s ended with %s, see %s/log/%s.log", unit->name, unit->ended_text,
-             s->world->run, unit->name);
+    snprintf(text,
+             sizeof text,
+             "%s ended with %s, see %s/log/%s.log",
+             unit->name,
+             unit->ended_text,
+             s->world->run,
+             unit->name);
     unit->state = STACK_ENDED;
     fail_boot(s, unit->name, text);
 }
@@ -391,7 +407,8 @@ static void advance_stop(struct supervisor *s)
 
 static void remove_folder(struct supervisor *s)
 {
-    static const char *const parts[] = {"data", "env", "bin", "describe", "migrations", "stack.json", "control"};
+    static const char *const parts[] = {
+        "data", "env", "bin", "describe", "migrations", "stack.json", "control"};
     char path[BV_PATH_MAX];
     struct bv_error error = {0};
     int rc = 0;
@@ -404,7 +421,12 @@ static void remove_folder(struct supervisor *s)
     if (rc < 0)
         emit(s, "", "warning", error.text);
     char *slash = strrchr(s->world->run, '/');
-    if (bv_path(path, NULL, "%.*s/%s.lock", (int)(slash - s->world->run), s->world->run, s->world->name) == 0)
+    if (bv_path(path,
+                NULL,
+                "%.*s/%s.lock",
+                (int)(slash - s->world->run),
+                s->world->run,
+                s->world->name) == 0)
         unlink(path);
 }
 
@@ -415,8 +437,12 @@ static void status_reply(struct supervisor *s, int fd)
     struct bv_buf lines = {.max = STACK_PACKET_BYTES - 1};
     for (size_t i = 0; i < s->world->unit_count; i++) {
         const struct stack_unit *unit = &s->world->units[i];
-        bv_buf_format(&lines, "%s\t%s\t%d\t%s\n", unit->name, stack_state_name(unit->state),
-                      (int)unit->shown_pid, unit->state == STACK_ENDED ? unit->ended_text : "");
+        bv_buf_format(&lines,
+                      "%s\t%s\t%d\t%s\n",
+                      unit->name,
+                      stack_state_name(unit->state),
+                      (int)unit->shown_pid,
+                      unit->state == STACK_ENDED ? unit->ended_text : "");
     }
     send(fd, lines.data, lines.size, MSG_DONTWAIT | MSG_NOSIGNAL);
     bv_buf_release(&lines);
@@ -505,7 +531,8 @@ static void serve(struct supervisor *s)
     fds[1] = (struct pollfd){.fd = s->channel, .events = POLLIN};
     fds[2] = (struct pollfd){.fd = s->control, .events = POLLIN};
     for (size_t i = 0; i < CLIENTS_MAX; i++)
-        fds[3 + i] = (struct pollfd){.fd = s->clients[i].fd ? s->clients[i].fd : -1, .events = POLLIN};
+        fds[3 + i] =
+            (struct pollfd){.fd = s->clients[i].fd ? s->clients[i].fd : -1, .events = POLLIN};
     if (poll(fds, BV_COUNT(fds), wait_ms(s)) < 0)
         return;
     if (fds[0].revents)
@@ -545,7 +572,8 @@ static int open_control(const struct stack_world *world, struct bv_error *error)
     int rc = fd < 0 ? -1 : bind(fd, (struct sockaddr *)&address, sizeof address);
     umask(old);
     if (rc < 0 || listen(fd, CLIENTS_MAX) < 0)
-        return bv_fail(error, BV_E_IO, "cannot listen on %s: %s", address.sun_path, strerror(errno));
+        return bv_fail(
+            error, BV_E_IO, "cannot listen on %s: %s", address.sun_path, strerror(errno));
     return fd;
 }
 
@@ -561,6 +589,16 @@ static void redirect_output(const struct stack_world *world)
     dup2(log, 2);
 }
 
+/* A hub of thousands of connections outgrows the usual soft limit of 1024. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= FILES_WANTED)
+        return;
+    files.rlim_cur = files.rlim_max < FILES_WANTED ? files.rlim_max : FILES_WANTED;
+    setrlimit(RLIMIT_NOFILE, &files);
+}
+
 static _Noreturn void be_supervisor(struct stack_world *world, int channel, bool isolated)
 {
     setsid();
@@ -569,8 +607,10 @@ static _Noreturn void be_supervisor(struct stack_world *world, int channel, bool
     prctl(PR_SET_NAME, "bv-stack");
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit();
     redirect_output(world);
-    /* everything else of the creator is closed: above all the other end of our own and other stacks' lifelines */
+    /* everything else of the creator is closed: above all the other end of our own and other
+     * stacks' lifelines */
     const int kept[] = {channel, world->lock_fd};
     bv_close_others(kept, BV_COUNT(kept));
     struct supervisor s = {.world = world,
@@ -603,7 +643,8 @@ static bool write_map(const char *path, const char *text)
     return ok;
 }
 
-/* A PID namespace for the next child: directly as root, inside a user namespace (that maps just this user) otherwise. */
+/* A PID namespace for the next child: directly as root, inside a user namespace (that maps just
+ * this user) otherwise. */
 static bool isolate(void)
 {
     uid_t uid = geteuid();
@@ -628,8 +669,9 @@ bool stack_can_isolate(void)
     return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
 }
 
-/* Lends its PID namespace to its child. In the foreground it then waits for the supervisor, so that the creator, who
- * reaps the middle, leaves no zombie behind; it holds no descriptor and no signal of the terminal reaches it. */
+/* Lends its PID namespace to its child. In the foreground it then waits for the supervisor, so that
+ * the creator, who reaps the middle, leaves no zombie behind; it holds no descriptor and no signal
+ * of the terminal reaches it. */
 static _Noreturn void be_middle(struct stack_world *world, int channel, bool isolated)
 {
     setsid();
@@ -646,7 +688,10 @@ static _Noreturn void be_middle(struct stack_world *world, int channel, bool iso
     _exit(0);
 }
 
-int stack_supervisor_start(struct stack_world *world, int *ret_channel, pid_t *ret_middle, struct bv_error *error)
+int stack_supervisor_start(struct stack_world *world,
+                           int *ret_channel,
+                           pid_t *ret_middle,
+                           struct bv_error *error)
 {
     int channel[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) < 0)

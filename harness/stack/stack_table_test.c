@@ -77,7 +77,10 @@ Test(table, gates_are_servers_peers_are_services_and_come_as_rows)
 
 static bool reaches(const struct stack_row *row, enum stack_source source, const char *of)
 {
-    const char *server = source == STACK_PG ? "postgres" : source == STACK_REDIS ? "redis" : source == STACK_KAFKA ? "kafka" : NULL;
+    const char *server = source == STACK_PG      ? "postgres"
+                         : source == STACK_REDIS ? "redis"
+                         : source == STACK_KAFKA ? "kafka"
+                                                 : NULL;
     if (!server && source != STACK_URL && source != STACK_GRPC_ADDR)
         return true;
     for (size_t i = 0; server && i < STACK_GATES_MAX && row->gates[i]; i++)
@@ -96,7 +99,9 @@ Test(table, each_variable_names_something_the_row_needs)
     for (size_t i = 0; i < stack_row_count; i++)
         for (size_t v = 0; v < stack_rows[i].variable_count; v++) {
             const struct stack_variable *variable = &stack_rows[i].variables[v];
-            cr_expect(reaches(&stack_rows[i], variable->source, variable->of), "%s of %s", variable->key,
+            cr_expect(reaches(&stack_rows[i], variable->source, variable->of),
+                      "%s of %s",
+                      variable->key,
                       stack_rows[i].name);
             if (variable->source == STACK_PG)
                 cr_expect_str_eq(variable->of, stack_rows[i].database);

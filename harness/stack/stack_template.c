@@ -22,7 +22,8 @@ static int lock_template(const char *folder, const char *key, int *ret_fd, struc
     return 0;
 }
 
-static int build_aside(const struct stack_world *world, const char *final,
+static int build_aside(const struct stack_world *world,
+                       const char *final,
                        int (*build)(const struct stack_world *, const char *, struct bv_error *),
                        struct bv_error *error)
 {
@@ -38,9 +39,11 @@ static int build_aside(const struct stack_world *world, const char *final,
     return 0;
 }
 
-int stack_template(const struct stack_world *world, const char *key,
+int stack_template(const struct stack_world *world,
+                   const char *key,
                    int (*build)(const struct stack_world *, const char *, struct bv_error *),
-                   char ret_folder[BV_PATH_MAX], struct bv_error *error)
+                   char ret_folder[BV_PATH_MAX],
+                   struct bv_error *error)
 {
     char folder[BV_PATH_MAX];
     BV_TRY(bv_path(folder, error, "%s/templates", world->place));
@@ -58,7 +61,8 @@ int stack_template(const struct stack_world *world, const char *key,
 bool stack_template_present(const struct stack_world *world, const char *key)
 {
     char path[BV_PATH_MAX];
-    return bv_path(path, NULL, "%s/templates/%s", world->place, key) == 0 && access(path, F_OK) == 0;
+    return bv_path(path, NULL, "%s/templates/%s", world->place, key) == 0 &&
+           access(path, F_OK) == 0;
 }
 
 static int link_jars(const struct stack_world *world, const char *folder, struct bv_error *error)
@@ -83,7 +87,9 @@ static int link_jars(const struct stack_world *world, const char *folder, struct
     return rc;
 }
 
-int stack_jars(const struct stack_world *world, char ret_folder[BV_PATH_MAX], struct bv_error *error)
+int stack_jars(const struct stack_world *world,
+               char ret_folder[BV_PATH_MAX],
+               struct bv_error *error)
 {
     if (strcmp(world->place, world->cache) == 0)
         return bv_path(ret_folder, error, "%s/deps/" STACK_KAFKA_DEPS "/lib", world->cache);

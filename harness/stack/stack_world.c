@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { COMMAND_BYTES_MAX = 1 << 18, BOOT_MS_DEFAULT = 120000 };
+enum { COMMAND_BYTES_MAX = 1 << 18, BOOT_MS_DEFAULT = 120000, SWEEP_AGE_S = 86400 };
 
 static const struct bv_env system_env = {.clock = &bv_clock_system, .random = &bv_random_system};
 
@@ -53,9 +53,10 @@ int stack_cache_folder(char out[BV_PATH_MAX], struct bv_error *error)
     return bv_fail(error, BV_E_NOT_FOUND, "none of BV_CACHE, XDG_CACHE_HOME, HOME is set");
 }
 
-/* Root's cache mostly lies below a home that nobody may enter: then the servers read from a stand-in beside it. */
-int stack_place(const char *cache, uid_t uid, gid_t gid, char out[BV_PATH_MAX],
-                struct bv_error *error)
+/* Root's cache mostly lies below a home that nobody may enter: then the servers read from a
+ * stand-in beside it. */
+int stack_place(
+    const char *cache, uid_t uid, gid_t gid, char out[BV_PATH_MAX], struct bv_error *error)
 {
     BV_TRY(bv_fs_mkdirs(cache, 0755, error));
     if (bv_fs_reachable(cache, X_OK, uid, gid))
@@ -80,8 +81,8 @@ int stack_run_root(char out[BV_PATH_MAX], struct bv_error *error)
 
 bool stack_find_postgres(char out[BV_PATH_MAX])
 {
-    static const char *const folders[] = {"/usr/lib/postgresql/15/bin", "/usr/lib/postgresql/16/bin",
-                                          "/usr/lib/postgresql/17/bin"};
+    static const char *const folders[] = {
+        "/usr/lib/postgresql/15/bin", "/usr/lib/postgresql/16/bin", "/usr/lib/postgresql/17/bin"};
     char program[BV_PATH_MAX];
     for (size_t i = 0; i < BV_COUNT(folders); i++)
         if (bv_path(program, NULL, "%s/initdb", folders[i]) == 0 && access(program, X_OK) == 0)
@@ -169,7 +170,8 @@ int bv_stack_migrations(char *out, size_t size, struct bv_error *error)
     }
     if (migrations_below(BV_SOURCE_DIR, out, size))
         return 0;
-    return bv_fail(error, BV_E_NOT_FOUND, "platform/deploy/migrations not found: set BV_ROOT to the checkout");
+    return bv_fail(
+        error, BV_E_NOT_FOUND, "platform/deploy/migrations not found: set BV_ROOT to the checkout");
 }
 
 /* ---- units ---- */
@@ -201,13 +203,14 @@ const char *stack_secret(const struct stack_world *world, const char *key)
 static struct stack_unit *add_unit(struct stack_world *world, const struct stack_row *row)
 {
     struct stack_unit *unit = &world->units[world->unit_count++];
-    *unit = (struct stack_unit){.row = row, .database = row->database, .task_fd = -1, .ready_ms = -1};
+    *unit =
+        (struct stack_unit){.row = row, .database = row->database, .task_fd = -1, .ready_ms = -1};
     snprintf(unit->name, sizeof unit->name, "%s", row->name);
     return unit;
 }
 
-static int add_units(struct stack_world *world, const struct bv_stack_spec *spec,
-                     struct bv_error *error)
+static int
+add_units(struct stack_world *world, const struct bv_stack_spec *spec, struct bv_error *error)
 {
     struct bv_stack_needs needs;
     BV_TRY(bv_stack_resolve(spec->wanted, spec->wanted_count, &needs, error));
@@ -251,7 +254,8 @@ static int choose_ports(struct stack_world *world, struct bv_error *error)
             if (unit->ports[s] && !bv_port_free(unit->ports[s]))
                 return bv_fail(error,
                                BV_E_EXISTS,
-                               "port %u of %s is taken (see: ss -ltnp 'sport = :%u'); free it, or leave out --fixed-ports",
+                               "port %u of %s is taken (see: ss -ltnp 'sport = :%u'); free it, or "
+                               "leave out --fixed-ports",
                                unit->ports[s],
                                unit->name,
                                unit->ports[s]);
@@ -260,7 +264,8 @@ static int choose_ports(struct stack_world *world, struct bv_error *error)
     return 0;
 }
 
-static void add_secrets(struct stack_world *world, const struct stack_variable *variables, size_t count)
+static void
+add_secrets(struct stack_world *world, const struct stack_variable *variables, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (variables[i].source != STACK_SECRET || stack_secret(world, variables[i].of))
@@ -338,11 +343,37 @@ static int make_folder(struct stack_world *world, struct bv_error *error)
     return 0;
 }
 
-static int take_name(struct stack_world *world, const struct bv_stack_spec *spec,
-                     struct bv_error *error)
+/* Nameless stacks leave their folder behind when their supervisor is killed (data and all) or their
+ * boot fails (logs, kept for a day). */
+static void sweep(const char *root)
+{
+    DIR *folder = opendir(root);
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        char run[BV_PATH_MAX], data[BV_PATH_MAX];
+        struct stat st;
+        int lock = -1;
+        if (strncmp(entry->d_name, "run-", 4) != 0 || strchr(entry->d_name, '.') ||
+            bv_path(run, NULL, "%s/%s", root, entry->d_name) < 0 ||
+            bv_path(data, NULL, "%s/data", run) < 0 || stat(run, &st) < 0 ||
+            stack_lock(root, entry->d_name, &lock, NULL) != 0)
+            continue;
+        if (access(data, F_OK) == 0 ||
+            st.st_mtime + SWEEP_AGE_S < bv_wall_us(&system_env) / 1000000)
+            (void)!bv_fs_remove_tree(run, NULL);
+        if (bv_path(data, NULL, "%s.lock", run) == 0)
+            unlink(data);
+        close(lock);
+    }
+    if (folder)
+        closedir(folder);
+}
+
+static int
+take_name(struct stack_world *world, const struct bv_stack_spec *spec, struct bv_error *error)
 {
     char root[BV_PATH_MAX];
     BV_TRY(stack_run_root(root, error));
+    sweep(root);
     if (spec->name)
         snprintf(world->name, sizeof world->name, "%.*s", BV_STACK_NAME_MAX, spec->name);
     else if (spec->life == BV_STACK_DETACHED)
@@ -355,11 +386,12 @@ static int take_name(struct stack_world *world, const struct bv_stack_spec *spec
     BV_TRY(stack_name_check(spec->name ? spec->name : world->name, error));
     int rc = stack_lock(root, world->name, &world->lock_fd, error);
     if (rc == STACK_LOCKED)
-        return bv_fail(error,
-                       BV_E_EXISTS,
-                       "stack '%s' is running already: `bv down --name %s`, or choose another --name",
-                       world->name,
-                       world->name);
+        return bv_fail(
+            error,
+            BV_E_EXISTS,
+            "stack '%s' is running already: `bv down --name %s`, or choose another --name",
+            world->name,
+            world->name);
     BV_TRY(rc);
     /* room for the control socket, whose address holds 107 bytes */
     if (strlen(root) + strlen(world->name) + strlen("//control") > 107)
@@ -374,7 +406,10 @@ static int fill(struct stack_world *world, const struct bv_stack_spec *spec, str
     world->port_mode = spec->ports;
     world->began_ms = bv_now_ms();
     world->boot_ms_max = spec->boot_ms_max ? spec->boot_ms_max : BOOT_MS_DEFAULT;
-    snprintf(world->log_level, sizeof world->log_level, "%s", spec->log_level ? spec->log_level : "info");
+    snprintf(world->log_level,
+             sizeof world->log_level,
+             "%s",
+             spec->log_level ? spec->log_level : "info");
     snprintf(world->otlp_url, sizeof world->otlp_url, "%s", spec->otlp_url ? spec->otlp_url : "");
     BV_TRY(add_units(world, spec, error));
     BV_TRY(stack_server_user(&world->uid, &world->gid, error));
@@ -402,7 +437,8 @@ static int fill(struct stack_world *world, const struct bv_stack_spec *spec, str
     return make_folder(world, error);
 }
 
-int stack_world_build(const struct bv_stack_spec *spec, struct stack_world **ret_world,
+int stack_world_build(const struct bv_stack_spec *spec,
+                      struct stack_world **ret_world,
                       struct bv_error *error)
 {
     struct stack_world *world = calloc(1, sizeof *world);
@@ -466,11 +502,12 @@ void stack_env(struct stack_command *command, const char *format, ...)
         command->failed = true;
 }
 
-int stack_command_init(struct stack_command *command, const struct stack_world *world,
+int stack_command_init(struct stack_command *command,
+                       const struct stack_world *world,
                        struct bv_error *error)
 {
-    static const char *const passed[] = {"ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS",
-                                         "TSAN_OPTIONS", "LD_LIBRARY_PATH", "TZ"};
+    static const char *const passed[] = {
+        "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "LD_LIBRARY_PATH", "TZ"};
     *command = (struct stack_command){0};
     if (bv_arena_open(COMMAND_BYTES_MAX, &command->arena) < 0)
         return bv_fail(error, BV_E_NOMEM, "out of memory");

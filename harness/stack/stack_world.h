@@ -1,6 +1,6 @@
-/* Everything a stack is made of before and while it runs: folders, users, programs, units, ports, secrets.
- * Invariant: built whole by stack_world_build before the supervisor exists; afterwards only the supervisor changes it.
- * Thread: main. */
+/* Everything a stack is made of before and while it runs: folders, users, programs, units, ports,
+ * secrets. Invariant: built whole by stack_world_build before the supervisor exists; afterwards
+ * only the supervisor changes it. Thread: main. */
 #ifndef STACK_WORLD_H
 #define STACK_WORLD_H
 
@@ -8,11 +8,11 @@
 #include "bv/fs.h"
 
 enum stack_state {
-    STACK_WAITING,   /* for its preparation */
-    STACK_PREPARED,  /* for its gates */
-    STACK_STARTING,  /* process runs, not ready yet */
-    STACK_READY,     /* a job: it has ended well */
-    STACK_ENDED      /* its process is gone */
+    STACK_WAITING,  /* for its preparation */
+    STACK_PREPARED, /* for its gates */
+    STACK_STARTING, /* process runs, not ready yet */
+    STACK_READY,    /* a job: it has ended well */
+    STACK_ENDED     /* its process is gone */
 };
 const char *stack_state_name(enum stack_state state);
 
@@ -39,9 +39,9 @@ struct stack_secret {
 
 struct stack_world {
     char name[BV_STACK_NAME_MAX + 1];
-    char run[BV_PATH_MAX];        /* run folder, mode 0711 */
-    char cache[BV_PATH_MAX];      /* the user's cache */
-    char place[BV_PATH_MAX];      /* cache that the servers' user can read: the same or a stand-in */
+    char run[BV_PATH_MAX];   /* run folder, mode 0711 */
+    char cache[BV_PATH_MAX]; /* the user's cache */
+    char place[BV_PATH_MAX]; /* cache that the servers' user can read: the same or a stand-in */
     char bin_dir[BV_PATH_MAX];
     char migrations[BV_PATH_MAX]; /* "" when no database is wanted */
     char postgres_bin[BV_PATH_MAX];
@@ -65,24 +65,30 @@ struct stack_world {
 
 #define STACK_KAFKA_DEPS "kafka-4.3.1"
 
-/* Checks the wish, finds programs and folders, takes the name, creates the run folder, chooses ports and secrets.
- * Ownership: *ret_world is ended by stack_world_free. Errors: as bv_stack_up. */
-BV_MUST_CHECK int stack_world_build(const struct bv_stack_spec *spec, struct stack_world **ret_world,
+/* Checks the wish, finds programs and folders, takes the name, creates the run folder, chooses
+ * ports and secrets. Ownership: *ret_world is ended by stack_world_free. Errors: as bv_stack_up. */
+BV_MUST_CHECK int stack_world_build(const struct bv_stack_spec *spec,
+                                    struct stack_world **ret_world,
                                     struct bv_error *error);
 void stack_world_free(struct stack_world **world); /* closes the lock; keeps the folder */
 
-struct stack_unit *stack_unit_find(struct stack_world *world, const char *name); /* NULL when absent */
-uint16_t stack_port_of(const struct stack_world *world, const char *name, size_t slot); /* 0 when absent */
+struct stack_unit *stack_unit_find(struct stack_world *world,
+                                   const char *name); /* NULL when absent */
+uint16_t
+stack_port_of(const struct stack_world *world, const char *name, size_t slot); /* 0 when absent */
 /* New random ports for unit. Errors: BV_E_LIMIT. */
-BV_MUST_CHECK int stack_unit_ports(struct stack_world *world, struct stack_unit *unit, struct bv_error *error);
+BV_MUST_CHECK int
+stack_unit_ports(struct stack_world *world, struct stack_unit *unit, struct bv_error *error);
 const char *stack_secret(const struct stack_world *world, const char *key); /* NULL when absent */
 
-/* Folder of all stacks of this user: $BV_RUN, or bitvelocity-UID below /tmp (/var/tmp when /tmp will not do). */
+/* Folder of all stacks of this user: $BV_RUN, or bitvelocity-UID below /tmp (/var/tmp when /tmp
+ * will not do). */
 BV_MUST_CHECK int stack_run_root(char out[BV_PATH_MAX], struct bv_error *error);
 BV_MUST_CHECK int stack_name_check(const char *name, struct bv_error *error);
 /* Takes the lock of a name. Outcomes: STACK_LOCKED when somebody holds it. */
 #define STACK_LOCKED 1
-BV_MUST_CHECK int stack_lock(const char *run_root, const char *name, int *ret_fd, struct bv_error *error);
+BV_MUST_CHECK int
+stack_lock(const char *run_root, const char *name, int *ret_fd, struct bv_error *error);
 
 /* ---- command lines ---- */
 
@@ -95,12 +101,16 @@ struct stack_command {
     size_t envc;
     bool failed; /* something did not fit */
 };
-/* Opens a command with the environment every process of a stack gets. Ended by stack_command_release. */
-BV_MUST_CHECK int stack_command_init(struct stack_command *command, const struct stack_world *world, struct bv_error *error);
+/* Opens a command with the environment every process of a stack gets. Ended by
+ * stack_command_release. */
+BV_MUST_CHECK int stack_command_init(struct stack_command *command,
+                                     const struct stack_world *world,
+                                     struct bv_error *error);
 void stack_command_release(struct stack_command *command);
 void stack_arg(struct stack_command *command, const char *format, ...) BV_PRINTF(2, 3);
 void stack_env(struct stack_command *command, const char *format, ...) BV_PRINTF(2, 3);
-/* The class path of Kafka: every jar below folder by full path, sorted, joined by ':'. The AppCDS archive demands the same string. */
+/* The class path of Kafka: every jar below folder by full path, sorted, joined by ':'. The AppCDS
+ * archive demands the same string. */
 BV_MUST_CHECK int stack_class_path(const char *folder, struct bv_buf *buf, struct bv_error *error);
 
 /* ---- programs, also for doctor ---- */
@@ -110,6 +120,7 @@ bool stack_find_java(char out[BV_PATH_MAX]);
 int stack_cache_folder(char out[BV_PATH_MAX], struct bv_error *error);
 /* The user that servers run as: the caller, or nobody for root. */
 int stack_server_user(uid_t *ret_uid, gid_t *ret_gid, struct bv_error *error);
-int stack_place(const char *cache, uid_t uid, gid_t gid, char out[BV_PATH_MAX], struct bv_error *error);
+int stack_place(
+    const char *cache, uid_t uid, gid_t gid, char out[BV_PATH_MAX], struct bv_error *error);
 
 #endif

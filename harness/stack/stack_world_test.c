@@ -7,7 +7,8 @@
 Test(world, names_are_letters_digits_and_hyphens)
 {
     static const char *const good[] = {"default", "run-0a1b2c3d", "A", "abcdefghijklmnopqrstuvwx"};
-    static const char *const bad[] = {"", "-x", "a/b", "..", "a b", "abcdefghijklmnopqrstuvwxy", "x\n"};
+    static const char *const bad[] = {
+        "", "-x", "a/b", "..", "a b", "abcdefghijklmnopqrstuvwxy", "x\n"};
     for (size_t i = 0; i < BV_COUNT(good); i++)
         cr_expect_eq(stack_name_check(good[i], NULL), 0, "%s", good[i]);
     for (size_t i = 0; i < BV_COUNT(bad); i++)
