@@ -15,16 +15,16 @@ void cli_help(const struct cli_command *command)
 {
     printf("usage: bv %s %s\n\n%s%s%s.\n",
            command->name,
-           command->usage,
+           command->manual->usage,
            bv_colour(stdout, BV_BOLD),
            command->summary,
            bv_colour_end(stdout));
-    if (command->details)
-        printf("\n%s", command->details);
-    if (command->flag_count)
+    if (command->manual->details)
+        printf("\n%s", command->manual->details);
+    if (command->manual->flag_count)
         printf("\noptions:\n");
-    for (size_t i = 0; i < command->flag_count; i++) {
-        const struct cli_flag *flag = &command->flags[i];
+    for (size_t i = 0; i < command->manual->flag_count; i++) {
+        const struct cli_flag *flag = &command->manual->flags[i];
         char left[64];
         snprintf(left,
                  sizeof left,
@@ -37,8 +37,8 @@ void cli_help(const struct cli_command *command)
                  flag->value ? flag->value : "");
         printf("  %-26s %s\n", left, flag->help);
     }
-    if (command->more_help)
-        command->more_help();
+    if (command->manual->more_help)
+        command->manual->more_help();
 }
 
 static int unknown_flag(const struct cli_command *command, const char *word, size_t size)
@@ -46,9 +46,9 @@ static int unknown_flag(const struct cli_command *command, const char *word, siz
     char flag[64];
     const char *names[CLI_FLAGS_MAX];
     snprintf(flag, sizeof flag, "%.*s", (int)size, word);
-    for (size_t i = 0; i < command->flag_count; i++)
-        names[i] = command->flags[i].name;
-    const char *near = bv_nearest(flag, names, command->flag_count);
+    for (size_t i = 0; i < command->manual->flag_count; i++)
+        names[i] = command->manual->flags[i].name;
+    const char *near = bv_nearest(flag, names, command->manual->flag_count);
     if (near)
         bv_complain("bv %s: no option '%s': did you mean '%s'?", command->name, flag, near);
     else
@@ -58,14 +58,14 @@ static int unknown_flag(const struct cli_command *command, const char *word, siz
 
 static size_t find_flag(const struct cli_command *command, const char *word, size_t size)
 {
-    for (size_t i = 0; i < command->flag_count; i++) {
-        const struct cli_flag *flag = &command->flags[i];
+    for (size_t i = 0; i < command->manual->flag_count; i++) {
+        const struct cli_flag *flag = &command->manual->flags[i];
         if (strlen(flag->name) == size && strncmp(flag->name, word, size) == 0)
             return i;
         if (flag->letter && size == 2 && word[1] == flag->letter)
             return i;
     }
-    return command->flag_count;
+    return command->manual->flag_count;
 }
 
 /* One option at argv[*at]; moves *at over a value of its own. */
@@ -75,9 +75,9 @@ read_flag(const struct cli_command *command, int argc, char **argv, int *at, str
     const char *word = argv[*at];
     size_t size = strcspn(word, "=");
     size_t index = find_flag(command, word, size);
-    if (index == command->flag_count)
+    if (index == command->manual->flag_count)
         return unknown_flag(command, word, size);
-    const struct cli_flag *flag = &command->flags[index];
+    const struct cli_flag *flag = &command->manual->flags[index];
     if (!flag->value && word[size] == '=') {
         bv_complain("bv %s: %s takes no value", command->name, flag->name);
         return BV_E_INVALID;
@@ -101,7 +101,7 @@ read_flag(const struct cli_command *command, int argc, char **argv, int *at, str
 int cli_read(const struct cli_command *command, int argc, char **argv, struct cli_line *ret_line)
 {
     *ret_line = (struct cli_line){0};
-    assert(command->flag_count <= CLI_FLAGS_MAX);
+    assert(command->manual->flag_count <= CLI_FLAGS_MAX);
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             cli_help(command);

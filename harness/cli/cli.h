@@ -15,21 +15,21 @@ struct cli_flag {      /* one option of a command, for parsing, help and complet
     const char *value; /* "NAME" when it takes one, NULL: a switch */
     const char *help;
 };
+enum cli_words { CLI_WORDS_NONE, CLI_WORDS_PARTS, CLI_WORDS_COMMANDS, CLI_WORDS_FILES };
+struct cli_manual {
+    const char *usage;            /* after "bv NAME" */
+    const struct cli_flag *flags; /* NULL: none */
+    size_t flag_count;
+    const char *details;     /* paragraphs for `bv help NAME`, NULL: none */
+    enum cli_words words;    /* what completion offers as operands */
+    void (*more_help)(void); /* prints tables after the options, NULL: none */
+    bool own_help;           /* `bv help NAME` runs the command with --help */
+};
 struct cli_command {
     const char *name;
     const char *summary;               /* one line */
     int (*run)(int argc, char **argv); /* argv[0] is the command's name; returns the exit status */
-    const char *usage;                 /* after "bv NAME" */
-    const struct cli_flag *flags;
-    size_t flag_count;
-    const char *details; /* paragraphs for `bv help NAME`, NULL: none */
-    enum {
-        CLI_WORDS_NONE,
-        CLI_WORDS_PARTS,
-        CLI_WORDS_COMMANDS,
-        CLI_WORDS_FILES
-    } words;                 /* what completion offers as operands */
-    void (*more_help)(void); /* prints tables after details, NULL: none */
+    const struct cli_manual *manual;
 };
 
 extern const struct cli_command cli_commands[];

@@ -8,10 +8,10 @@
 
 static void print_words(const struct cli_command *command)
 {
-    if (command->words == CLI_WORDS_PARTS)
+    if (command->manual->words == CLI_WORDS_PARTS)
         for (size_t i = 0; i < bv_stack_choice_count(); i++)
             printf(" %s", bv_stack_choice(i).name);
-    if (command->words == CLI_WORDS_COMMANDS)
+    if (command->manual->words == CLI_WORDS_COMMANDS)
         for (size_t i = 0; i < cli_command_count; i++)
             printf(" %s", cli_commands[i].name);
 }
@@ -31,8 +31,8 @@ int cli_completion(int argc, char **argv)
     for (size_t i = 0; i < cli_command_count; i++) {
         const struct cli_command *command = &cli_commands[i];
         printf("            %s) words='--help", command->name);
-        for (size_t f = 0; f < command->flag_count; f++)
-            printf(" %s", command->flags[f].name);
+        for (size_t f = 0; f < command->manual->flag_count; f++)
+            printf(" %s", command->manual->flags[f].name);
         print_words(command);
         printf("' ;;\n");
     }

@@ -37,72 +37,69 @@ static const struct cli_flag exec_flags[] = {
 };
 
 static const char exec_details[] =
-    "Starts a stack of its own, runs CMD with the stack's variables in its environment, stops the "
-    "stack.\n"
-    "Nothing given means all servers and no service. Exit status: that of CMD (128+n for signal "
-    "n),\n"
-    "or 2 when the stack could not be started. Variables: BV_TEST_PG_URL BV_TEST_REDIS_URL\n"
-    "BV_TEST_KAFKA_BROKERS BV_STACK_JSON BV_<SERVICE>_URL BV_<SERVICE>_ADDR BV_<SERVICE>_PG_URL\n"
-    "BV_ISSUER BV_DEMO_PASSWORD BV_DEMO_CLIENT_SECRET.\n";
+    "Starts a stack of its own, runs CMD with the stack's variables in its environment and stops\n"
+    "the stack. Nothing given means all servers and no service. Exit status: that of CMD (128+n\n"
+    "for signal n), or 2 when the stack could not be started. Variables: BV_TEST_PG_URL\n"
+    "BV_TEST_REDIS_URL BV_TEST_KAFKA_BROKERS BV_STACK_JSON BV_<SERVICE>_URL BV_<SERVICE>_ADDR\n"
+    "BV_<SERVICE>_PG_URL BV_ISSUER BV_DEMO_PASSWORD BV_DEMO_CLIENT_SECRET.\n";
 static const char up_details[] =
-    "Starts the named servers and services with all they need, or everything, and returns when all "
-    "are\n"
-    "ready. The processes stay until `bv down`. Environment files: RUN/env/*.env, mode 0600.\n";
+    "Starts the named servers and services with all they need, or everything, and returns when\n"
+    "all are ready. The processes stay until `bv down`. Environment files: RUN/env/*.env, mode\n"
+    "0600.\n";
 
-#define FLAGS(array) (array), BV_COUNT(array)
-const struct cli_command cli_commands[] = {
-    {"up",
-     "start a stack and leave it running", cli_up,
-     "[SERVICE...] [OPTIONS]", FLAGS(up_flags),
-     up_details, CLI_WORDS_PARTS,
-     cli_up_help},
-    {"down",
-     "stop a stack and remove its folder", cli_down,
-     "[OPTIONS]", FLAGS(down_flags),
-     NULL, CLI_WORDS_NONE,
-     NULL},
-    {"status",
-     "processes, ports, memory, CPU and health", cli_status,
-     "[OPTIONS]", FLAGS(status_flags),
-     "Exit status 1 when a part is down.\n", CLI_WORDS_NONE,
-     NULL},
-    {"logs",
-     "show the logs of a stack", cli_logs,
-     "[-f] [SERVICE...]", FLAGS(logs_flags),
-     NULL, CLI_WORDS_PARTS,
-     NULL},
-    {"exec",
-     "run a command beside a stack of its own", cli_exec,
-     "[OPTIONS] -- CMD...", FLAGS(exec_flags),
-     exec_details, CLI_WORDS_NONE,
-     NULL},
-    {"scenario",
-     "drive a story through the stack and report", cli_scenario,
-     "FILE... [OPTIONS]", NULL,
-     0, NULL,
-     CLI_WORDS_FILES, NULL},
-    {"migrate",
-     "apply migrations (infra-service migrate)", cli_infra,
-     "[OPTIONS]", NULL,
-     0, NULL,
-     CLI_WORDS_NONE, NULL},
-    {"doctor",
-     "check what this machine needs to run a stack", cli_doctor,
-     "", NULL,
-     0, "Exit status 1 when something that is needed is missing.\n",
-     CLI_WORDS_NONE, NULL},
-    {"completion",
-     "print shell completion: source <(bv completion bash)", cli_completion,
-     "bash", NULL,
-     0, NULL,
-     CLI_WORDS_NONE, NULL},
-    {"help",
-     "explain a command", cli_help_command,
-     "[COMMAND]", NULL,
-     0, NULL,
-     CLI_WORDS_COMMANDS, NULL},
+#define FLAGS(array) .flags = (array), .flag_count = BV_COUNT(array)
+static const struct cli_manual up_manual = {
+    .usage = "[SERVICE...] [OPTIONS]",
+    FLAGS(up_flags),
+    .details = up_details,
+    .words = CLI_WORDS_PARTS,
+    .more_help = cli_up_help,
 };
+static const struct cli_manual down_manual = {.usage = "[OPTIONS]", FLAGS(down_flags)};
+static const struct cli_manual status_manual = {
+    .usage = "[OPTIONS]",
+    FLAGS(status_flags),
+    .details = "Exit status 1 when a part is down.\n",
+};
+static const struct cli_manual logs_manual = {
+    .usage = "[-f] [PART...]",
+    FLAGS(logs_flags),
+    .words = CLI_WORDS_PARTS,
+};
+static const struct cli_manual exec_manual = {
+    .usage = "[OPTIONS] -- CMD...",
+    FLAGS(exec_flags),
+    .details = exec_details,
+};
+static const struct cli_manual scenario_manual = {
+    .usage = "FILE... [OPTIONS]",
+    .words = CLI_WORDS_FILES,
+    .own_help = true,
+};
+static const struct cli_manual migrate_manual = {.usage = "[OPTIONS]", .own_help = true};
+static const struct cli_manual doctor_manual = {
+    .usage = "",
+    .details = "Exit status 1 when something that is needed is missing.\n",
+};
+static const struct cli_manual completion_manual = {
+    .usage = "bash",
+    .details = "Use it with: source <(bv completion bash)\n",
+};
+static const struct cli_manual help_manual = {.usage = "[COMMAND]", .words = CLI_WORDS_COMMANDS};
 #undef FLAGS
+
+const struct cli_command cli_commands[] = {
+    {"up",         "start a stack and leave it running",           cli_up,           &up_manual        },
+    {"down",       "stop a stack and remove its folder",           cli_down,         &down_manual      },
+    {"status",     "processes, ports, memory, CPU and health",     cli_status,       &status_manual    },
+    {"logs",       "show the logs of a stack",                     cli_logs,         &logs_manual      },
+    {"exec",       "run a command beside a stack of its own",      cli_exec,         &exec_manual      },
+    {"scenario",   "drive a story through the stack and report",   cli_scenario,     &scenario_manual  },
+    {"migrate",    "apply migrations (infra-service migrate)",     cli_infra,        &migrate_manual   },
+    {"doctor",     "check what this machine needs to run a stack", cli_doctor,       &doctor_manual    },
+    {"completion", "print shell completion",                       cli_completion,   &completion_manual},
+    {"help",       "explain a command",                            cli_help_command, &help_manual      },
+};
 const size_t cli_command_count = BV_COUNT(cli_commands);
 
 const struct cli_command *cli_find(const char *name)
@@ -151,8 +148,12 @@ int cli_help_command(int argc, char **argv)
     const struct cli_command *command = cli_find(argv[1]);
     if (!command)
         return unknown_command(argv[1]);
-    cli_help(command);
-    return CLI_OK;
+    if (!command->manual->own_help) {
+        cli_help(command);
+        return CLI_OK;
+    }
+    char *words[] = {argv[1], "--help", NULL};
+    return command->run(2, words);
 }
 
 int main(int argc, char **argv)
