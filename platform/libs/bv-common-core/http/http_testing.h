@@ -1,10 +1,12 @@
-/* For the tests of bv_http: a server on a loop thread of its own, and raw sockets as its clients. Every wait has a deadline. */
+/* For the tests of bv_http: a server on a loop thread of its own, and raw sockets as its clients.
+ * Every wait has a deadline. */
 #ifndef BV_HTTP_TESTING_H
 #define BV_HTTP_TESTING_H
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -37,18 +39,24 @@ static inline void *testing_main(void *argument)
 }
 
 /* Opens without running: more routes or an authenticator may follow. */
-static inline void testing_open(struct testing *t, const struct bv_http_config *config, const struct bv_http_route *rows, size_t count)
+static inline void testing_open(struct testing *t,
+                                const struct bv_http_config *config,
+                                const struct bv_http_route *rows,
+                                size_t count)
 {
-    const struct bv_log_config log = {.service = "test", .level = BV_INFO, .buffer_bytes_max = 65536};
+    const struct bv_log_config log = {
+        .service = "test", .level = BV_INFO, .buffer_bytes_max = 65536};
     *t = (struct testing){0};
-    cr_assert_eq(pipe(t->log_pipe), 0);
+    cr_assert_eq(pipe(t->log_pipe), 0); /* made large: nobody reads it while a test runs */
+    cr_assert_gt(fcntl(t->log_pipe[1], F_SETPIPE_SZ, 1 << 20), 0);
     struct bv_log_config piped = log;
     piped.fd = t->log_pipe[1];
     cr_assert_eq(bv_loop_open(&testing_env, &t->loop), 0);
     cr_assert_eq(bv_metrics_open(1000, &t->metrics), 0);
     cr_assert_eq(bv_log_open(&piped, &bv_clock_system, &t->log), 0);
     const struct bv_http_deps deps = {.loop = t->loop, .metrics = t->metrics, .log = t->log};
-    cr_assert_eq(bv_http_server_open(config ? config : &bv_http_config_default, &deps, &t->server), 0);
+    cr_assert_eq(bv_http_server_open(config ? config : &bv_http_config_default, &deps, &t->server),
+                 0);
     cr_assert_eq(bv_http_server_routes(t->server, rows, count, t), 0);
 }
 
@@ -60,7 +68,10 @@ static inline void testing_run(struct testing *t)
     cr_assert_eq(pthread_create(&t->thread, NULL, testing_main, t), 0);
 }
 
-static inline void testing_start(struct testing *t, const struct bv_http_config *config, const struct bv_http_route *rows, size_t count)
+static inline void testing_start(struct testing *t,
+                                 const struct bv_http_config *config,
+                                 const struct bv_http_route *rows,
+                                 size_t count)
 {
     testing_open(t, config, rows, count);
     testing_run(t);
@@ -110,7 +121,9 @@ static inline void testing_await_metric(struct testing *t, const char *series, d
     cr_assert_eq(value, wanted, "%s is %g, not %g", series, value, wanted);
 }
 
-/* ---- a client ------------------------------------------------------------------------------------------------------------------ */
+/* ---- a client
+ * ------------------------------------------------------------------------------------------------------------------
+ */
 
 struct client {
     int fd;
@@ -135,7 +148,8 @@ static inline struct client *client_open_buffer(struct testing *t, int receive_b
     c->fd = socket(AF_INET, SOCK_STREAM, 0);
     cr_assert_geq(c->fd, 0);
     if (receive_bytes)
-        cr_assert_eq(setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes), 0);
+        cr_assert_eq(setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes),
+                     0);
     cr_assert_eq(setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait), 0);
     cr_assert_eq(setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait), 0);
     const int one = 1;
@@ -217,7 +231,8 @@ static inline bool client_ended(struct client *c)
 
 enum client_body { CLIENT_BODY, CLIENT_NO_BODY };
 
-static inline void client_read_kind(struct client *c, struct client_reply *reply, enum client_body kind)
+static inline void
+client_read_kind(struct client *c, struct client_reply *reply, enum client_body kind)
 {
     const char *end = client_await_text(c, "\r\n\r\n");
     cr_assert_not_null(end, "no whole reply, only: %s", c->data);

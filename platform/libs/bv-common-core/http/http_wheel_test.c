@@ -32,7 +32,10 @@ Test(http_wheel, fires_within_one_tick_after_the_deadline, .init = begin)
     run_until(1000000 + 201000);
     for (size_t i = 0; i < BV_COUNT(delays); i++) {
         cr_expect_geq(fired_at[i], 1000000 + delays[i], "delay %lld", (long long)delays[i]);
-        cr_expect_leq(fired_at[i], 1000000 + delays[i] + 2 * HTTP_TICK_MS + 10, "delay %lld", (long long)delays[i]);
+        cr_expect_leq(fired_at[i],
+                      1000000 + delays[i] + 2 * HTTP_TICK_MS + 10,
+                      "delay %lld",
+                      (long long)delays[i]);
     }
     cr_expect_eq(wheel.count, 0);
 }

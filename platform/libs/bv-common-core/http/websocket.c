@@ -144,7 +144,8 @@ void http_websocket_input(struct bv_http_stream *stream)
         return;
     const bool was_closing = stream->closing;
     const int rc = wslay_event_recv(context);
-    if (rc != 0) {
+    if (rc != 0 &&
+        !wslay_event_want_write(context)) { /* no memory; faults of the peer queue a close frame */
         stream->close_code = stream->close_code ? stream->close_code : 1011;
         http_connection_close(stream->connection);
         return;
