@@ -5,8 +5,6 @@
 #include <stdlib.h>
 
 enum phase { PHASE_IDLE, PHASE_LOADING, PHASE_APPLYING };
-/* FRESH: everything the batch names is loaded, because the cache was proven wrong; KNOWN: only what the cache lacks. */
-enum trust { TRUST_KNOWN, TRUST_NOTHING };
 
 struct inventory_batch {
     struct inventory_batch_deps deps;
@@ -20,7 +18,7 @@ struct inventory_batch {
     enum phase phase;
     struct inventory_op *ops[INVENTORY_BATCH_MAX]; /* the batch in flight */
     size_t count;
-    uint32_t attempt;
+    uint32_t attempt; /* 0: decided on what is known; after a lost one everything the batch names is loaded */
     size_t cap;      /* of the next batch */
     size_t suspects; /* at the head of the queue: one of them makes the store refuse */
     bool stopped;
@@ -40,7 +38,7 @@ static const struct bv_metric metric_bisections = {
     "bv_inventory_bisections_total", BV_COUNTER, "Batches the database refused; tried again in halves.", "", NULL, 0};
 static const struct bv_metric metric_waiting = {"bv_inventory_waiting", BV_GAUGE, "Operations waiting for the next batch.", "", NULL, 0};
 
-static void batch_begin(struct inventory_batch *batch, enum trust trust);
+static void batch_begin(struct inventory_batch *batch);
 
 static double read_waiting(void *argument)
 {
@@ -125,7 +123,7 @@ static void batch_again(struct inventory_batch *batch)
     bv_count(batch->conflict_series, 1);
     inventory_cache_forget(batch->cache);
     if (++batch->attempt < INVENTORY_ATTEMPTS_MAX) {
-        batch_begin(batch, TRUST_NOTHING);
+        batch_begin(batch);
         return;
     }
     struct bv_error error = {0};
@@ -207,10 +205,10 @@ struct wanting {
 
 static bool lacks(const struct inventory_batch *batch, enum inventory_kind kind, struct inventory_key key)
 {
-    return !inventory_cache_find(batch->cache, kind, key);
+    return batch->attempt > 0 || !inventory_cache_find(batch->cache, kind, key);
 }
 
-static void want_op(const struct inventory_batch *batch, const struct inventory_op *op, enum trust trust, struct wanting *w)
+static void want_op(const struct inventory_batch *batch, const struct inventory_op *op, struct wanting *w)
 {
     for (size_t i = 0; i < op->line_count; i++) {
         struct inventory_key key = {op->tenant, op->lines[i].sku};
@@ -222,13 +220,13 @@ static void want_op(const struct inventory_batch *batch, const struct inventory_
         struct inventory_key key = {op->tenant, op->key};
         if (lacks(batch, INVENTORY_KIND_LEVEL, sku))
             w->skus[w->want.sku_count++] = sku;
-        if (trust == TRUST_NOTHING)
+        if (batch->attempt > 0)
             w->adjustments[w->want.adjustment_count++] = key;
         return;
     }
     /* A Reserve of an unknown order is taken for new: the primary key tells if it is not. */
     struct inventory_key order = {BV_BYTES_NONE, op->order_id};
-    if ((trust == TRUST_NOTHING || op->kind != INVENTORY_OP_RESERVE) && lacks(batch, INVENTORY_KIND_RESERVATION, order))
+    if ((batch->attempt > 0 || op->kind != INVENTORY_OP_RESERVE) && lacks(batch, INVENTORY_KIND_RESERVATION, order))
         w->orders[w->want.order_count++] = op->order_id;
 }
 
@@ -308,7 +306,7 @@ static void on_orders_loaded(void *argument, int rc, const struct inventory_foun
     wanting_release(&w);
 }
 
-static void batch_begin(struct inventory_batch *batch, enum trust trust)
+static void batch_begin(struct inventory_batch *batch)
 {
     struct wanting w;
     if (wanting_open(batch, &w) < 0) {
@@ -320,7 +318,7 @@ static void batch_begin(struct inventory_batch *batch, enum trust trust)
     }
     batch->phase = PHASE_LOADING;
     for (size_t i = 0; i < batch->count; i++)
-        want_op(batch, batch->ops[i], trust, &w);
+        want_op(batch, batch->ops[i], &w);
     load_then(batch, &w, on_orders_loaded);
     wanting_release(&w);
 }
@@ -363,7 +361,7 @@ static void batch_form(void *argument)
     }
     batch->attempt = 0;
     if (batch->count > 0)
-        batch_begin(batch, TRUST_KNOWN);
+        batch_begin(batch);
     else
         batch_over(batch);
 }

@@ -15,7 +15,7 @@
 #include "inventory_store.h"
 
 #define INVENTORY_BATCH_MAX 64
-#define INVENTORY_ATTEMPTS_MAX 10 /* batches lost in a row to other replicas before UNAVAILABLE is answered */
+#define INVENTORY_ATTEMPTS_MAX 50 /* batches lost in a row to other replicas (about a millisecond each) before UNAVAILABLE is answered */
 
 enum inventory_op_kind { INVENTORY_OP_RESERVE, INVENTORY_OP_COMMIT, INVENTORY_OP_RELEASE, INVENTORY_OP_ADJUST, INVENTORY_OP_COUNT };
 struct inventory_op { /* the caller's memory until done has run; input checked by the caller */

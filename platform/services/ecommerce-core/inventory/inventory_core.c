@@ -70,6 +70,13 @@ enum inventory_event inventory_core_weigh(const struct inventory_draw *draws, si
     return INVENTORY_ON_ENOUGH;
 }
 
+bool inventory_core_fits(enum inventory_effect effect, int64_t quantity, const struct inventory_level *level)
+{
+    if (effect == INVENTORY_EFFECT_NOTHING)
+        return true;
+    return (effect == INVENTORY_EFFECT_HOLD ? inventory_available(level) : level->reserved) >= quantity;
+}
+
 struct inventory_delta inventory_core_move(enum inventory_effect effect, int64_t quantity, struct inventory_level *level)
 {
     static const struct {
@@ -82,12 +89,12 @@ struct inventory_delta inventory_core_move(enum inventory_effect effect, int64_t
         [INVENTORY_EFFECT_FREE] = {0,  -1},
     };
     struct inventory_delta delta = {signs[effect].on_hand * quantity, signs[effect].reserved * quantity};
+    assert(inventory_core_fits(effect, quantity, level));
     if (effect == INVENTORY_EFFECT_NOTHING)
         return delta;
     level->on_hand += delta.on_hand;
     level->reserved += delta.reserved;
     level->version++;
-    assert(level->reserved >= 0 && level->on_hand >= level->reserved);
     return delta;
 }
 

@@ -86,8 +86,10 @@ struct inventory_delta {
     int64_t on_hand;
     int64_t reserved;
 };
-/* Changes one level as an effect says, quantity units of it, and returns what changed. NOTHING changes nothing. The lifecycle
- * guarantees that HOLD finds enough and that TAKE and FREE find what was held: asserted. */
+/* Whether an effect on quantity units finds what it needs: HOLD as much available, TAKE and FREE as much reserved. A level and a
+ * reservation that belong together always fit; seen at different times they may not. */
+bool inventory_core_fits(enum inventory_effect effect, int64_t quantity, const struct inventory_level *level);
+/* Changes one level as an effect that fits says, and returns what changed. NOTHING changes nothing. */
 struct inventory_delta inventory_core_move(enum inventory_effect effect, int64_t quantity, struct inventory_level *level);
 
 /* Counts delta units in (or out, when negative). WOULD_BE_NEGATIVE when available would fall below zero, or on_hand exceed

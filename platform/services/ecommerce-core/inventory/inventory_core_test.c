@@ -120,6 +120,17 @@ Test(inventory_core, keeps_level_and_reservations_in_balance)
     }
 }
 
+Test(inventory_core, tells_what_does_not_fit)
+{
+    struct inventory_level level = {10, 4, 1};
+    cr_expect(inventory_core_fits(INVENTORY_EFFECT_HOLD, 6, &level));
+    cr_expect_not(inventory_core_fits(INVENTORY_EFFECT_HOLD, 7, &level));
+    cr_expect(inventory_core_fits(INVENTORY_EFFECT_FREE, 4, &level));
+    cr_expect_not(inventory_core_fits(INVENTORY_EFFECT_FREE, 5, &level));
+    cr_expect_not(inventory_core_fits(INVENTORY_EFFECT_TAKE, 5, &level));
+    cr_expect(inventory_core_fits(INVENTORY_EFFECT_NOTHING, 99, &level));
+}
+
 Test(inventory_core, adjusts_within_its_limits)
 {
     struct inventory_level level = {10, 8, 3};

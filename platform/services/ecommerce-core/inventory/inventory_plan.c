@@ -106,6 +106,19 @@ static int weigh(struct inventory_plan *plan, struct inventory_op *op, enum inve
     return 0;
 }
 
+static int order_fits(struct inventory_plan *plan, const struct inventory_op *op, const struct inventory_reservation_entry *entry,
+                      enum inventory_effect effect)
+{
+    for (size_t i = 0; i < entry->line_count; i++) {
+        const struct inventory_level_entry *level = level_of(plan, op->tenant, entry->lines[i].sku);
+        if (!level)
+            return BV_E_NOMEM;
+        if (!inventory_core_fits(effect, entry->lines[i].quantity, &level->working))
+            return BV_E_CONFLICT;
+    }
+    return 0;
+}
+
 static int order_move(struct inventory_plan *plan, struct inventory_op *op, struct inventory_reservation_entry *entry,
                       const struct inventory_transition *row)
 {
@@ -117,6 +130,7 @@ static int order_move(struct inventory_plan *plan, struct inventory_op *op, stru
     entry->working_version++;
     if (row->effect == INVENTORY_EFFECT_NOTHING)
         return 0;
+    BV_TRY(order_fits(plan, op, entry, row->effect));
     size_t first = plan->change_count;
     for (size_t i = 0; i < entry->line_count; i++) {
         struct inventory_level_entry *level = level_of(plan, op->tenant, entry->lines[i].sku);

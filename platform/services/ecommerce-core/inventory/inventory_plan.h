@@ -21,7 +21,8 @@ struct inventory_plan {
 BV_MUST_CHECK int inventory_plan_init(struct inventory_plan *plan, struct inventory_cache *cache, const struct bv_env *env);
 void inventory_plan_release(struct inventory_plan *plan);
 void inventory_plan_begin(struct inventory_plan *plan);
-/* Fills op->rc, answer, level and the availability of its lines. Returns a fault only when the batch cannot go on (memory). */
+/* Fills op->rc, answer, level and the availability of its lines. Returns a fault only when the batch cannot go on: BV_E_NOMEM, or
+ * BV_E_CONFLICT when a reservation and its levels cannot have been true at the same time (one of them is old). */
 BV_MUST_CHECK int inventory_plan_decide(struct inventory_plan *plan, struct inventory_op *op);
 /* What is to be written; lives until the next begin. BV_E_NOMEM, BV_E_TOO_LARGE. */
 BV_MUST_CHECK int inventory_plan_write(struct inventory_plan *plan, struct inventory_write *ret_write);
