@@ -71,7 +71,7 @@ void http_connection_close(struct http_connection *connection)
     uv_close((uv_handle_t *)&connection->tcp, on_closed);
 }
 
-static void linger(struct http_connection *connection)
+void http_connection_linger(struct http_connection *connection)
 {
     /* Closing with unread input would send a reset, which may overtake the reply: end our half,
      * read on for a moment. */
@@ -246,7 +246,7 @@ static void resume(struct http_connection *connection)
     if (connection->phase == PHASE_WRITING) {
         if (connection->close_after || connection->server->draining) {
             if (connection->unread)
-                linger(connection);
+                http_connection_linger(connection);
             else
                 http_connection_close(connection);
             return;

@@ -228,6 +228,8 @@ extern const llhttp_settings_t http_parser_settings;
 
 void http_connection_accept(struct bv_http_server *server);
 void http_connection_close(struct http_connection *connection);
+/* Ends our half and reads on for a moment, so that no reset overtakes what was sent. */
+void http_connection_linger(struct http_connection *connection);
 void http_connection_feed(struct http_connection *connection, const char *data, size_t size);
 /* The reply of the current request has been made: releases it and goes on. */
 void http_connection_finish(struct http_connection *connection);
@@ -309,7 +311,8 @@ struct bv_http_stream {
     bool receiving;
     bool closing; /* a close frame or the end is queued: nothing more is accepted */
     bool peer_closed;
-    bool ended; /* `closed` has run */
+    bool failed; /* the peer broke the protocol: what it says is not read any more */
+    bool ended;  /* `closed` has run */
 };
 void http_stream_input(struct bv_http_stream *stream, struct bv_bytes data);
 void http_stream_tick(struct bv_http_stream *stream);

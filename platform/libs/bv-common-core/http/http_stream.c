@@ -288,8 +288,11 @@ static void drained(struct bv_http_stream *stream)
         stream->queue = NULL;
         stream->queue_capacity = stream->queue_first = 0;
     }
-    if (stream->closing && !stream->connection->writing &&
-        (stream->kind == HTTP_SSE || stream->peer_closed))
+    if (!stream->closing || stream->connection->writing)
+        return;
+    if (stream->failed)
+        http_connection_linger(stream->connection);
+    else if (stream->kind == HTTP_SSE || stream->peer_closed)
         http_connection_close(stream->connection);
 }
 

@@ -98,6 +98,10 @@ static void on_message(wslay_event_context_ptr context,
 {
     struct bv_http_stream *stream = argument;
     (void)context;
+    if (message->opcode == WSLAY_CONNECTION_CLOSE && message->msg_length == 1) { /* half a code */
+        stream->failed = true;
+        bv_http_stream_close(stream, WSLAY_CODE_PROTOCOL_ERROR, "protocol error");
+    }
     if (wslay_is_ctrl_frame(message->opcode) || stream->closing || !stream->events.message)
         return;
     stream->events.message(stream->events.argument,
@@ -126,6 +130,8 @@ static void note_close(struct bv_http_stream *stream, wslay_event_context_ptr co
     const bool theirs = wslay_event_get_close_received(context) != 0;
     if (theirs)
         stream->peer_closed = true;
+    else if (!stream->closing)
+        stream->failed = true;
     if (!stream->closing) {
         const int code = theirs ? wslay_event_get_status_code_received(context)
                                 : wslay_event_get_status_code_sent(context);
@@ -144,10 +150,9 @@ void http_websocket_input(struct bv_http_stream *stream)
         return;
     const bool was_closing = stream->closing;
     const int rc = wslay_event_recv(context);
-    if (rc != 0 &&
-        !wslay_event_want_write(context)) { /* no memory; faults of the peer queue a close frame */
-        stream->close_code = stream->close_code ? stream->close_code : 1011;
-        http_connection_close(stream->connection);
+    if (rc != 0) { /* a broken frame: wslay would close without a code */
+        stream->failed = true;
+        bv_http_stream_close(stream, WSLAY_CODE_PROTOCOL_ERROR, "protocol error");
         return;
     }
     /* After our own close frame only the peer's is of interest. */
