@@ -5,9 +5,8 @@
  * Source: Richardson, "Microservices Patterns", ch. 3. Table (each service's migration creates it):
  *   CREATE TABLE outbox (id uuid PRIMARY KEY, topic text NOT NULL, partition_key text NOT NULL, sequence bigint NOT NULL,
  *                        event_type text NOT NULL, headers text NOT NULL, envelope text NOT NULL,
- *                        created_at timestamptz NOT NULL DEFAULT now());
- *   CREATE INDEX outbox_order ON outbox (created_at, partition_key, sequence);
- *   CREATE INDEX outbox_key ON outbox (partition_key, sequence);    -- optional: keeps a long backlog cheap
+ *                        created_at timestamptz NOT NULL DEFAULT clock_timestamp());
+ *   CREATE INDEX outbox_order ON outbox (created_at, sequence);
  * headers is one JSON object of strings. Thread: loop. */
 #ifndef BV_OUTBOX_H
 #define BV_OUTBOX_H
