@@ -68,10 +68,9 @@ CREATE TABLE outbox (
     event_type    text        NOT NULL,
     headers       text        NOT NULL,
     envelope      text        NOT NULL,
-    created_at    timestamptz NOT NULL DEFAULT now()
+    created_at    timestamptz NOT NULL DEFAULT clock_timestamp() -- the relay publishes in this order: see bv/outbox.h
 );
-CREATE INDEX outbox_order ON outbox (created_at, partition_key, sequence);
-CREATE INDEX outbox_key ON outbox (partition_key, sequence);
+CREATE INDEX outbox_order ON outbox (created_at, sequence);
 
 -- Writes one batch that was decided on levels and reservations as the caller saw them, or nothing.
 -- expected: the version seen, 0 for a row that was not there; version equal to expected: was only looked at (sold out), and must

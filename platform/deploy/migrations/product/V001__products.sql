@@ -24,6 +24,6 @@ CREATE TABLE outbox (
     event_type    text NOT NULL,
     headers       text NOT NULL,
     envelope      text NOT NULL,
-    created_at    timestamptz NOT NULL DEFAULT now()
+    created_at    timestamptz NOT NULL DEFAULT clock_timestamp() -- the relay publishes in this order: see bv/outbox.h
 );
-CREATE INDEX outbox_order ON outbox (created_at, partition_key, sequence);
+CREATE INDEX outbox_order ON outbox (created_at, sequence);

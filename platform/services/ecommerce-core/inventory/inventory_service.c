@@ -79,6 +79,9 @@ static int open_grpc(struct inventory_service *service)
     return bv_grpc_server_reflection(service->grpc, inventory_descriptors);
 }
 
+/* One plan for ever: the statements are the same for one row and for many, and the tables were empty when the planner first looked. */
+static const char *const session_settings[] = {"SET plan_cache_mode = force_generic_plan", "SET enable_seqscan = off", NULL};
+
 static int open_store(struct inventory_service *service)
 {
     const struct inventory_config *config = service->config;
@@ -87,7 +90,8 @@ static int open_store(struct inventory_service *service)
                               .calls_max = PG_CALLS_MAX,
                               .call_timeout_ms = config->call_timeout_ms,
                               .pipeline_depth = PG_PIPELINE_DEPTH,
-                              .application = "inventory"};
+                              .application = "inventory",
+                              .on_connect = session_settings};
     BV_TRY(bv_pg_open(bv_service_loop(service->frame), &pg, bv_service_metrics(service->frame), &service->pg));
     return inventory_store_pg_open(service->pg, &service->store);
 }

@@ -3,6 +3,7 @@
 
 #define SWEEP_ROWS 64
 #define FORGET_INTERVAL_MS 60000
+#define SETTLED_SLACK_US 60000000 /* an order may be stored this much later than it was placed */
 
 static const struct bv_metric placed_metric = {"order_placed_total",
                                                BV_COUNTER,
@@ -160,6 +161,11 @@ static void pending_found(void *argument,
     struct order_saga *saga = argument;
     struct order_store *store = saga->deps.store;
     (void)rc, (void)inbox_seen, (void)error;
+    if (rc == 0) {
+        int64_t looked_at_us =
+            bv_wall_us(bv_loop_env(saga->deps.loop)) - saga->deps.config->sweep_age_ms * 1000;
+        saga->settled_us = (count > 0 ? orders[0].created_at_us : looked_at_us) - SETTLED_SLACK_US;
+    }
     for (size_t i = 0; i < count; i++)
         order_saga_resume(saga, &orders[i]);
     if (store->ops->tasks(store, saga->deps.config->sweep_age_ms, SWEEP_ROWS, tasks_found, saga) <
@@ -172,8 +178,12 @@ static void sweep(void *argument)
     struct order_saga *saga = argument;
     struct order_store *store = saga->deps.store;
     order_saga_begin(saga);
-    if (store->ops->pending(
-            store, saga->deps.config->sweep_age_ms, SWEEP_ROWS, pending_found, saga) < 0)
+    if (store->ops->pending(store,
+                            saga->settled_us,
+                            saga->deps.config->sweep_age_ms,
+                            SWEEP_ROWS,
+                            pending_found,
+                            saga) < 0)
         sweep_again(saga);
 }
 

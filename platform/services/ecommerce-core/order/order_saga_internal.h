@@ -15,6 +15,7 @@ struct order_saga {
     uint32_t under_way;          /* placements, moves, sweeps and stock tasks */
 
     int64_t forgot_at_ms;
+    int64_t settled_us; /* wall clock: every order placed before is known to have left PENDING */
     void (*stopped)(void *argument); /* set while stopping */
     void *stopped_argument;
     struct bv_series *placed[2]; /* reserved, sold out */

@@ -113,8 +113,10 @@ struct order_store_ops {
                 const struct order_list_query *query,
                 order_rows_done *done,
                 void *argument);
-    /* PENDING orders older than age_ms, oldest first. */
+    /* PENDING orders that were placed at or after from_us and are older than age_ms, oldest first.
+     */
     int (*pending)(struct order_store *self,
+                   int64_t from_us,
                    int64_t age_ms,
                    int64_t limit,
                    order_rows_done *done,

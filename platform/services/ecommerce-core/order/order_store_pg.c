@@ -112,7 +112,7 @@ static const struct bv_pg_statement load_sql = {
 static const struct bv_pg_statement list_sql = {
     "order_list",
     "SELECT " ROW_COLUMNS ", false FROM orders o WHERE o.tenant = $1 AND o.customer_id = $2 AND "
-                          "($3::text IS NULL OR o.state = $3) "
+    "($3::text IS NULL OR o.state = $3) "
     "AND ($4::uuid IS NULL OR o.order_id < $4::uuid) ORDER BY o.order_id DESC LIMIT $5::bigint"};
 static const struct bv_pg_statement list_all_sql = {
     "order_list_all",
@@ -121,9 +121,10 @@ static const struct bv_pg_statement list_all_sql = {
     "AND ($3::uuid IS NULL OR o.order_id < $3::uuid) ORDER BY o.order_id DESC LIMIT $4::bigint"};
 static const struct bv_pg_statement pending_sql = {
     "order_pending",
-    "SELECT " ROW_COLUMNS ", false FROM orders o WHERE o.state = 'PENDING' "
-    "AND o.created_at < now() - make_interval(secs => $1::bigint / 1000.0) ORDER BY o.created_at "
-    "LIMIT $2::bigint"};
+    "SELECT " ROW_COLUMNS
+    ", false FROM orders o WHERE o.created_at >= to_timestamp($1::bigint / 1000000.0) "
+    "AND o.created_at < now() - make_interval(secs => $2::bigint / 1000.0) AND o.state = 'PENDING' "
+    "ORDER BY o.created_at LIMIT $3::bigint"};
 static const struct bv_pg_statement tasks_sql = {
     "order_tasks",
     "SELECT order_id::text, tenant, task FROM stock_tasks WHERE created_at <= now() - "
@@ -507,10 +508,14 @@ static int list(struct order_store *self,
                : ask_rows(self, &list_all_sql, all, BV_COUNT(all), done, argument);
 }
 
-static int pending(
-    struct order_store *self, int64_t age_ms, int64_t limit, order_rows_done *done, void *argument)
+static int pending(struct order_store *self,
+                   int64_t from_us,
+                   int64_t age_ms,
+                   int64_t limit,
+                   order_rows_done *done,
+                   void *argument)
 {
-    struct bv_pg_param params[] = {BV_PG_P_INT(age_ms), BV_PG_P_INT(limit)};
+    struct bv_pg_param params[] = {BV_PG_P_INT(from_us), BV_PG_P_INT(age_ms), BV_PG_P_INT(limit)};
     return ask_rows(self, &pending_sql, params, BV_COUNT(params), done, argument);
 }
 
