@@ -6,24 +6,15 @@
 #include "bv/terminal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum { FLAG_SERVERS, FLAG_SERVICES, FLAG_DURABLE, FLAG_BIN_DIR, FLAG_LOG_LEVEL, FLAG_QUIET };
-enum {
-    KILL_MS_MAX = 5000,
-    LOOK_MS = 50,
-    NO_NAMESPACE = 125,
-    STOPPED = 143
-}; /* exits of the shim: before it ran anything, when told to stop */
+enum { KILL_MS_MAX = 5000, LOOK_MS = 50, STOPPED = 143 };
 
 static _Noreturn void run_command(char **argv, const struct bv_stack *stack)
 {
@@ -39,69 +30,9 @@ static _Noreturn void run_command(char **argv, const struct bv_stack *stack)
     _exit(number == ENOENT ? 127 : 126);
 }
 
-static bool write_file(const char *path, const char *text)
-{
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-    if (fd >= 0)
-        close(fd);
-    return ok;
-}
-
-/* Own /proc, so that pids in it are those of the new namespace: sanitizers and debuggers look
- * there. */
-static bool settle(bool user_namespace, uid_t uid, gid_t gid)
-{
-    char map[48];
-    if (user_namespace) {
-        snprintf(map, sizeof map, "%u %u 1", uid, uid);
-        if (!write_file("/proc/self/setgroups", "deny") || !write_file("/proc/self/uid_map", map))
-            return false;
-        snprintf(map, sizeof map, "%u %u 1", gid, gid);
-        if (!write_file("/proc/self/gid_map", map))
-            return false;
-    }
-    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 &&
-        mount(NULL, "/proc", NULL, MS_PRIVATE, NULL) < 0)
-        return false;
-    return mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0;
-}
-
 static int status_to_exit(int status)
 {
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-}
-
-static void on_stop(int signal_number)
-{
-    (void)signal_number;
-    _exit(STOPPED); /* the namespace goes with its PID 1 */
-}
-
-/* PID 1 of the command's own namespace: whatever the command leaves behind ends with it, and it
- * ends with bv. */
-static _Noreturn void be_shim(char **argv,
-                              const struct bv_stack *stack,
-                              bool user_namespace,
-                              uid_t uid,
-                              gid_t gid,
-                              pid_t parent_as_seen)
-{
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent_as_seen || !settle(user_namespace, uid, gid))
-        _exit(NO_NAMESPACE);
-    const struct sigaction action = {.sa_handler = on_stop};
-    sigaction(SIGUSR1, &action, NULL);
-    pid_t command = fork();
-    if (command == 0)
-        run_command(argv, stack);
-    for (int status;;) {
-        pid_t pid = waitpid(-1, &status, 0);
-        if (pid == command)
-            _exit(status_to_exit(status));
-        if (pid < 0 && errno != EINTR)
-            _exit(NO_NAMESPACE);
-    }
 }
 
 static volatile sig_atomic_t told_to_stop;
@@ -128,9 +59,11 @@ static void catch_news(int signal_number)
     sigaction(signal_number, &action, NULL);
 }
 
-/* The shim where namespaces are refused: a subreaper that hears of bv's end and then kills whatever
- * it has become the parent of. */
-static _Noreturn void be_subreaper(char **argv, const struct bv_stack *stack, pid_t parent)
+/* Stands between bv and the command as a subreaper: when the command ends, or bv does, however, it
+ * kills whatever has become its child, so that nothing that the command left behind stays. No PID
+ * namespace here: test frameworks name their sockets by pid, and two namespaces have the same ones.
+ */
+static _Noreturn void be_shim(char **argv, const struct bv_stack *stack, pid_t parent)
 {
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     catch_news(SIGCHLD);
@@ -151,35 +84,13 @@ static _Noreturn void be_subreaper(char **argv, const struct bv_stack *stack, pi
     _exit(exit_status);
 }
 
-/* Tried apart first: a namespace that cannot have its own /proc is worse than none. */
-static bool can_settle(int flags, bool user_namespace)
-{
-    uid_t uid = geteuid();
-    gid_t gid = getegid();
-    pid_t pid = (pid_t)syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, NULL);
-    if (pid == 0)
-        _exit(settle(user_namespace, uid, gid) ? 0 : 1);
-    int status = 1;
-    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
-}
-
 static pid_t start_command(char **argv, const struct bv_stack *stack)
 {
-    const bool user_namespace = geteuid() != 0;
-    const int flags = CLONE_NEWPID | CLONE_NEWNS | (user_namespace ? CLONE_NEWUSER : 0);
-    uid_t uid = geteuid();
-    gid_t gid = getegid();
-    const char *refused = getenv("BV_NO_NAMESPACES");
-    if (!(refused && *refused == '1') && can_settle(flags, user_namespace)) {
-        pid_t pid = (pid_t)syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, NULL);
-        if (pid == 0)
-            be_shim(argv, stack, user_namespace, uid, gid, 0);
-        return pid;
-    }
     pid_t parent = getpid();
+    prctl(PR_SET_CHILD_SUBREAPER, 1); /* for what the shim leaves if it is killed itself */
     pid_t pid = fork();
     if (pid == 0)
-        be_subreaper(argv, stack, parent);
+        be_shim(argv, stack, parent);
     return pid;
 }
 
@@ -252,7 +163,7 @@ int cli_exec(int argc, char **argv)
     int status = pid > 0 ? await_command(pid, interrupted) : CLI_FAULT;
     if (pid < 0)
         bv_complain("cannot start %s: %s", line.rest[0], strerror(errno));
-    if (bv_stack_down(&stack, &error) < 0)
-        return cli_fault(&error);
-    return status;
+    int down = bv_stack_down(&stack, &error);
+    bv_kill_children(KILL_MS_MAX);
+    return down < 0 ? cli_fault(&error) : status;
 }

@@ -402,3 +402,104 @@ Test(stack, a_lost_race_for_a_port_is_run_again, .timeout = 60)
     cr_assert_not_null(strstr(text, "not ready"), "%s", text);
     assert_nothing_left();
 }
+
+Test(stack, a_program_may_own_stacks_itself, .timeout = 60)
+{
+    setup("0");
+    const char *const wanted[] = {"redis"};
+    const struct bv_stack_spec spec = {.wanted = wanted, .wanted_count = 1};
+    struct bv_stack *first = NULL, *second = NULL;
+    struct bv_error error = {0};
+    cr_assert_eq(bv_stack_up(&spec, &first, &error), 0, "%s", error.text);
+    cr_assert_eq(bv_stack_up(&spec, &second, &error), 0, "%s", error.text);
+    cr_assert_str_neq(bv_stack_env(first, "BV_REDIS_URL"), bv_stack_env(second, "BV_REDIS_URL"));
+    cr_assert_null(bv_stack_env(first, "BV_REDIS"), "no prefix of a name");
+    cr_assert_eq(access(bv_stack_json_path(first), R_OK), 0);
+    cr_assert_eq(access(bv_stack_log(first, "redis"), R_OK), 0);
+    cr_assert_null(bv_stack_service_url(first, "order"));
+    remember_ports(bv_stack_name(first));
+    remember_ports(bv_stack_name(second));
+    cr_assert_eq(bv_stack_check(first, &error), 0, "%s", error.text);
+    cr_assert_eq(bv_stack_down(&first, &error), 0, "%s", error.text);
+    cr_assert_eq(bv_stack_check(second, &error), 0, "%s", error.text);
+    cr_assert_eq(bv_stack_down(&second, &error), 0, "%s", error.text);
+    cr_assert_eq(waitpid(-1, NULL, WNOHANG), -1, "no child is left, not even a zombie");
+    assert_nothing_left();
+}
+
+/* The second supervisor is forked while the first one's lifeline is open: it must not hold it. */
+Test(stack, stacks_of_one_program_do_not_hold_each_others_lifeline, .timeout = 60)
+{
+    setup("0");
+    int told[2];
+    char byte;
+    cr_assert_eq(pipe(told), 0);
+    pid_t owner = fork();
+    if (owner == 0) {
+        const char *const wanted[] = {"redis"};
+        const struct bv_stack_spec spec = {.wanted = wanted, .wanted_count = 1};
+        struct bv_stack *first = NULL, *second = NULL;
+        struct bv_error error = {0};
+        if (bv_stack_up(&spec, &first, &error) == 0 && bv_stack_up(&spec, &second, &error) == 0)
+            (void)!write(told[1], "x", 1);
+        pause();
+    }
+    close(told[1]);
+    cr_assert_eq(read(told[0], &byte, 1), 1);
+    cr_assert_geq(processes(), 2);
+    kill(owner, SIGKILL);
+    waitpid(owner, NULL, 0);
+    assert_nothing_left();
+}
+
+Test(stack, commits_are_synchronous_always_and_fsync_is_off_only_without_durable, .timeout = 60)
+{
+    static const struct {
+        const char *words;
+        const char *says;
+    } rows[] = {
+        {"exec -q --servers postgres --",           "fsync=off full_page_writes=off synchronous_commit=on"},
+        {"exec -q --durable --servers postgres --",
+         "fsync=on full_page_writes=on synchronous_commit=on"                                             },
+    };
+    setup("0");
+    make_program("ask",
+                 "#!/bin/sh\nfor s in fsync full_page_writes synchronous_commit; do\n"
+                 "printf '%s=%s ' $s $(psql $BV_TEST_PG_URL -XAtc \"show $s\"); done\n");
+    for (size_t i = 0; i < BV_COUNT(rows); i++) {
+        char words[200];
+        snprintf(words, sizeof words, "%s %s/programs/ask", rows[i].words, run_root);
+        cr_assert_eq(bv_run_words(words), 0, "%s", text);
+        cr_expect_not_null(strstr(text, rows[i].says), "%s", text);
+    }
+    assert_nothing_left();
+}
+
+Test(stack, what_was_not_built_is_named, .timeout = 60)
+{
+    char words[200];
+    setup("0");
+    snprintf(words, sizeof words, "up auth --bin-dir %s", run_root);
+    cr_assert_eq(bv_run_words(words), 2, "%s", text);
+    cr_assert_not_null(strstr(text, "infra-service is not built"), "%s", text);
+    assert_nothing_left();
+}
+
+Test(stack, secrets_lie_in_files_of_the_owner_only, .timeout = 60)
+{
+    char path[128];
+    struct stat st;
+    setup("0");
+    cr_assert_eq(bv_run_words("up redis"), 0, "%s", text);
+    snprintf(path, sizeof path, "%s/default/env/stack.env", run_root);
+    cr_assert_eq(stat(path, &st), 0);
+    cr_assert_eq(st.st_mode & 0777, 0600);
+    snprintf(path, sizeof path, "%s/default/env", run_root);
+    cr_assert_eq(stat(path, &st), 0);
+    cr_assert_eq(st.st_mode & 0777, 0700);
+    snprintf(path, sizeof path, "%s/default/control", run_root);
+    cr_assert_eq(stat(path, &st), 0);
+    cr_assert_eq(st.st_mode & 0777, 0600);
+    cr_assert_eq(bv_run_words("down"), 0, "%s", text);
+    assert_nothing_left();
+}
