@@ -132,7 +132,7 @@ static void publish_text(const char *key, struct bv_bytes value, const char *rep
 
 static void publish_type(int key, int number, const char *type, const char *replay)
 {
-    char key_text[8], payload[64];
+    char key_text[16], payload[64];
     struct bv_buf buf = {.max = 4096};
     snprintf(key_text, sizeof key_text, "k%d", key);
     snprintf(payload, sizeof payload, "{\"key\":%d,\"number\":%d}", key, number);

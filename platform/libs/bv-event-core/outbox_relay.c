@@ -6,7 +6,8 @@
  * Why the lock is asked for in every round: the pool reconnects by itself, and the lock lives in the session. Asking again in
  * the session that holds it only counts up, so the answer "true" means: this session, now.
  * Why created_at orders the rows of a key: it is the clock at the insertion, and a writer inserts a key's next row only after it has
- * seen the one before committed (row lock or version check). A visible row's predecessors are therefore visible, and older. */
+ * seen the one before committed (row lock or version check). A visible row's predecessors are therefore visible, and older. Within
+ * the batch the sequence decides, so a clock that steps back can harm only where a full batch cuts a key. */
 #include "bv/outbox.h"
 
 #include <stdio.h>
@@ -48,7 +49,8 @@ static const struct bv_pg_statement select_statement = {
     "outbox_select",
     "SELECT id, topic, partition_key, headers, envelope,"
     "  (extract(epoch FROM clock_timestamp() - created_at) * 1000)::bigint AS age_ms"
-    " FROM outbox WHERE partition_key <> ALL($2::text[]) ORDER BY created_at, sequence LIMIT $1::bigint"};
+    " FROM (SELECT * FROM outbox WHERE partition_key <> ALL($2::text[]) ORDER BY created_at, sequence LIMIT $1::bigint) batch"
+    " ORDER BY min(created_at) OVER (PARTITION BY partition_key), partition_key, sequence"};
 /* A deletion that is lost with the power publishes its rows again, which at least once allows: so it need not wait for the disk.
  * One plan for ever, by the index: the table is nearly empty whenever the planner looks. */
 static const char *const session_settings[] = {"SET synchronous_commit = off", "SET plan_cache_mode = force_generic_plan",

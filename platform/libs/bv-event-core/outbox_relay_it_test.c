@@ -172,6 +172,20 @@ Test(outbox_relay, publishes_in_sequence_order_per_key_though_keys_interleave)
     bench_close();
 }
 
+Test(outbox_relay, within_a_batch_the_sequence_decides_whatever_the_clock_says)
+{
+    names_open();
+    bus_open();
+    read_topic();
+    write_rows(20, 0, 400);
+    bv_test_sql(bench.conninfo, "UPDATE outbox SET created_at = now() - sequence * interval '1 second'");
+    relay_open(&bench.relay, 500);
+    bench.wanted = 400;
+    cr_assert(bv_test_run_until(bench.loop, all_read, NULL, 30000), "%zu", bench.reader.firsts);
+    cr_assert_eq(bench.reader.out_of_order, 0);
+    bench_close();
+}
+
 static bool leads(void *argument)
 {
     return bv_outbox_relay_leads(*(struct bv_outbox_relay **)argument);

@@ -55,7 +55,7 @@ static void run(const struct bv_test_bus_config *config, uint32_t prefetch)
     cr_assert_eq(bv_test_bus_open(bench.loop, config, &bench.bus), 0);
     cr_assert_eq(bv_bus_subscribe(bench.bus, &subscription, receive, NULL, &bench.subscription), 0);
     for (int i = 0; i < RECORDS; i++) {
-        char key[8], value[8];
+        char key[16], value[16];
         snprintf(key, sizeof key, "k%d", i % KEYS);
         snprintf(value, sizeof value, "%d", i);
         tickets[i].value = i;

@@ -1,7 +1,8 @@
 /* Transactional outbox: rows are written in the transaction of the state change; a relay produces them and deletes them.
  * Guarantee: at least once, and the first occurrence of each event comes in `sequence` order per partition key. One relay per
  * database at a time (session advisory lock); a relay that loses its connection stops until it has the lock again.
- * A writer must give out the sequences of one key in commit order, as a row lock or a version check on the aggregate does.
+ * A writer must insert a key's next row only after the one before is committed, as a row lock or a version check on the aggregate
+ * makes it; created_at is the clock at the insertion, not at the start of the transaction.
  * Source: Richardson, "Microservices Patterns", ch. 3. Table (each service's migration creates it):
  *   CREATE TABLE outbox (id uuid PRIMARY KEY, topic text NOT NULL, partition_key text NOT NULL, sequence bigint NOT NULL,
  *                        event_type text NOT NULL, headers text NOT NULL, envelope text NOT NULL,
