@@ -1,6 +1,6 @@
 /* One thread per actor runs a curl multi handle with at most one transfer. Waiting is curl_multi_poll, which the scenario's thread
  * ends by curl_multi_wakeup after it left a wish in the link. */
-#include "sse.h"
+#include "sse_client.h"
 
 #include "live.h"
 #include "sse_parser.h"
