@@ -1,7 +1,11 @@
 #include "httpc_private.h"
 
 #include <ctype.h>
+#include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+
+#include "bv/address.h"
 
 #define METHOD_SIZE_MAX 16
 #define KEPT_BUFFER_BYTES 65536 /* a pooled exchange keeps buffers up to this size */
@@ -228,6 +232,25 @@ int exchange_fill(struct exchange *exchange,
 
 /* ---- life ---- */
 
+/* The address that is really connected to: a name may resolve to anything, and to something else next time. */
+static curl_socket_t open_public(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct exchange *exchange = context;
+    bool allowed = false;
+    (void)purpose;
+    if (address->family == AF_INET)
+        allowed = bv_address_public_v4(
+            ntohl(((const struct sockaddr_in *)(const void *)&address->addr)->sin_addr.s_addr));
+    else if (address->family == AF_INET6)
+        allowed = bv_address_public_v6(
+            ((const struct sockaddr_in6 *)(const void *)&address->addr)->sin6_addr.s6_addr);
+    if (!allowed) {
+        snprintf(exchange->reason, sizeof(exchange->reason), "the host has no public address");
+        return CURL_SOCKET_BAD;
+    }
+    return socket(address->family, address->socktype, address->protocol);
+}
+
 static void set_up(struct exchange *exchange, const char *user_agent)
 {
     CURL *easy = exchange->easy;
@@ -248,6 +271,7 @@ static void set_up(struct exchange *exchange, const char *user_agent)
 int exchange_new(struct bv_httpc *client,
                  size_t response_bytes_max,
                  const char *user_agent,
+                 bool public_only,
                  struct exchange **ret_exchange)
 {
     struct exchange *exchange = calloc(1, sizeof(*exchange));
@@ -263,6 +287,10 @@ int exchange_new(struct bv_httpc *client,
         return BV_E_NOMEM;
     }
     set_up(exchange, user_agent);
+    if (public_only) {
+        curl_easy_setopt(exchange->easy, CURLOPT_OPENSOCKETFUNCTION, open_public);
+        curl_easy_setopt(exchange->easy, CURLOPT_OPENSOCKETDATA, exchange);
+    }
     *ret_exchange = exchange;
     return 0;
 }

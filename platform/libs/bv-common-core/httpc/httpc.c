@@ -289,8 +289,11 @@ static int take_exchange(struct bv_httpc *client, struct exchange **ret_exchange
         *ret_exchange = exchange;
         return 0;
     }
-    BV_TRY(exchange_new(
-        client, (size_t)client->config.response_bytes_max, client->user_agent, &exchange));
+    BV_TRY(exchange_new(client,
+                        (size_t)client->config.response_bytes_max,
+                        client->user_agent,
+                        client->config.public_only,
+                        &exchange));
     int rc = bv_timer_open(client->loop, on_deadline, exchange, &exchange->deadline);
     if (rc < 0) {
         exchange_free(&exchange);

@@ -34,6 +34,7 @@ struct exchange {
 int exchange_new(struct bv_httpc *client,
                  size_t response_bytes_max,
                  const char *user_agent,
+                 bool public_only,
                  struct exchange **ret_exchange);
 void exchange_free(struct exchange **exchange);
 /* Copies the request and sets the handle up for it. */

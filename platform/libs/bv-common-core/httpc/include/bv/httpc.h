@@ -17,6 +17,7 @@ struct bv_httpc_config {
     int64_t requests_max;             /* waiting and running; BV_E_LIMIT past it */
     int64_t response_bytes_max;       /* body; BV_E_TOO_LARGE past it */
     const char *user_agent;           /* copied; NULL: none is sent */
+    bool public_only; /* only public addresses (bv/address.h) are connected to, whatever a name resolves to; BV_E_UNAVAILABLE otherwise */
 };
 extern const struct bv_httpc_config bv_httpc_config_default; /* 256, 64, 1024, 4 MiB, "bitvelocity" */
 #define BV_HTTPC_FIELDS_MAX 128         /* fields of a request and of a response each; BV_E_TOO_LARGE past it */
