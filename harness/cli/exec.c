@@ -13,7 +13,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FLAG_SERVERS, FLAG_SERVICES, FLAG_DURABLE, FLAG_BIN_DIR, FLAG_LOG_LEVEL, FLAG_QUIET };
+enum {
+    FLAG_SERVERS,
+    FLAG_SERVICES,
+    FLAG_DURABLE,
+    FLAG_BIN_DIR,
+    FLAG_LOG_LEVEL,
+    FLAG_SET,
+    FLAG_QUIET
+};
 enum { KILL_MS_MAX = 5000, LOOK_MS = 50, STOPPED = 143 };
 
 static _Noreturn void run_command(char **argv, const struct bv_stack *stack)
@@ -150,6 +158,7 @@ int cli_exec(int argc, char **argv)
         .durability = line.values[FLAG_DURABLE] ? BV_STACK_DURABLE : BV_STACK_EPHEMERAL,
         .bin_dir = line.values[FLAG_BIN_DIR],
         .log_level = line.values[FLAG_LOG_LEVEL],
+        .settings = line.values[FLAG_SET],
         .progress = quiet ? NULL : cli_progress,
         .progress_argument = &progress,
         .cancel = interrupted,

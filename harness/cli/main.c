@@ -12,6 +12,7 @@ static const struct cli_flag up_flags[] = {
     {"--bin-dir",      0, "DIR",     "where the services' programs are (default: beside bv)"             },
     {"--otlp-url",     0, "URL",     "send traces to this OTLP/HTTP collector"                           },
     {"--log-level",    0, "LEVEL",   "debug, info, warn or error (default: info)"                        },
+    {"--set",          0, "LIST",    "options of services: order.BV_SWEEP_AGE=1s,all.BV_ACCESS_LOG=0"    },
     {"--boot-seconds", 0, "SECONDS", "give up after this time (default: 120)"                            },
 };
 static const struct cli_flag down_flags[] = {
@@ -28,12 +29,13 @@ static const struct cli_flag logs_flags[] = {
     {"--lines",  'n', "COUNT", "begin with the last COUNT lines (default: 200, 0: all)"},
 };
 static const struct cli_flag exec_flags[] = {
-    {"--servers",   0,   "LIST",  "comma-separated: postgres,redis,kafka"                     },
-    {"--services",  0,   "LIST",  "comma-separated: auth,product,inventory,order,notification"},
-    {"--durable",   0,   NULL,    "PostgreSQL with fsync"                                     },
-    {"--bin-dir",   0,   "DIR",   "where the services' programs are (default: beside bv)"     },
-    {"--log-level", 0,   "LEVEL", "debug, info, warn or error (default: info)"                },
-    {"--quiet",     'q', NULL,    "say nothing unless something fails"                        },
+    {"--servers",   0,   "LIST",  "comma-separated: postgres,redis,kafka"                         },
+    {"--services",  0,   "LIST",  "comma-separated: auth,product,inventory,order,notification"    },
+    {"--durable",   0,   NULL,    "PostgreSQL with fsync"                                         },
+    {"--bin-dir",   0,   "DIR",   "where the services' programs are (default: beside bv)"         },
+    {"--log-level", 0,   "LEVEL", "debug, info, warn or error (default: info)"                    },
+    {"--set",       0,   "LIST",  "options of services: order.BV_SWEEP_AGE=1s,all.BV_ACCESS_LOG=0"},
+    {"--quiet",     'q', NULL,    "say nothing unless something fails"                            },
 };
 
 static const char exec_details[] =

@@ -15,6 +15,7 @@ enum {
     FLAG_BIN_DIR,
     FLAG_OTLP,
     FLAG_LOG_LEVEL,
+    FLAG_SET,
     FLAG_SECONDS
 };
 enum { STACK_JSON_BYTES_MAX = 8 << 20, BOOT_SECONDS_MAX = 3600 };
@@ -104,6 +105,7 @@ int cli_up(int argc, char **argv)
         .bin_dir = line.values[FLAG_BIN_DIR],
         .otlp_url = line.values[FLAG_OTLP],
         .log_level = line.values[FLAG_LOG_LEVEL],
+        .settings = line.values[FLAG_SET],
         .boot_ms_max = limit_ms,
         .progress = cli_progress,
         .progress_argument = &progress,

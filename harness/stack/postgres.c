@@ -82,7 +82,7 @@ static int command(const struct stack_world *world,
         "hot_standby=on",
         "jit=off",
         "synchronous_commit=on",
-        "max_connections=100",
+        "max_connections=200",
         "log_line_prefix=%m [%p] %d ",
     };
     static const char *const ephemeral[] = {"fsync=off",

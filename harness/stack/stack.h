@@ -53,6 +53,8 @@ struct bv_stack_spec {
         *migrations; /* NULL: platform/deploy/migrations of the checkout, see bv_stack_migrations */
     const char *otlp_url;  /* trace collector for the services, NULL: none */
     const char *log_level; /* of the services, NULL: "info" */
+    const char *settings;  /* options of services beyond what the stack sets, or instead of it:
+                              "order.BV_SWEEP_AGE=1s,all.BV_ACCESS_LOG=0"; NULL: none */
     int64_t boot_ms_max;   /* 0: 120000, enough to build the templates once */
     void (*progress)(void *argument, const struct bv_stack_event *event); /* may be NULL */
     void *progress_argument;

@@ -503,3 +503,25 @@ Test(stack, secrets_lie_in_files_of_the_owner_only, .timeout = 60)
     cr_assert_eq(bv_run_words("down"), 0, "%s", text);
     assert_nothing_left();
 }
+
+Test(stack, settings_reach_the_service_they_name, .timeout = 60)
+{
+    char words[300];
+    setup("0");
+    make_program("infra-service", "#!/bin/sh\nexit 0\n");
+    make_program("auth",
+                 "#!/bin/sh\n[ \"$1\" = --describe ] && echo '{}' && exit\n"
+                 "echo level=$BV_LOG_LEVEL ttl=$BV_ACCESS_TTL sweep=$BV_SWEEP_AGE.\nexit 3\n");
+    snprintf(
+        words,
+        sizeof words,
+        "up auth --bin-dir %s/programs --set "
+        "all.BV_ACCESS_TTL=1m,auth.BV_LOG_LEVEL=debug,order.BV_SWEEP_AGE=9s,auth.BV_ACCESS_TTL=2m",
+        run_root);
+    cr_assert_eq(bv_run_words(words), 2, "%s", text);
+    cr_assert_not_null(strstr(text, "level=debug ttl=2m sweep=."), "%s", text);
+    cr_assert_eq(bv_run_words("up redis --set ordr.BV_X=1"), 2, "%s", text);
+    cr_assert_not_null(strstr(text, "'ordr' is no service"), "%s", text);
+    cr_assert_eq(bv_run_words("up redis --set order.PATH=1"), 2, "%s", text);
+    assert_nothing_left();
+}

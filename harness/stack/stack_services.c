@@ -48,10 +48,93 @@ static int value_of(const struct stack_world *world,
     return -1;
 }
 
+int stack_setting_next(struct bv_bytes *rest,
+                       struct stack_setting *ret_setting,
+                       struct bv_error *error)
+{
+    while (rest->size && *rest->data == ',')
+        *rest = (struct bv_bytes){rest->data + 1, rest->size - 1};
+    if (!rest->size)
+        return STACK_SETTINGS_END;
+    const char *comma = memchr(rest->data, ',', rest->size);
+    const struct bv_bytes entry = {rest->data, comma ? (size_t)(comma - rest->data) : rest->size};
+    const char *dot = memchr(entry.data, '.', entry.size);
+    const char *equals = memchr(entry.data, '=', entry.size);
+    if (!dot || !equals || dot > equals ||
+        !bv_bytes_starts((struct bv_bytes){dot + 1, (size_t)(equals - dot - 1)}, BV_BYTES("BV_")))
+        return bv_fail(
+            error, BV_E_INVALID, "'%.*s' is no setting: PART.BV_KEY=value", BV_ARG(entry));
+    *ret_setting = (struct stack_setting){
+        .part = {entry.data, (size_t)(dot - entry.data)                    },
+        .key = {dot + 1,    (size_t)(equals - dot - 1)                    },
+        .value = {equals + 1, entry.size - (size_t)(equals + 1 - entry.data)},
+    };
+    char name[32];
+    snprintf(name, sizeof name, "%.*s", BV_ARG(ret_setting->part));
+    const struct stack_row *row = stack_row_find(name);
+    if (strcmp(name, "all") != 0 && (!row || row->kind != BV_STACK_SERVICE))
+        return bv_fail(error, BV_E_INVALID, "'%s' is no service: PART.BV_KEY=value", name);
+    *rest = (struct bv_bytes){rest->data + entry.size, rest->size - entry.size};
+    return 0;
+}
+
+/* The last setting that names this part or all, and this key. */
+static bool setting_of(const struct stack_world *world,
+                       const char *part,
+                       const char *key,
+                       struct bv_bytes *ret_value)
+{
+    struct bv_bytes rest = bv_bytes_of(world->settings);
+    struct stack_setting setting;
+    bool found = false;
+    while (stack_setting_next(&rest, &setting, NULL) == 0) {
+        if (!bv_bytes_equal(setting.key, bv_bytes_of(key)) ||
+            (!bv_bytes_equal(setting.part, bv_bytes_of(part)) &&
+             !bv_bytes_equal(setting.part, BV_BYTES("all"))))
+            continue;
+        *ret_value = setting.value;
+        found = true;
+    }
+    return found;
+}
+
+static bool in_table(const struct stack_row *row, struct bv_bytes key)
+{
+    for (size_t i = 0; i < stack_common_variable_count; i++)
+        if (bv_bytes_equal(bv_bytes_of(stack_common_variables[i].key), key))
+            return true;
+    for (size_t i = 0; i < row->variable_count; i++)
+        if (bv_bytes_equal(bv_bytes_of(row->variables[i].key), key))
+            return true;
+    return false;
+}
+
+typedef void (*add_variable)(void *argument, const char *key, const char *value);
+
+/* Settings of options that the tables do not know. */
+static void each_setting(const struct stack_world *world,
+                         const struct stack_unit *unit,
+                         add_variable add,
+                         void *argument)
+{
+    struct bv_bytes rest = bv_bytes_of(world->settings);
+    struct stack_setting setting;
+    while (stack_setting_next(&rest, &setting, NULL) == 0) {
+        char key[64], value[BV_PATH_MAX];
+        struct bv_bytes last;
+        snprintf(key, sizeof key, "%.*s", BV_ARG(setting.key));
+        if (in_table(unit->row, setting.key) || !setting_of(world, unit->name, key, &last) ||
+            last.data != setting.value.data)
+            continue;
+        snprintf(value, sizeof value, "%.*s", BV_ARG(last));
+        add(argument, key, value);
+    }
+}
+
 /* Calls add(argument, key, value) for each variable of a service. */
 static void each_variable(const struct stack_world *world,
                           const struct stack_unit *unit,
-                          void (*add)(void *argument, const char *key, const char *value),
+                          add_variable add,
                           void *argument)
 {
     char value[BV_PATH_MAX];
@@ -60,9 +143,14 @@ static void each_variable(const struct stack_world *world,
         const struct stack_variable *variable =
             i < stack_common_variable_count ? &stack_common_variables[i]
                                             : &row->variables[i - stack_common_variable_count];
-        value_of(world, unit, variable, value);
+        struct bv_bytes set;
+        if (setting_of(world, unit->name, variable->key, &set))
+            snprintf(value, sizeof value, "%.*s", BV_ARG(set));
+        else
+            value_of(world, unit, variable, value);
         add(argument, variable->key, value);
     }
+    each_setting(world, unit, add, argument);
 }
 
 void stack_unit_url(const struct stack_world *world,

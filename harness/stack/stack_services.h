@@ -11,6 +11,19 @@ extern const struct stack_ops stack_migration;
 /* Writes env/NAME.env of every service and env/stack.env, mode 0600. Errors: BV_E_IO. */
 BV_MUST_CHECK int stack_write_env(const struct stack_world *world, struct bv_error *error);
 
+/* One entry of world->settings, cut at the commas. */
+struct stack_setting {
+    struct bv_bytes part; /* a service, or "all" */
+    struct bv_bytes key;
+    struct bv_bytes value;
+};
+/* Takes the next entry from *rest. Outcomes: STACK_SETTINGS_END. Errors: BV_E_INVALID for a shape
+ * other than PART.BV_KEY=value, or a part that is no service. */
+#define STACK_SETTINGS_END 1
+BV_MUST_CHECK int stack_setting_next(struct bv_bytes *rest,
+                                     struct stack_setting *ret_setting,
+                                     struct bv_error *error);
+
 /* URL of a part, as stack.json shows it: "" when it has none. */
 void stack_unit_url(const struct stack_world *world,
                     const struct stack_unit *unit,

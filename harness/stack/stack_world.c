@@ -1,5 +1,7 @@
 #include "stack_world.h"
 
+#include "stack_services.h"
+
 #include "bv/env.h"
 #include "bv/probe.h"
 #include "bv/process.h"
@@ -399,6 +401,21 @@ take_name(struct stack_world *world, const struct bv_stack_spec *spec, struct bv
     return bv_path(world->run, error, "%s/%s", root, world->name);
 }
 
+static int check_settings(struct stack_world *world, const char *settings, struct bv_error *error)
+{
+    struct bv_bytes rest = bv_bytes_of(settings);
+    struct stack_setting setting;
+    if (rest.size >= sizeof world->settings)
+        return bv_fail(
+            error, BV_E_LIMIT, "settings longer than %d bytes", STACK_SETTINGS_BYTES - 1);
+    snprintf(world->settings, sizeof world->settings, "%s", settings ? settings : "");
+    for (;;) {
+        int rc = stack_setting_next(&rest, &setting, error);
+        if (rc != 0)
+            return rc == STACK_SETTINGS_END ? 0 : rc;
+    }
+}
+
 static int fill(struct stack_world *world, const struct bv_stack_spec *spec, struct bv_error *error)
 {
     world->life = spec->life;
@@ -411,6 +428,7 @@ static int fill(struct stack_world *world, const struct bv_stack_spec *spec, str
              "%s",
              spec->log_level ? spec->log_level : "info");
     snprintf(world->otlp_url, sizeof world->otlp_url, "%s", spec->otlp_url ? spec->otlp_url : "");
+    BV_TRY(check_settings(world, spec->settings, error));
     BV_TRY(add_units(world, spec, error));
     BV_TRY(stack_server_user(&world->uid, &world->gid, error));
     BV_TRY(stack_cache_folder(world->cache, error));

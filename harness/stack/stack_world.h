@@ -31,6 +31,7 @@ struct stack_unit {
     char ended_text[96];
 };
 
+enum { STACK_SETTINGS_BYTES = 2048 };
 enum { STACK_SECRETS_MAX = 8, STACK_SECRET_BYTES = 33 };
 struct stack_secret {
     const char *key; /* from the table */
@@ -49,6 +50,7 @@ struct stack_world {
     char java[BV_PATH_MAX];
     char log_level[16];
     char otlp_url[256];
+    char settings[STACK_SETTINGS_BYTES]; /* checked: "PART.KEY=value,..." */
     enum bv_stack_life life;
     enum bv_stack_durability durability;
     enum bv_stack_ports port_mode;
