@@ -63,7 +63,7 @@ doctor: ## check this machine and say how to fix what is missing
 bench: ## the figures: boot, orders beside pgbench, products beside nginx, scenario
 	@$(DEPS) scenario bench
 	@$(MAKE) --no-print-directory build
-	@scripts/local-dev/bench.sh $(BUILD)
+	@python3 scripts/local-dev/bench.py $(BUILD) $(ARGS)
 
 fresh-check: ## both README commands in a minimal Debian 12, as root and as a sudo user
 	@$(DEPS) fresh
