@@ -24,6 +24,32 @@ enum { GONE_MS = 8000, OUTPUT_BYTES = 1 << 20 };
 static char bv[BV_PATH_MAX];
 static char run_root[64];
 
+/* Outlives the test by a moment and takes down what a failed or crashed one left running. */
+static void start_guard(void)
+{
+    int life[2];
+    cr_assert_eq(pipe2(life, O_CLOEXEC), 0);
+    pid_t middle = fork();
+    if (middle == 0) {
+        if (fork() != 0)
+            _exit(0);
+        setsid();
+        close(life[1]);
+        char byte;
+        (void)!read(life[0], &byte, 1); /* end of file: the test is over */
+        if (access(run_root, F_OK) < 0)
+            _exit(0);
+        pid_t pid = fork();
+        if (pid == 0)
+            execl(bv, "bv", "down", "--all", (char *)NULL);
+        waitpid(pid, NULL, 0);
+        (void)!bv_fs_remove_tree(run_root, NULL);
+        _exit(0);
+    }
+    waitpid(middle, NULL, 0);
+    close(life[0]); /* life[1] stays open for as long as the test lives */
+}
+
 static void setup(const char *no_namespaces)
 {
     char tests[BV_PATH_MAX];
@@ -36,6 +62,7 @@ static void setup(const char *no_namespaces)
     chmod(run_root, 0711);
     setenv("BV_RUN", run_root, 1);
     setenv("BV_NO_NAMESPACES", no_namespaces, 1);
+    start_guard();
 }
 
 static pid_t start(const char *output, char *const *argv)
