@@ -1,4 +1,5 @@
 #include "http_internal.h"
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -252,11 +253,20 @@ static int address_of(const struct bv_http_config *config, struct sockaddr_stora
     return uv_ip6_addr(config->host, port, (struct sockaddr_in6 *)address);
 }
 
+/* Writing to a socket whose peer is gone is an error to handle and no reason to die. */
+static void ignore_sigpipe(void)
+{
+    struct sigaction now;
+    if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+        (void)signal(SIGPIPE, SIG_IGN);
+}
+
 int bv_http_server_start(struct bv_http_server *server, struct bv_error *error)
 {
     const struct bv_http_config *config = &server->config;
     struct sockaddr_storage address = {0};
     int size = sizeof address;
+    ignore_sigpipe();
     if (address_of(config, &address) != 0)
         return bv_fail(error,
                        BV_E_INVALID,

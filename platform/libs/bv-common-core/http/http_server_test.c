@@ -6,7 +6,7 @@
  * lock. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static struct bv_http_token kept[16];
+static struct bv_http_token kept[64];
 static size_t kept_count;
 
 static int hello(struct bv_http_request *request, void *context, struct bv_error *error)
@@ -246,6 +246,24 @@ Test(http_server, a_peer_that_is_gone_makes_its_reply_late, .init = begin, .fini
     cr_expect_eq(testing_metric(
                      &t, "bv_http_requests_total{route=\"/later\",method=\"GET\",status=\"499\"}"),
                  1);
+}
+
+Test(http_server, writing_to_a_peer_that_left_is_no_signal, .init = begin, .fini = end)
+{
+    for (int i = 0; i < 50; i++) {
+        struct client *c = client_open(&t);
+        client_send(c, GET("/hello/1") GET("/hello/2") GET("/hello/3") GET("/hello/4"));
+        client_reset(c);
+        c = client_open(&t);
+        client_send(c, GET("/later") GET("/hello/2"));
+        (void)await_token((size_t)i);
+        client_close(c);
+        answer(await_token((size_t)i), "x");
+    }
+    struct client *c = client_open(&t);
+    cr_expect_eq(client_ask(c, &reply, GET("/hello/x")), 200);
+    client_close(c);
+    testing_await_metric(&t, "bv_http_connections", 0);
 }
 
 Test(http_server, a_half_closed_peer_gets_what_it_is_owed, .init = begin, .fini = end)

@@ -89,7 +89,7 @@ BV_MUST_CHECK int bv_http_server_open(const struct bv_http_config *config,
 BV_MUST_CHECK int bv_http_server_routes(struct bv_http_server *server, const struct bv_http_route *rows, size_t count, void *context);
 /* Without one, rows with a scope answer 503. */
 void bv_http_server_authenticator(struct bv_http_server *server, bv_http_authenticate *authenticate, void *context);
-/* Listens. Errors: BV_E_INVALID host or port, BV_E_EXISTS port taken, BV_E_IO. */
+/* Listens. SIGPIPE is ignored from now on, if it had its default action. Errors: BV_E_INVALID host or port, BV_E_EXISTS port taken, BV_E_IO. */
 BV_MUST_CHECK int bv_http_server_start(struct bv_http_server *server, struct bv_error *error);
 int bv_http_server_port(const struct bv_http_server *server);
 /* Graceful end: stops accepting, closes idle connections, answers what is in flight with Connection: close, ends streams (1001), then calls
