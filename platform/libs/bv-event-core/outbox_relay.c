@@ -96,11 +96,14 @@ struct bv_outbox_relay {
     int64_t lock_key;
     int64_t batch_max;
     int64_t poll_ms;
+    int64_t gather_ms;
+    int64_t asked_at_ms; /* the last round's start */
     struct bv_metrics *metrics;
     struct bv_series *leader, *batch, *age; /* NULL without metrics */
     enum relay_state state;
     bool leads;
-    bool again; /* kicked during a round */
+    bool again;  /* kicked during a round */
+    bool pacing; /* IDLE, and the timer rings for the next round */
     bool closing;
 };
 
@@ -172,7 +175,21 @@ static void ask(struct bv_outbox_relay *relay);
 static void rest(struct bv_outbox_relay *relay)
 {
     relay->state = RELAY_IDLE;
+    relay->pacing = false;
     bv_timer_set(relay->timer, relay->poll_ms, 0);
+}
+
+/* A round costs the same for one row as for fifty: under load rounds begin gather_ms apart, and an idle relay begins at once. */
+static void ask_paced(struct bv_outbox_relay *relay)
+{
+    int64_t wait_ms = relay->asked_at_ms + relay->gather_ms - bv_mono_ms(env_of(relay));
+    if (wait_ms <= 0) {
+        ask(relay);
+        return;
+    }
+    relay->state = RELAY_IDLE;
+    relay->pacing = true;
+    bv_timer_set(relay->timer, wait_ms, 0);
 }
 
 /* Whether an earlier row of the same key failed. Failures are rare, rounds are small. */
@@ -208,13 +225,15 @@ static void round_end(struct round *round)
         if (row->state == ROW_FAILED)
             hold(relay, row->key);
     }
+    bool full = round->count == (size_t)relay->batch_max;
     relay->round = NULL;
     round_free(round);
-    relay->state = RELAY_IDLE;
-    if (relay->done_count > 0 || (failed_count > 0 && skipped == 0))
+    if (relay->done_count == 0 && (failed_count == 0 || skipped > 0))
+        rest(relay);
+    else if (full)
         ask(relay); /* deletes, and selects what else there is */
     else
-        rest(relay);
+        ask_paced(relay);
 }
 
 static void row_reported(void *argument, int rc, const struct bv_error *error)
@@ -320,7 +339,7 @@ static void round_start(struct bv_outbox_relay *relay, const struct bv_pg_result
     if (count == 0) {
         if (relay->again) {
             relay->again = false;
-            ask(relay);
+            ask_paced(relay);
         } else {
             rest(relay);
         }
@@ -400,6 +419,8 @@ static void ask(struct bv_outbox_relay *relay)
         return;
     }
     relay->state = RELAY_ASKING;
+    relay->pacing = false;
+    relay->asked_at_ms = bv_mono_ms(env_of(relay));
     bv_timer_clear(relay->timer);
 }
 
@@ -413,8 +434,8 @@ static void timer_rings(void *argument)
 static void kicked(void *argument)
 {
     struct bv_outbox_relay *relay = argument;
-    if (relay->state == RELAY_IDLE && relay->leads)
-        ask(relay);
+    if (relay->state == RELAY_IDLE && relay->leads && !relay->pacing)
+        ask_paced(relay);
 }
 
 void bv_outbox_relay_kick(struct bv_outbox_relay *relay)
@@ -472,7 +493,9 @@ int bv_outbox_relay_open(struct bv_loop *loop, const struct bv_outbox_config *co
 {
     int64_t batch_max = config->batch_max ? config->batch_max : 500;
     int64_t poll_ms = config->poll_ms ? config->poll_ms : 500;
-    if (!config->conninfo || batch_max < 1 || batch_max > 10000 || poll_ms < 10 || poll_ms > 60000)
+    int64_t gather_ms = config->gather_ms ? config->gather_ms : 5;
+    if (!config->conninfo || batch_max < 1 || batch_max > 10000 || poll_ms < 10 || poll_ms > 60000 ||
+        gather_ms < 1 || gather_ms > 1000)
         return BV_E_INVALID;
     struct bv_outbox_relay *relay = calloc(1, sizeof *relay);
     if (!relay)
@@ -486,6 +509,7 @@ int bv_outbox_relay_open(struct bv_loop *loop, const struct bv_outbox_config *co
         .lock_key = config->lock_key ? config->lock_key : LOCK_KEY_DEFAULT,
         .batch_max = batch_max,
         .poll_ms = poll_ms,
+        .gather_ms = gather_ms,
         .done_ids.max = SIZE_MAX / 2,
     };
     int rc = parts_open(relay, config->conninfo);

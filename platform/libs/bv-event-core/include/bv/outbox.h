@@ -57,6 +57,7 @@ struct bv_outbox_config {
     int64_t lock_key;     /* advisory lock of this database's relay; 0: one fixed key (locks are per database) */
     int64_t batch_max;    /* rows per round, 1..10000; 0: 500 */
     int64_t poll_ms;      /* rounds without a kick, 10..60000; 0: 500 */
+    int64_t gather_ms;    /* under load rounds begin so far apart, 1..1000; 0: 5. A full batch does not wait */
 };
 /* bus, log, metrics, spans are borrowed for the relay's life; log, metrics, spans may be NULL. config is copied.
  * Errors: BV_E_INVALID, BV_E_NOMEM. A database that is away is no error. */
