@@ -1,0 +1,16 @@
+#include "protocols.h"
+
+#include "kafka.h"
+#include "postgres.h"
+#include "redis.h"
+#include "rest.h"
+#include "webhook.h"
+
+const struct bv_protocol *const runner_protocols[] = {
+    &bv_protocol_rest,
+    &bv_protocol_kafka,
+    &bv_protocol_webhook,
+    &bv_protocol_postgres,
+    &bv_protocol_redis,
+};
+const size_t runner_protocol_count = BV_COUNT(runner_protocols);

@@ -1,0 +1,275 @@
+#include "receive.h"
+
+#include <stdio.h>
+
+/* What one message must satisfy. */
+struct pattern {
+    struct bv_actor *actor;
+    struct bv_arena *arena;
+    struct bv_bytes type; /* data NULL: any */
+    struct bv_bytes key;  /* data NULL: any */
+    struct receive_filter filters[PLAN_FILTERS_MAX + 1]; /* the last may be the cell of an order */
+    size_t filter_count;
+    int fault; /* of a comparison */
+    struct bv_error *error;
+};
+
+int receive_filter_from(struct lab *lab, const struct plan_filter *from, struct receive_filter *ret_filter,
+                        struct bv_error *error)
+{
+    *ret_filter = (struct receive_filter){.probe = from->probe, .op = from->op, .value = BV_BYTES("")};
+    if (from->argument.data)
+        BV_TRY(lab_replace(lab, from->argument, &ret_filter->argument, error));
+    if (from->value.data)
+        BV_TRY(lab_replace(lab, from->value, &ret_filter->value, error));
+    return 0;
+}
+
+const char *receive_filter_text(struct bv_arena *arena, const struct receive_filter *filter)
+{
+    bool value = filter->op != BV_OP_EXISTS;
+    return bv_arena_format(arena, "%s%s%.*s %s%s%.*s", filter->probe->name, filter->argument.size ? " " : "",
+                           BV_ARG(filter->argument), bv_op_text(filter->op), value ? " " : "",
+                           value ? (int)(filter->value.size < 400 ? filter->value.size : 400) : 0, filter->value.data);
+}
+
+/* Index of the first condition that message does not satisfy: 0 type, 1 key, 2.. filters; -1: it matches. */
+static int first_miss(struct pattern *pattern, const struct bv_message *message)
+{
+    if (pattern->type.data && !bv_bytes_equal(pattern->type, message->type))
+        return 0;
+    if (pattern->key.data && !bv_bytes_equal(pattern->key, message->key))
+        return 1;
+    for (size_t i = 0; i < pattern->filter_count; i++) {
+        const struct receive_filter *filter = &pattern->filters[i];
+        struct bv_fact fact = {0};
+        int rc = filter->probe->read(pattern->actor, message, filter->argument, pattern->arena, &fact, pattern->error);
+        if (rc == 0)
+            rc = bv_fact_compare(&fact, filter->op, filter->value, pattern->error);
+        if (rc < 0)
+            pattern->fault = rc;
+        if (rc != 0)
+            return (int)i + 2;
+    }
+    return -1;
+}
+
+static bool received(const struct pattern *pattern, const struct bv_message *message)
+{
+    return message->direction == BV_RECEIVED && strcmp(message->actor, pattern->actor->name) == 0;
+}
+
+static bool match(void *argument, const struct bv_message *message)
+{
+    struct pattern *pattern = argument;
+    return received(pattern, message) && (first_miss(pattern, message) < 0 || pattern->fault < 0);
+}
+
+static int pattern_from(struct lab *lab, struct bv_actor *actor, const struct plan_step *step, struct pattern *ret_pattern,
+                        struct bv_error *error)
+{
+    *ret_pattern = (struct pattern){.actor = actor, .arena = actor->lab->arena, .error = error};
+    if (step->event.data)
+        BV_TRY(lab_replace(lab, step->event, &ret_pattern->type, error));
+    if (step->key.data)
+        BV_TRY(lab_replace(lab, step->key, &ret_pattern->key, error));
+    for (size_t i = 0; i < step->filter_count; i++)
+        BV_TRY(receive_filter_from(lab, &step->filters[i], &ret_pattern->filters[i], error));
+    ret_pattern->filter_count = step->filter_count;
+    return 0;
+}
+
+/* ---- what people read ---- */
+
+static const char *pattern_text(const struct pattern *pattern)
+{
+    bv_auto(bv_buf_release) struct bv_buf text = {.max = 4000};
+    if (pattern->type.data)
+        (void)bv_buf_bytes(&text, pattern->type);
+    if (pattern->key.data)
+        (void)bv_buf_format(&text, "%sfor key %.*s", text.size ? " " : "", BV_ARG(pattern->key));
+    for (size_t i = 0; i < pattern->filter_count; i++)
+        (void)bv_buf_format(&text, "%s%s", text.size ? ", " : "",
+                            receive_filter_text(pattern->arena, &pattern->filters[i]));
+    if (!text.size)
+        (void)bv_buf_text(&text, "any message");
+    return bv_arena_text(pattern->arena, bv_buf_view(&text));
+}
+
+/* Why message is not it: "json $.state is PENDING, not == PAID". */
+static const char *miss_text(struct pattern *pattern, const struct bv_message *message, int miss)
+{
+    bv_auto(bv_buf_release) struct bv_buf text = {.max = 4000};
+    if (miss == 0)
+        return bv_arena_format(pattern->arena, "its type is %.*s", BV_ARG(message->type));
+    if (miss == 1)
+        return bv_arena_format(pattern->arena, "its key is %.*s", BV_ARG(message->key));
+    const struct receive_filter *filter = &pattern->filters[miss - 2];
+    struct bv_fact fact = {0};
+    if (filter->probe->read(pattern->actor, message, filter->argument, pattern->arena, &fact, NULL) < 0 ||
+        bv_fact_text(&text, &fact) < 0)
+        return "it cannot be compared";
+    return bv_arena_format(pattern->arena, "%s %.*s is %.*s", filter->probe->name, BV_ARG(filter->argument),
+                           (int)(text.size < 200 ? text.size : 200), text.data ? text.data : "");
+}
+
+static void add_message(struct receive_report *report, uint64_t id)
+{
+    if (report->message_count == BV_COUNT(report->messages)) {
+        memmove(report->messages, report->messages + 1, sizeof report->messages - sizeof *report->messages);
+        report->message_count--;
+    }
+    report->messages[report->message_count++] = id;
+}
+
+/* Looks back at what came after the cursor: how many, and the one that misses latest. */
+static void explain(struct pattern *pattern, uint64_t after, struct receive_report *report)
+{
+    struct bv_recording *recording = pattern->actor->lab->recording;
+    const struct bv_message *nearest = NULL;
+    int nearest_miss = -1;
+    size_t count = 0;
+    uint64_t last = bv_recording_last(recording);
+    for (uint64_t id = after + 1; id <= last; id++) {
+        const struct bv_message *message = bv_recording_at(recording, id);
+        if (!received(pattern, message))
+            continue;
+        int miss = first_miss(pattern, message);
+        count++;
+        add_message(report, id);
+        if (miss >= nearest_miss) {
+            nearest_miss = miss;
+            nearest = message;
+        }
+    }
+    if (!nearest)
+        report->actual = "nothing arrived";
+    else
+        report->actual = bv_arena_format(pattern->arena, "%zu message%s, none matches; nearest is %llu (%.*s): %s", count,
+                                         count == 1 ? "" : "s", (unsigned long long)nearest->id, BV_ARG(nearest->summary),
+                                         miss_text(pattern, nearest, nearest_miss));
+}
+
+static void take(struct bv_actor *actor, const struct bv_message *message, struct receive_report *report)
+{
+    actor->cursor = message->id;
+    actor->current = message;
+    add_message(report, message->id);
+}
+
+/* ---- the four forms ---- */
+
+static int wait_for(struct pattern *pattern, uint64_t after, int64_t deadline_us, const struct bv_message **ret_message)
+{
+    int rc = bv_recording_await(pattern->actor->lab->recording, after, deadline_us, match, pattern, ret_message);
+    return pattern->fault < 0 ? pattern->fault : rc;
+}
+
+static int once(struct pattern *pattern, int64_t deadline_us, int64_t within_ms, struct receive_report *report)
+{
+    struct bv_actor *actor = pattern->actor;
+    const struct bv_message *message = NULL;
+    int rc = wait_for(pattern, actor->cursor, deadline_us, &message);
+    if (rc == 0) {
+        take(actor, message, report);
+        return 0;
+    }
+    if (rc < 0)
+        return rc;
+    report->expected = bv_arena_format(pattern->arena, "%s within %lld ms", pattern_text(pattern), (long long)within_ms);
+    explain(pattern, actor->cursor, report);
+    (void)bv_fail(pattern->error, BV_E_TIMEOUT, "%s did not receive it within %lld ms", actor->name, (long long)within_ms);
+    return BV_MISMATCH;
+}
+
+static int never(struct pattern *pattern, int64_t deadline_us, int64_t within_ms, struct receive_report *report)
+{
+    const struct bv_message *message = NULL;
+    int rc = wait_for(pattern, pattern->actor->cursor, deadline_us, &message);
+    if (rc == BV_NOT_YET)
+        return 0;
+    if (rc < 0)
+        return rc;
+    add_message(report, message->id);
+    report->expected = bv_arena_format(pattern->arena, "no %s within %lld ms", pattern_text(pattern), (long long)within_ms);
+    report->actual = bv_arena_format(pattern->arena, "message %llu: %.*s", (unsigned long long)message->id,
+                                     BV_ARG(message->summary));
+    (void)bv_fail(pattern->error, BV_E_CONFLICT, "%s received what should not have come", pattern->actor->name);
+    return BV_MISMATCH;
+}
+
+/* Counts to the end of the time, since one too many may come last. */
+static int exactly(struct pattern *pattern, int64_t deadline_us, const struct plan_step *step, struct receive_report *report)
+{
+    struct bv_actor *actor = pattern->actor;
+    const struct bv_message *message = NULL;
+    uint64_t after = actor->opened;
+    int64_t count = 0;
+    int rc = 0;
+    while (count <= step->exactly && (rc = wait_for(pattern, after, deadline_us, &message)) == 0) {
+        after = message->id;
+        count++;
+        add_message(report, message->id);
+    }
+    if (rc < 0)
+        return rc;
+    if (count == step->exactly) {
+        if (message && message->id > actor->cursor)
+            actor->cursor = message->id;
+        actor->current = message ? message : actor->current;
+        return 0;
+    }
+    report->expected = bv_arena_format(pattern->arena, "exactly %lld of %s", (long long)step->exactly, pattern_text(pattern));
+    report->actual = bv_arena_format(pattern->arena, count > step->exactly ? "%lld already" : "%lld when the time was over",
+                                     (long long)count);
+    (void)bv_fail(pattern->error, BV_E_CONFLICT, "%s received %lld", actor->name, (long long)count);
+    return BV_MISMATCH;
+}
+
+static int order(struct lab *lab, struct pattern *pattern, int64_t deadline_us, const struct plan_step *step,
+                 struct receive_report *report)
+{
+    const struct gherkin_table *table = &step->source->table;
+    bool types = !step->order_probe;
+    size_t base = pattern->filter_count;
+    struct bv_bytes argument = BV_BYTES_NONE;
+    if (step->order_argument.data)
+        BV_TRY(lab_replace(lab, step->order_argument, &argument, pattern->error));
+    size_t number = 0;
+    for (size_t r = 0; r < table->count; r++) {
+        for (size_t c = 0; c < table->rows[r].count; c++) {
+            struct bv_bytes cell;
+            BV_TRY(lab_replace(lab, table->rows[r].cells[c].value, &cell, pattern->error));
+            number++;
+            if (types)
+                pattern->type = cell;
+            else
+                pattern->filters[base] = (struct receive_filter){step->order_probe, argument, BV_OP_EQ, cell};
+            pattern->filter_count = types ? base : base + 1;
+            int rc = once(pattern, deadline_us, step->within_ms, report);
+            if (rc == BV_MISMATCH)
+                report->expected = bv_arena_format(pattern->arena, "number %zu in order: %s", number, report->expected);
+            if (rc != 0)
+                return rc;
+        }
+    }
+    return 0;
+}
+
+int receive_run(struct lab *lab, struct bv_actor *actor, const struct plan_step *step, struct receive_report *ret_report,
+                struct bv_error *error)
+{
+    struct pattern pattern;
+    BV_TRY(pattern_from(lab, actor, step, &pattern, error));
+    int64_t deadline_us = bv_mono_us(actor->lab->env) + step->within_ms * 1000;
+    switch (step->wait) {
+    case PLAN_NEVER:
+        return never(&pattern, deadline_us, step->within_ms, ret_report);
+    case PLAN_EXACTLY:
+        return exactly(&pattern, deadline_us, step, ret_report);
+    case PLAN_ORDER:
+        return order(lab, &pattern, deadline_us, step, ret_report);
+    default:
+        return once(&pattern, deadline_us, step->within_ms, ret_report);
+    }
+}
