@@ -339,11 +339,10 @@ static void read_ran(struct rpc_event *event, bool ok)
     grpc_byte_buffer *payload = call->incoming;
     call->incoming = NULL;
     call->reading = false;
-    if (!ok || !payload) { /* half-close, or the call broke: then close_ran ends it */
-        if (call->held && !grpc_call_failed_before_recv_message(call->core)) {
-            call->held = false;
+    if (!ok || !payload) { /* half-close, or the call broke: then close_ran says how it ends */
+        call->held = false;
+        if (!grpc_call_failed_before_recv_message(call->core))
             call_end_with(call, 0, NULL);
-        }
     } else if (!call->ended) {
         bv_arena_reset(call->message_arena);
         call_handle(call, call->message_arena, payload);
@@ -465,6 +464,8 @@ void rpc_call_cut(struct bv_grpc_call *call, int code, const char *text)
         call->held = false;
         call->cancelled(call->cancelled_argument, call);
     }
+    if (call->method && call->method->reading == RPC_READ_EACH)
+        call->held = false; /* nobody but this file holds it */
     call->pending--;
 }
 
