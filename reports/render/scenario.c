@@ -1,0 +1,222 @@
+#include "scenario.h"
+
+#include <string.h>
+
+static struct bv_bytes text_of(const struct bv_json *record, const char *member)
+{
+    struct bv_bytes text = bv_json_string(bv_json_get(record, member));
+    return text.data ? text : BV_BYTES("");
+}
+
+static struct bv_bytes word(enum report_verdict verdict)
+{
+    return bv_bytes_of(report_verdict_word(verdict));
+}
+
+void put_command(struct html *html, struct bv_bytes command)
+{
+    html_put(html,
+             "<div class=\"cmd\"><span class=\"sr\">Run it again: </span><code>{}</code>"
+             "<button type=\"button\" class=\"copy\" data-copy=\"{}\">Copy</button></div>\n",
+             command, command);
+}
+
+static int64_t length_of(const struct report_scenario *scenario)
+{
+    int64_t us = bv_json_int(bv_json_get(scenario->end, "durationUs"), -1);
+    return us >= 0 ? us : scenario->end_us - scenario->us;
+}
+
+static bool is_open(const struct report *report, size_t index)
+{
+    size_t first_red = 0;
+    while (first_red < report->scenario_count && !report_is_red(report_scenario_verdict(&report->scenarios[first_red])))
+        first_red++;
+    if (first_red == report->scenario_count)
+        return index == 0;
+    return index == first_red;
+}
+
+/* ---- steps ---- */
+
+/* Step text with its quoted words set apart. */
+static void put_step_text(struct html *html, struct bv_bytes text)
+{
+    bool quoted = false;
+    while (text.size) {
+        const char *quote = memchr(text.data + (quoted ? 1 : 0), '"', text.size - (quoted ? 1 : 0));
+        size_t size = quote ? (size_t)(quote - text.data) + (quoted ? 1 : 0) : text.size;
+        struct bv_bytes piece = {text.data, size};
+        if (quoted && quote)
+            html_put(html, "<i>{}</i>", piece);
+        else
+            html_text(html, piece);
+        quoted = quote && !quoted;
+        text = (struct bv_bytes){text.data + size, text.size - size};
+    }
+}
+
+static void put_table(struct html *html, const struct bv_json *table)
+{
+    if (!bv_json_size(table))
+        return;
+    html_raw(html, "<div class=\"scroll\"><table class=\"cells\"><tbody>\n");
+    for (struct bv_json_iter row = bv_json_iter(table); bv_json_next(&row);) {
+        html_raw(html, "<tr>");
+        for (struct bv_json_iter cell = bv_json_iter(row.value); bv_json_next(&cell);)
+            html_put(html, "<td>{}</td>", bv_json_string(cell.value));
+        html_raw(html, "</tr>\n");
+    }
+    html_raw(html, "</tbody></table></div>\n");
+}
+
+static void put_difference(struct html *html, const struct bv_json *step)
+{
+    struct bv_bytes error = text_of(step, "error");
+    struct bv_bytes expected = text_of(step, "expected");
+    struct bv_bytes actual = text_of(step, "actual");
+    if (!error.size && !expected.size && !actual.size)
+        return;
+    html_put(html, "<div class=\"fail fail-{}\">\n", word(report_verdict_of(step)));
+    if (error.size)
+        html_put(html, "<p class=\"why\">{}</p>\n", error);
+    if (expected.size || actual.size)
+        html_put(html,
+                 "<dl class=\"diff\"><div><dt>Expected</dt><dd><pre>{}</pre></dd></div>"
+                 "<div><dt>Actual</dt><dd><pre>{}</pre></dd></div></dl>\n",
+                 expected, actual);
+    html_raw(html, "</div>\n");
+}
+
+static void put_step_body(struct html *html, const struct report_scenario *scenario, const struct bv_json *step)
+{
+    struct bv_bytes doc = text_of(step, "docString");
+    struct bv_bytes reason = text_of(step, "reason");
+    struct bv_bytes file = text_of(step, "file");
+    put_difference(html, step);
+    if (reason.size)
+        html_put(html, "<p class=\"reason\">Skipped: {}</p>\n", reason);
+    if (doc.size)
+        html_put(html, "<pre class=\"doc\">{}</pre>\n", doc);
+    put_table(html, bv_json_get(step, "table"));
+    html_raw(html, "<div class=\"fill\"></div>\n");
+    html_put(html, "<p class=\"place dim\"><span class=\"mono\">{}:{}</span></p>\n",
+             file.size ? file : text_of(scenario->feature, "file"), html_int(html, bv_json_int(bv_json_get(step, "line"), 0)));
+}
+
+static void put_step(struct html *html, const struct report_scenario *scenario, size_t index, size_t number)
+{
+    const struct bv_json *step = scenario->steps.list[number];
+    enum report_verdict verdict = report_verdict_of(step);
+    int64_t us = bv_json_int(bv_json_get(step, "us"), 0) - scenario->us;
+    int64_t duration_us = bv_json_int(bv_json_get(step, "durationUs"), 0);
+    double whole = (double)(scenario->end_us - scenario->us);
+    double width = whole > 0 ? 1000 * (double)duration_us / whole : 0;
+    size_t messages = bv_json_size(bv_json_get(step, "messages"));
+    bool background = bv_json_bool(bv_json_get(step, "background"), false);
+    html_put(html, "<li class=\"step{}\" id=\"s{}-{}\" data-v=\"{}\" data-n=\"{}\"><details{}><summary>",
+             background ? BV_BYTES(" back") : BV_BYTES(""), html_int(html, (int64_t)index + 1),
+             html_int(html, (int64_t)number + 1), word(verdict), html_int(html, (int64_t)number),
+             report_is_red(verdict) ? BV_BYTES(" open") : BV_BYTES(""));
+    html_put(html, "<span class=\"v v-{}\"></span><span class=\"sr\">{}: </span><span class=\"what\"><b>{}</b> ", word(verdict),
+             bv_bytes_of(report_verdict_title(verdict)), text_of(step, "keyword"));
+    put_step_text(html, text_of(step, "text"));
+    html_raw(html, "</span>");
+    html_put(html, "<span class=\"count\">{}</span>", messages ? html_count(html, messages, "message") : BV_BYTES(""));
+    html_put(html,
+             "<svg class=\"span\" viewBox=\"0 0 1000 6\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect class=\"r-{}\" x=\"{}\" "
+             "width=\"{}\" height=\"6\"/></svg><span class=\"num\">{}</span></summary>\n<div class=\"body\">\n",
+             word(verdict), html_real(html, whole > 0 ? 1000 * (double)us / whole : 0), html_real(html, width > 8 ? width : 8),
+             verdict == REPORT_SKIPPED ? BV_BYTES("–") : html_duration(html, duration_us));
+    put_step_body(html, scenario, step);
+    html_raw(html, "</div></details></li>\n");
+}
+
+/* ---- scenario ---- */
+
+static void put_tags(struct html *html, const struct bv_json *record)
+{
+    for (struct bv_json_iter it = bv_json_iter(bv_json_get(record, "tags")); bv_json_next(&it);)
+        html_put(html, "<span class=\"tag\">{}</span> ", bv_json_string(it.value));
+}
+
+static void put_scenario_head(struct html *html, const struct report_scenario *scenario, size_t index, bool open)
+{
+    enum report_verdict verdict = report_scenario_verdict(scenario);
+    html_put(html, "<details class=\"scenario\" id=\"s{}\" data-s=\"{}\" data-v=\"{}\"{}>\n<summary>",
+             html_int(html, (int64_t)index + 1), html_int(html, (int64_t)index), word(verdict),
+             open ? BV_BYTES(" open") : BV_BYTES(""));
+    html_put(html, "<span class=\"v v-{}\"></span><h2><span class=\"sr\">{}: </span>{}</h2><span class=\"tags\">", word(verdict),
+             bv_bytes_of(report_verdict_title(verdict)), text_of(scenario->record, "name"));
+    put_tags(html, scenario->record);
+    html_put(html, "</span><span class=\"count\">{}</span><span class=\"count\">{}</span><span class=\"num\">{}</span></summary>\n",
+             html_count(html, scenario->steps.count, "step"), html_count(html, scenario->messages.count, "message"),
+             html_duration(html, length_of(scenario)));
+}
+
+void put_scenario_section(struct html *html, const struct report *report, size_t index)
+{
+    const struct report_scenario *scenario = &report->scenarios[index];
+    struct bv_bytes again = text_of(scenario->end, "reproduce");
+    struct bv_bytes error = text_of(scenario->end, "error");
+    struct bv_bytes description = text_of(scenario->record, "description");
+    enum report_verdict verdict = report_scenario_verdict(scenario);
+    put_scenario_head(html, scenario, index, is_open(report, index));
+    html_raw(html, "<div class=\"inside\">\n");
+    if (description.size)
+        html_put(html, "<p class=\"about\">{}</p>\n", description);
+    if (report_is_red(verdict) && error.size)
+        html_put(html, "<p class=\"error\">{}</p>\n", error);
+    if (report_is_red(verdict) && again.size)
+        put_command(html, again);
+    html_put(html, "<figure class=\"tl\" data-s=\"{}\"></figure>\n<ol class=\"steps\">\n", html_int(html, (int64_t)index));
+    for (size_t i = 0; i < scenario->steps.count; i++)
+        put_step(html, scenario, index, i);
+    html_put(html, "</ol>\n<div class=\"all\" data-s=\"{}\"></div>\n</div></details>\n", html_int(html, (int64_t)index));
+}
+
+/* ---- what failed ---- */
+
+static const struct bv_json *first_red(const struct report_scenario *scenario, size_t *ret_number)
+{
+    for (size_t i = 0; i < scenario->steps.count; i++)
+        if (report_is_red(report_verdict_of(scenario->steps.list[i]))) {
+            *ret_number = i + 1;
+            return scenario->steps.list[i];
+        }
+    return NULL;
+}
+
+static void put_failure(struct html *html, const struct report *report, size_t index)
+{
+    const struct report_scenario *scenario = &report->scenarios[index];
+    enum report_verdict verdict = report_scenario_verdict(scenario);
+    size_t number = 0;
+    const struct bv_json *step = first_red(scenario, &number);
+    struct bv_bytes error = step ? text_of(step, "error") : text_of(scenario->end, "error");
+    if (step)
+        html_put(html, "<li><a href=\"#s{}-{}\">", html_int(html, (int64_t)index + 1), html_int(html, (int64_t)number));
+    else
+        html_put(html, "<li><a href=\"#s{}\">", html_int(html, (int64_t)index + 1));
+    html_put(html, "<span class=\"v v-{}\"></span><span class=\"sr\">{}: </span><b>{}</b>", word(verdict),
+             bv_bytes_of(report_verdict_title(verdict)), text_of(scenario->record, "name"));
+    if (step) {
+        html_put(html, " <span class=\"dim\">line {}</span> <span class=\"what\">", html_int(html, bv_json_int(bv_json_get(step, "line"), 0)));
+        put_step_text(html, text_of(step, "text"));
+        html_raw(html, "</span>");
+    }
+    html_put(html, "<span class=\"why\">{}</span></a></li>\n", error);
+}
+
+void put_failures(struct html *html, const struct report *report)
+{
+    size_t counts[REPORT_VERDICTS];
+    report_count(report, counts);
+    if (counts[REPORT_FAILED] + counts[REPORT_BROKEN] == 0)
+        return;
+    html_raw(html, "<section class=\"failures\" aria-label=\"What went wrong\">\n<h2>What went wrong</h2>\n<ol>\n");
+    for (size_t i = 0; i < report->scenario_count; i++)
+        if (report_is_red(report_scenario_verdict(&report->scenarios[i])))
+            put_failure(html, report, i);
+    html_raw(html, "</ol></section>\n");
+}
