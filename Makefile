@@ -8,7 +8,7 @@ DEPS := scripts/local-dev/deps.sh
 STORY ?= order-flow
 ARGS ?=
 
-.PHONY: help deps build scenario test test-san test-clang up down status logs doctor bench fresh-check lint format clean
+.PHONY: help deps build scenario test test-san test-clang up down status logs doctor bench fresh-check lint docs format clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 22
@@ -72,6 +72,9 @@ fresh-check: ## both README commands in a minimal Debian 12, as root and as a su
 lint: ## format, size alarms, workflow files, shell scripts
 	@$(DEPS) lint
 	@scripts/local-dev/lint.sh
+
+docs: build ## rewrite the tables of the READMEs that are printed from our own
+	@scripts/local-dev/docs.sh $(BUILD)
 
 format: ## rewrite every C file in the project's format
 	@git ls-files '*.c' '*.h' | xargs clang-format-16 -i

@@ -6,6 +6,8 @@ build=${1:?usage: test.sh BUILD_DIR}
 cd "$(dirname "$0")/../.."
 started=$SECONDS
 
+echo "== READMEs agree with the tables"
+scripts/local-dev/docs.sh "$build" --check
 echo "== unit, contract and fuzz-replay tests"
 ctest --test-dir "$build" -L unit --output-on-failure -j2
 echo "== integration tests on real servers"

@@ -362,7 +362,7 @@ static int serve(struct bv_service *service)
 
 /* ---- the command line ---- */
 
-enum action { ACTION_SERVE, ACTION_DESCRIBE, ACTION_PRINT_CONFIG };
+enum action { ACTION_SERVE, ACTION_DESCRIBE, ACTION_PRINT_CONFIG, ACTION_PRINT_OPTIONS };
 
 /* Copies argv without the flags that name an action. */
 static int take_action(int argc, char **argv, char **ret_argv, enum action *ret_action)
@@ -374,6 +374,8 @@ static int take_action(int argc, char **argv, char **ret_argv, enum action *ret_
             *ret_action = ACTION_DESCRIBE;
         else if (i > 0 && strcmp(argv[i], "--print-config") == 0)
             *ret_action = ACTION_PRINT_CONFIG;
+        else if (i > 0 && strcmp(argv[i], "--print-options") == 0)
+            *ret_action = ACTION_PRINT_OPTIONS;
         else
             ret_argv[count++] = argv[i];
     }
@@ -398,7 +400,8 @@ print_help(const struct bv_service_spec *spec, const struct bv_option_set *sets,
     int rc = bv_config_help(&text, spec->name, spec->purpose, sets, count);
     bv_buf_text(&text, "  --describe\n      Prints routes, options and topics as JSON.\n");
     bv_buf_text(&text,
-                "  --print-config\n      Prints the values in effect as JSON, without secrets.");
+                "  --print-config\n      Prints the values in effect as JSON, without secrets.\n"
+                "  --print-options\n      Prints the service's own options as a Markdown table.");
     return print_out(&text, rc);
 }
 
@@ -450,6 +453,8 @@ static int act(struct bv_service *service, int argc, char **argv)
     struct bv_buf text = {.max = OUTPUT_BYTES_MAX};
     if (action == ACTION_DESCRIBE)
         return print_out(&text, service_describe(spec, &text));
+    if (action == ACTION_PRINT_OPTIONS)
+        return print_out(&text, bv_config_markdown(&text, &sets[1], 1));
     int rc = read_options(service, sets, BV_COUNT(sets), count, argv);
     if (rc == BV_CONFIG_HELP)
         return print_help(spec, sets, BV_COUNT(sets));

@@ -1,5 +1,6 @@
 #include "order_core.h"
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 /* What may follow what, written down a second time and independently of the table: a row per state,
  * a bit per event. */
@@ -115,4 +116,27 @@ Test(order_core, skus)
         cr_expect(order_sku_valid(bv_bytes_of(good[i])), "%s", good[i]);
     for (size_t i = 0; i < BV_COUNT(bad); i++)
         cr_expect_not(order_sku_valid(bv_bytes_of(bad[i])), "%s", bad[i]);
+}
+
+Test(order_core, the_readme_tells_the_same_transitions)
+{
+    static char readme[65536];
+    FILE *file = fopen(BV_SERVICE_FOLDER "/README.md", "r");
+    cr_assert_not_null(file);
+    readme[fread(readme, 1, sizeof(readme) - 1, file)] = '\0';
+    fclose(file);
+    for (size_t i = 0; i < order_transition_count; i++) {
+        const struct order_transition *row = &order_transitions[i];
+        const char *stock = order_stock_task_name(row->stock);
+        char line[160];
+        snprintf(line,
+                 sizeof(line),
+                 "| %s | %s | %s |%s%s |\n",
+                 order_state_name(row->from),
+                 order_event_name(row->on),
+                 order_state_name(row->to),
+                 stock ? " " : "",
+                 stock ? stock : "");
+        cr_expect(strstr(readme, line), "README.md lacks %s", line);
+    }
 }

@@ -48,7 +48,7 @@ struct bv_service_spec {
     void (*stop)(void *state);
     void (*release)(void **state); /* frees; NULL: nothing to do */
 };
-/* Effect:    runs the program: --help, --describe, --print-config, or serves until SIGTERM or SIGINT; a second signal ends it at once (exit status 1).
+/* Effect:    runs the program: --help, --describe, --print-config, --print-options (Markdown, for the README), or serves until SIGTERM or SIGINT; a second signal ends it at once (exit status 1).
  *            --describe prints {name, purpose, routes: [{method, path, operationId, scope, bodyBytesMax}], options: [{key, environment, type,
  *            default, min, max, unit, secret, help}], topicsIn, topicsOut} and needs no option; the frame's own routes are left out.
  * Ownership: spec is borrowed for the call.
