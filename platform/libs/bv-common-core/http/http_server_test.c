@@ -338,11 +338,11 @@ static struct bv_http_config short_config(void)
 {
     struct bv_http_config config = bv_http_config_default;
     config.arena_bytes_max = 16 << 20;
-    config.header_timeout_ms = 60;
-    config.body_timeout_ms = 60;
-    config.idle_timeout_ms = 60;
-    config.write_timeout_ms = 60;
-    config.request_timeout_ms = 60;
+    config.header_timeout_ms = 200;
+    config.body_timeout_ms = 200;
+    config.idle_timeout_ms = 200;
+    config.write_timeout_ms = 200;
+    config.request_timeout_ms = 200;
     return config;
 }
 

@@ -46,10 +46,12 @@ static const struct bv_http_route routes[] = {
 static struct testing t;
 static struct client *c;
 
+static int64_t write_timeout_ms = TESTING_WAIT_MS;
+
 static void start(void)
 {
     struct bv_http_config config = bv_http_config_default;
-    config.write_timeout_ms = 300;
+    config.write_timeout_ms = write_timeout_ms;
     testing_start(&t, &config, routes, BV_COUNT(routes));
     c = client_open_buffer(&t, 4096);
 }
@@ -212,11 +214,10 @@ Test(http_stream, close_tells_a_slow_websocket_1013, .init = start, .fini = end)
     cr_expect_eq(closed_code, 1013);
 }
 
-Test(http_stream,
-     a_client_that_takes_nothing_is_cut_after_the_write_timeout,
-     .init = start,
-     .fini = end)
+Test(http_stream, a_client_that_takes_nothing_is_cut_after_the_write_timeout, .fini = end)
 {
+    write_timeout_ms = 300;
+    start();
     stream_config.slow_policy = BV_SLOW_DROP_OLDEST;
     ask("/events");
     fill_queue();
