@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 struct run {
-    struct lab *lab;
+    struct runner_lab *lab;
     struct bv_lab *base;
     const struct plan_scenario *scenario;
     const struct execute_listener *listener;
@@ -52,12 +52,12 @@ static int value_from(struct run *run, const struct bv_arg *row, const struct pl
     value->present = argument->present;
     value->pair_count = argument->pair_count;
     for (size_t i = 0; i < argument->pair_count; i++) {
-        BV_TRY(lab_replace(run->lab, argument->pairs[i].name, &value->pairs[i].name, error));
-        BV_TRY(lab_replace(run->lab, argument->pairs[i].value, &value->pairs[i].value, error));
+        BV_TRY(runner_lab_replace(run->lab, argument->pairs[i].name, &value->pairs[i].name, error));
+        BV_TRY(runner_lab_replace(run->lab, argument->pairs[i].value, &value->pairs[i].value, error));
     }
     if (!argument->present || !argument->text.data)
         return 0;
-    BV_TRY(lab_replace(run->lab, argument->text, &value->text, error));
+    BV_TRY(runner_lab_replace(run->lab, argument->text, &value->text, error));
     if (row->type == BV_ARG_INT && bv_bytes_int64(value->text, INT64_MIN, INT64_MAX, &value->number) < 0)
         return bv_fail(error, BV_E_INVALID, "%s is a number, not \"%.60s\"", row->name, value->text.data);
     if (row->type == BV_ARG_DURATION && bv_duration_parse(value->text, &value->number) < 0)
@@ -75,7 +75,7 @@ static int cells_from(struct run *run, const struct gherkin_table *table, struct
         return BV_E_NOMEM;
     for (size_t r = 0; r < table->count; r++)
         for (size_t c = 0; c < columns; c++)
-            BV_TRY(lab_replace(run->lab, table->rows[r].cells[c].value, &cells[r * columns + c], error));
+            BV_TRY(runner_lab_replace(run->lab, table->rows[r].cells[c].value, &cells[r * columns + c], error));
     *ret_cells = (struct bv_cells){table->count, columns, cells};
     return 0;
 }
@@ -87,7 +87,7 @@ static int call_from(struct run *run, const struct plan_step *step, const struct
     for (size_t i = 0; i < count; i++)
         BV_TRY(value_from(run, &rows[i], &step->arguments[i], &ret_call->values[i], error));
     if (step->source->doc.at.line) {
-        BV_TRY(lab_replace(run->lab, step->source->doc.content, &ret_call->doc, error));
+        BV_TRY(runner_lab_replace(run->lab, step->source->doc.content, &ret_call->doc, error));
         ret_call->doc_media_type = step->source->doc.media_type;
     }
     BV_TRY(cells_from(run, &step->source->table, &ret_call->table, error));
@@ -197,7 +197,7 @@ static int save(struct run *run, const struct plan_step *step, struct step_outco
         return BV_MISMATCH;
     }
     BV_TRY(bv_fact_text(&text, &fact));
-    return lab_set(run->lab, step->variable, bv_buf_view(&text));
+    return runner_lab_set(run->lab, step->variable, bv_buf_view(&text));
 }
 
 /* ---- a step ---- */
@@ -306,13 +306,13 @@ static void wind_up(struct run *run)
     }
 }
 
-int execute_scenario(struct lab *lab, const struct plan_scenario *scenario, size_t number,
+int execute_scenario(struct runner_lab *lab, const struct plan_scenario *scenario, size_t number,
                      const struct execute_listener *listener, struct scenario_outcome *ret_outcome)
 {
-    struct run run = {.lab = lab, .base = lab_base(lab), .scenario = scenario, .listener = listener};
-    int rc = lab_begin(lab, number);
+    struct run run = {.lab = lab, .base = runner_lab_base(lab), .scenario = scenario, .listener = listener};
+    int rc = runner_lab_begin(lab, number);
     if (rc < 0) {
-        lab_end(lab);
+        runner_lab_end(lab);
         return rc;
     }
     run.outcome.start_us = now_us(&run);
@@ -326,6 +326,6 @@ int execute_scenario(struct lab *lab, const struct plan_scenario *scenario, size
         listener->scenario_ends(listener->argument, scenario, &run.outcome);
     *ret_outcome = run.outcome;
     ret_outcome->error = NULL; /* lived in the scenario's arena */
-    lab_end(lab);
+    runner_lab_end(lab);
     return 0;
 }

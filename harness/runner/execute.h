@@ -58,7 +58,7 @@ struct execute_listener { /* each may be NULL */
 };
 
 /* Effect: everything above. number is the scenario's in the run, for ${run}. Errors: BV_E_NOMEM; anything else is a verdict. */
-BV_MUST_CHECK int execute_scenario(struct lab *lab, const struct plan_scenario *scenario, size_t number,
+BV_MUST_CHECK int execute_scenario(struct runner_lab *lab, const struct plan_scenario *scenario, size_t number,
                                    const struct execute_listener *listener, struct scenario_outcome *ret_outcome);
 
 #endif

@@ -18,9 +18,9 @@ struct token {
     const char *identity;
     const char *text;
 };
-struct lab {
+struct runner_lab {
     struct bv_lab base;
-    struct lab_config config;
+    struct runner_lab_config config;
     struct bv_arena *arena; /* of the run */
     struct bv_http_caller *caller;
     struct token tokens[TOKENS_MAX]; /* of the run */
@@ -31,12 +31,12 @@ struct lab {
     size_t variable_count;
 };
 
-static struct lab *lab_of(struct bv_lab *base)
+static struct runner_lab *lab_of(struct bv_lab *base)
 {
-    return (struct lab *)(void *)base; /* its first member */
+    return (struct runner_lab *)(void *)base; /* its first member */
 }
 
-struct bv_lab *lab_base(struct lab *lab)
+struct bv_lab *runner_lab_base(struct runner_lab *lab)
 {
     return &lab->base;
 }
@@ -129,7 +129,7 @@ static bool is_client(const char *identity)
     return strcmp(identity, "lab") == 0 || strcmp(identity, "partner") == 0;
 }
 
-static int call_auth(struct lab *lab, const char *path, const struct bv_http_field *field, struct bv_bytes media_type,
+static int call_auth(struct runner_lab *lab, const char *path, const struct bv_http_field *field, struct bv_bytes media_type,
                      struct bv_bytes body, int64_t wanted, const struct bv_json **ret_json, struct bv_error *error)
 {
     const char *base = NULL;
@@ -162,7 +162,7 @@ static int user_body(struct bv_buf *body, const char *name, const char *password
     return body->failed ? BV_E_NOMEM : 0;
 }
 
-static int log_in(struct lab *lab, const char *name, const char *password, const struct bv_json **ret_json,
+static int log_in(struct runner_lab *lab, const char *name, const char *password, const struct bv_json **ret_json,
                   struct bv_error *error)
 {
     bv_auto(bv_buf_release) struct bv_buf body = {.max = 4096};
@@ -170,7 +170,7 @@ static int log_in(struct lab *lab, const char *name, const char *password, const
     return call_auth(lab, "/v1/login", NULL, BV_BYTES("application/json"), bv_buf_view(&body), 200, ret_json, error);
 }
 
-static int log_in_client(struct lab *lab, const char *name, const char *secret, const struct bv_json **ret_json,
+static int log_in_client(struct runner_lab *lab, const char *name, const char *secret, const struct bv_json **ret_json,
                          struct bv_error *error)
 {
     char encoded[512] = "Basic ";
@@ -184,7 +184,7 @@ static int log_in_client(struct lab *lab, const char *name, const char *secret, 
 }
 
 /* "customer-K7Q2-3" in lower case. */
-static int register_user(struct lab *lab, const char *word, const char **ret_name, char password[PASSWORD_BYTES],
+static int register_user(struct runner_lab *lab, const char *word, const char **ret_name, char password[PASSWORD_BYTES],
                          struct bv_error *error)
 {
     unsigned char random[12];
@@ -202,7 +202,7 @@ static int register_user(struct lab *lab, const char *word, const char **ret_nam
     return call_auth(lab, "/v1/users", NULL, BV_BYTES("application/json"), bv_buf_view(&body), 201, &json, error);
 }
 
-static int obtain(struct lab *lab, const char *identity, const struct bv_json **ret_json, struct bv_error *error)
+static int obtain(struct runner_lab *lab, const char *identity, const struct bv_json **ret_json, struct bv_error *error)
 {
     char password[PASSWORD_BYTES];
     const char *name = identity;
@@ -220,7 +220,7 @@ static int obtain(struct lab *lab, const char *identity, const struct bv_json **
 
 static int token(struct bv_lab *base, struct bv_bytes identity, const char **ret_token, struct bv_error *error)
 {
-    struct lab *lab = lab_of(base);
+    struct runner_lab *lab = lab_of(base);
     bool fresh = bv_bytes_starts(identity, BV_BYTES("new "));
     struct token *list = fresh ? lab->fresh : lab->tokens;
     size_t *count = fresh ? &lab->fresh_count : &lab->token_count;
@@ -254,7 +254,7 @@ static int token(struct bv_lab *base, struct bv_bytes identity, const char **ret
 
 /* ---- variables ---- */
 
-int lab_set(struct lab *lab, const char *name, struct bv_bytes value)
+int runner_lab_set(struct runner_lab *lab, const char *name, struct bv_bytes value)
 {
     struct variable *variable = NULL;
     for (size_t i = 0; i < lab->variable_count; i++)
@@ -272,14 +272,19 @@ int lab_set(struct lab *lab, const char *name, struct bv_bytes value)
 static int set_variable(struct bv_lab *base, struct bv_actor *actor, const char *name, struct bv_bytes value)
 {
     const char *full = bv_arena_format(base->arena, "%s.%s", actor->name, name);
-    return full ? lab_set(lab_of(base), full, value) : BV_E_NOMEM;
+    return full ? runner_lab_set(lab_of(base), full, value) : BV_E_NOMEM;
 }
 
 static int value_of(void *argument, struct bv_bytes name, struct bv_buf *buf, struct bv_error *error)
 {
-    struct lab *lab = argument;
+    struct runner_lab *lab = argument;
     if (bv_bytes_equal(name, BV_BYTES("run")))
         return bv_buf_text(buf, lab->base.run);
+    if (bv_bytes_equal(name, BV_BYTES("trace"))) {
+        char text[33];
+        bv_trace_id_format(&lab->base.trace, text);
+        return bv_buf_text(buf, text);
+    }
     if (bv_bytes_equal(name, BV_BYTES("uuid"))) {
         char text[BV_UUID_TEXT_SIZE];
         bv_uuid_format(bv_uuid_v7(lab->config.env), text);
@@ -302,7 +307,7 @@ static int value_of(void *argument, struct bv_bytes name, struct bv_buf *buf, st
     return bv_fail(error, BV_E_NOT_FOUND, "variable ${%.*s} is not set", (int)(name.size < 60 ? name.size : 60), name.data);
 }
 
-int lab_replace(struct lab *lab, struct bv_bytes text, struct bv_bytes *ret_text, struct bv_error *error)
+int runner_lab_replace(struct runner_lab *lab, struct bv_bytes text, struct bv_bytes *ret_text, struct bv_error *error)
 {
     bv_auto(bv_buf_release) struct bv_buf buf = {.max = 4 << 20};
     BV_TRY(words_replace(&buf, text, value_of, lab, error));
@@ -314,9 +319,9 @@ int lab_replace(struct lab *lab, struct bv_bytes text, struct bv_bytes *ret_text
 
 static const struct bv_lab_ops lab_ops = {stack_variable, resolve, grpc_address, token, set_variable};
 
-int lab_open(const struct lab_config *config, struct lab **ret_lab)
+int runner_lab_open(const struct runner_lab_config *config, struct runner_lab **ret_lab)
 {
-    struct lab *lab = calloc(1, sizeof *lab);
+    struct runner_lab *lab = calloc(1, sizeof *lab);
     if (!lab)
         return BV_E_NOMEM;
     lab->config = *config;
@@ -326,24 +331,24 @@ int lab_open(const struct lab_config *config, struct lab **ret_lab)
     if (rc == 0)
         rc = bv_http_caller_open(&lab->caller);
     if (rc < 0)
-        lab_close(&lab);
+        runner_lab_close(&lab);
     else
         *ret_lab = lab;
     return rc;
 }
 
-void lab_close(struct lab **lab)
+void runner_lab_close(struct runner_lab **lab)
 {
     if (!*lab)
         return;
-    lab_end(*lab);
+    runner_lab_end(*lab);
     bv_http_caller_close(&(*lab)->caller);
     bv_arena_close(&(*lab)->arena);
     free(*lab);
     *lab = NULL;
 }
 
-int lab_begin(struct lab *lab, size_t number)
+int runner_lab_begin(struct runner_lab *lab, size_t number)
 {
     struct bv_recording_config recording = {.env = lab->config.env,
                                             .inspect = lab->config.contracts ? contracts_inspect : NULL,
@@ -357,7 +362,7 @@ int lab_begin(struct lab *lab, size_t number)
     return lab->base.run ? 0 : BV_E_NOMEM;
 }
 
-void lab_end(struct lab *lab)
+void runner_lab_end(struct runner_lab *lab)
 {
     bv_recording_close(&lab->base.recording);
     bv_arena_close(&lab->base.arena);

@@ -69,7 +69,8 @@ int plan_print_grammar(struct bv_buf *buf, const struct plan_tables *tables)
         "    DURATION  250ms, 5s, 2m\n"
         "    TEXT      \"in quotes\" or one bare word\n"
         "    PATH      $.member['member'][0][-1]\n"
-        "    variables ${run} unique per run and scenario, ${uuid} a new one each time, ${now} RFC 3339, ${stack.BV_...}, saved ones\n"
+        "    variables ${run} unique per run and scenario, ${uuid} a new one each time, ${now} RFC 3339,\n"
+        "              ${trace} id of the scenario's trace, ${stack.BV_...}, ${ACTOR.url}, saved ones\n"
         "\n"
         "operators:\n");
     for (int i = 0; i < BV_OP_COUNT; i++)

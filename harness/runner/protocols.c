@@ -1,13 +1,19 @@
 #include "protocols.h"
 
+#include "grpc_calls.h"
 #include "kafka.h"
 #include "postgres.h"
 #include "redis.h"
 #include "rest.h"
+#include "sse_client.h"
 #include "webhook.h"
+#include "websocket_client.h"
 
 const struct bv_protocol *const runner_protocols[] = {
     &bv_protocol_rest,
+    &bv_protocol_grpc,
+    &bv_protocol_websocket,
+    &bv_protocol_sse,
     &bv_protocol_kafka,
     &bv_protocol_webhook,
     &bv_protocol_postgres,

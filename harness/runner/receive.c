@@ -14,14 +14,14 @@ struct pattern {
     struct bv_error *error;
 };
 
-int receive_filter_from(struct lab *lab, const struct plan_filter *from, struct receive_filter *ret_filter,
+int receive_filter_from(struct runner_lab *lab, const struct plan_filter *from, struct receive_filter *ret_filter,
                         struct bv_error *error)
 {
     *ret_filter = (struct receive_filter){.probe = from->probe, .op = from->op, .value = BV_BYTES("")};
     if (from->argument.data)
-        BV_TRY(lab_replace(lab, from->argument, &ret_filter->argument, error));
+        BV_TRY(runner_lab_replace(lab, from->argument, &ret_filter->argument, error));
     if (from->value.data)
-        BV_TRY(lab_replace(lab, from->value, &ret_filter->value, error));
+        BV_TRY(runner_lab_replace(lab, from->value, &ret_filter->value, error));
     return 0;
 }
 
@@ -65,14 +65,14 @@ static bool match(void *argument, const struct bv_message *message)
     return received(pattern, message) && (first_miss(pattern, message) < 0 || pattern->fault < 0);
 }
 
-static int pattern_from(struct lab *lab, struct bv_actor *actor, const struct plan_step *step, struct pattern *ret_pattern,
+static int pattern_from(struct runner_lab *lab, struct bv_actor *actor, const struct plan_step *step, struct pattern *ret_pattern,
                         struct bv_error *error)
 {
     *ret_pattern = (struct pattern){.actor = actor, .arena = actor->lab->arena, .error = error};
     if (step->event.data)
-        BV_TRY(lab_replace(lab, step->event, &ret_pattern->type, error));
+        BV_TRY(runner_lab_replace(lab, step->event, &ret_pattern->type, error));
     if (step->key.data)
-        BV_TRY(lab_replace(lab, step->key, &ret_pattern->key, error));
+        BV_TRY(runner_lab_replace(lab, step->key, &ret_pattern->key, error));
     for (size_t i = 0; i < step->filter_count; i++)
         BV_TRY(receive_filter_from(lab, &step->filters[i], &ret_pattern->filters[i], error));
     ret_pattern->filter_count = step->filter_count;
@@ -226,7 +226,7 @@ static int exactly(struct pattern *pattern, int64_t deadline_us, const struct pl
     return BV_MISMATCH;
 }
 
-static int order(struct lab *lab, struct pattern *pattern, int64_t deadline_us, const struct plan_step *step,
+static int order(struct runner_lab *lab, struct pattern *pattern, int64_t deadline_us, const struct plan_step *step,
                  struct receive_report *report)
 {
     const struct gherkin_table *table = &step->source->table;
@@ -234,12 +234,12 @@ static int order(struct lab *lab, struct pattern *pattern, int64_t deadline_us, 
     size_t base = pattern->filter_count;
     struct bv_bytes argument = BV_BYTES_NONE;
     if (step->order_argument.data)
-        BV_TRY(lab_replace(lab, step->order_argument, &argument, pattern->error));
+        BV_TRY(runner_lab_replace(lab, step->order_argument, &argument, pattern->error));
     size_t number = 0;
     for (size_t r = 0; r < table->count; r++) {
         for (size_t c = 0; c < table->rows[r].count; c++) {
             struct bv_bytes cell;
-            BV_TRY(lab_replace(lab, table->rows[r].cells[c].value, &cell, pattern->error));
+            BV_TRY(runner_lab_replace(lab, table->rows[r].cells[c].value, &cell, pattern->error));
             number++;
             if (types)
                 pattern->type = cell;
@@ -256,7 +256,7 @@ static int order(struct lab *lab, struct pattern *pattern, int64_t deadline_us, 
     return 0;
 }
 
-int receive_run(struct lab *lab, struct bv_actor *actor, const struct plan_step *step, struct receive_report *ret_report,
+int receive_run(struct runner_lab *lab, struct bv_actor *actor, const struct plan_step *step, struct receive_report *ret_report,
                 struct bv_error *error)
 {
     struct pattern pattern;

@@ -587,7 +587,7 @@ static void print_json(const struct session *session, int status)
 
 /* ---- the run ---- */
 
-static int run_scenarios(struct session *session, struct lab *lab)
+static int run_scenarios(struct session *session, struct runner_lab *lab)
 {
     const struct execute_listener listener = {session, on_scenario, on_step_begins, on_actor, on_message, on_step, on_scenario_end};
     size_t number = 0;
@@ -622,7 +622,7 @@ static int run(struct session *session, const struct wanted *wanted)
     const char *files[FILES_MAX];
     char commit[64];
     char contracts[BV_PATH_MAX];
-    struct lab *lab = NULL;
+    struct runner_lab *lab = NULL;
     for (size_t i = 0; i < session->story_count; i++)
         files[i] = shown_path(session, session->stories[i].path);
     BV_TRY(make_folder(session));
@@ -635,14 +635,14 @@ static int run(struct session *session, const struct wanted *wanted)
     int rc = announce(session, wanted);
     if (rc == 0)
         rc = get_stack(session, wanted);
-    struct lab_config config = {&session->env, session->stack, session->contracts, contracts, session->run_id};
+    struct runner_lab_config config = {&session->env, session->stack, session->contracts, contracts, session->run_id};
     if (rc == 0)
-        rc = lab_open(&config, &lab);
+        rc = runner_lab_open(&config, &lab);
     if (rc == 0) {
         results_environment(session->results, session->stack);
         rc = run_scenarios(session, lab);
     }
-    lab_close(&lab);
+    runner_lab_close(&lab);
     keep_logs(session);
     int status = exit_status(session, rc);
     if (results_end(session->results, status, status == EXIT_LAB ? session->error.text : NULL) < 0) {
@@ -703,8 +703,8 @@ static int scenario(struct session *session, int argc, char **argv)
         refused += rc == PLAN_REFUSED;
     }
     if (refused)
-        return bv_fail(&session->error, BV_E_INVALID, "%s not run: the file is wrong, see above",
-                       session->options.check ? "checked," : "nothing was");
+        return bv_fail(&session->error, BV_E_INVALID, "%s: the story has mistakes, see above",
+                       session->options.check ? "checked" : "nothing was run");
     BV_TRY(collect(session, &wanted));
     if (!session->options.check)
         return run(session, &wanted);

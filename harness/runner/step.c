@@ -105,7 +105,7 @@ static bool starts(struct bv_bytes text, const char *prefix)
 
 static bool known_variable(const struct compiler *compiler, struct bv_bytes name)
 {
-    static const char *const built_in[] = {"run", "uuid", "now"};
+    static const char *const built_in[] = {"run", "uuid", "now", "trace"};
     for (size_t i = 0; i < BV_COUNT(built_in); i++)
         if (bv_bytes_equal(name, bv_bytes_of(built_in[i])))
             return true;
@@ -129,8 +129,8 @@ static bool known_variable(const struct compiler *compiler, struct bv_bytes name
 
 static void unknown_variable(struct compiler *compiler, struct bv_bytes name)
 {
-    const char *known[CANDIDATES_MAX] = {"run", "uuid", "now"};
-    size_t count = 3;
+    const char *known[CANDIDATES_MAX] = {"run", "uuid", "now", "trace"};
+    size_t count = 4;
     char text[64];
     for (size_t i = 0; i < compiler->variable_count && count < CANDIDATES_MAX; i++)
         known[count++] = compiler->variables[i].data;
@@ -542,7 +542,7 @@ static struct compiler_actor *take_actor(struct compiler *compiler)
 
 static bool valid_name(struct bv_bytes name)
 {
-    static const char *const reserved[] = {"actor", "save", "within", "never", "stack", "run", "uuid", "now"};
+    static const char *const reserved[] = {"actor", "save", "within", "never", "stack", "run", "uuid", "now", "trace"};
     for (size_t i = 0; i < BV_COUNT(reserved); i++)
         if (bv_bytes_equal(name, bv_bytes_of(reserved[i])))
             return false;
