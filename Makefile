@@ -16,13 +16,10 @@ help: ## this list
 deps: ## install what GROUP needs (scenario, test, bench, san, lint, fresh); prints it first
 	@$(DEPS) $(or $(GROUP),scenario test)
 
-build/%/build.ninja: CMakeLists.txt CMakePresets.json cmake/BvModule.cmake
-	@cmake --preset $* > /dev/null
-
 build: ## compile with PRESET (release)
 	@$(DEPS) scenario
-	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
-	@cmake --build $(BUILD) $(if $(TARGETS),--target $(TARGETS)) -- --quiet
+	@mkdir -p build && cmake --preset $(PRESET) > $(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
+	@cmake --build $(BUILD) $(if $(TARGETS),--target $(TARGETS))
 
 scenario: ## run STORY on real servers and write reports/out/latest/index.html
 	@$(MAKE) --no-print-directory build
