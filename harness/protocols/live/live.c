@@ -37,12 +37,6 @@ char *live_path(struct bv_arena *arena, struct bv_bytes path, const int64_t *aft
     return bv_arena_format(arena, "%.*s%cafter=%lld", BV_ARG(path), separator, (long long)*after);
 }
 
-struct bv_bytes live_route(struct bv_bytes path)
-{
-    const char *query = path.size ? memchr(path.data, '?', path.size) : NULL;
-    return (struct bv_bytes){path.data, query ? (size_t)(query - path.data) : path.size};
-}
-
 /* ---- messages ---- */
 
 void live_describe(struct bv_arena *scratch, const char *key_path, struct bv_message *message)

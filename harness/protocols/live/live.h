@@ -19,10 +19,9 @@ struct live_address {
 /* Ranges: http only, an optional final slash. Errors: BV_E_INVALID. Thread: any. */
 BV_MUST_CHECK int live_address_parse(struct bv_bytes url, struct live_address *ret_address, struct bv_error *error);
 
-/* path, with "after=N" added to its query; after NULL: path alone. The part before the query is what routes are looked up by.
+/* path, with "after=N" added to its query; after NULL: path alone.
  * Ownership: in arena; NULL when it is exhausted. Thread: owner of arena. */
 char *live_path(struct bv_arena *arena, struct bv_bytes path, const int64_t *after);
-struct bv_bytes live_route(struct bv_bytes path);
 
 /* Fills type, key, sequence and trace of message from members of its body: "type", what key_path names, "sequence", "traceparent".
  * A body that is no JSON object leaves message as it was. Texts lie in scratch. Thread: owner of scratch. */
