@@ -1,5 +1,5 @@
-/* The life of a consumer and of the events under way. The list of events is in order of arrival: an event starts when no earlier
- * one of its key is in the list. */
+/* The life of a consumer and of the events under way. The list of events is in order of arrival: an
+ * event starts when no earlier one of its key is in the list. */
 #include "bv/consumer.h"
 
 #include <stdio.h>
@@ -12,7 +12,8 @@
 static const struct bv_metric events_metric = {
     .name = "bv_consumer_events_total",
     .type = BV_COUNTER,
-    .help = "Events by result: done, ignored (no handler), retried (one per try), parked (in the DLQ).",
+    .help =
+        "Events by result: done, ignored (no handler), retried (one per try), parked (in the DLQ).",
     .labels = "group,result",
 };
 static const struct bv_metric seconds_metric = {
@@ -36,8 +37,13 @@ static const struct bv_backoff default_retry = {
     .cap_ms = 10000,
     .attempts_max = 10,
 };
-static const int transient_faults[] = {BV_E_UNAVAILABLE, BV_E_TIMEOUT,   BV_E_CONFLICT, BV_E_LIMIT,
-                                       BV_E_NOMEM,       BV_E_CANCELLED, BV_E_CLOSED};
+static const int transient_faults[] = {BV_E_UNAVAILABLE,
+                                       BV_E_TIMEOUT,
+                                       BV_E_CONFLICT,
+                                       BV_E_LIMIT,
+                                       BV_E_NOMEM,
+                                       BV_E_CANCELLED,
+                                       BV_E_CLOSED};
 
 static const struct bv_env *env_of(const struct bv_consumer *consumer)
 {
@@ -105,7 +111,9 @@ void consumer_settle(struct bv_consumer *consumer)
 }
 
 /* The timer calls a function that can differ from wait to wait, so it is made anew for each. */
-void under_way_wait(struct bv_consumer_event *under_way, int64_t delay_ms, void (*function)(void *under_way))
+void under_way_wait(struct bv_consumer_event *under_way,
+                    int64_t delay_ms,
+                    void (*function)(void *under_way))
 {
     bv_timer_close(&under_way->timer);
     if (bv_timer_open(under_way->consumer->loop, function, under_way, &under_way->timer) == 0)
@@ -119,7 +127,8 @@ static struct bv_bytes replay_of(const struct bv_consumer_event *under_way)
     return bv_record_header(&under_way->record, "dlq-replay");
 }
 
-/* The parent is the producer's span when the headers carry it, else whatever trace the envelope names. */
+/* The parent is the producer's span when the headers carry it, else whatever trace the envelope
+ * names. */
 static void trace_begin(struct bv_consumer_event *under_way)
 {
     struct bv_trace parent = under_way->event.trace;
@@ -130,7 +139,8 @@ static void trace_begin(struct bv_consumer_event *under_way)
     under_way->trace = bv_trace_child(env_of(under_way->consumer), &parent, 0);
 }
 
-static const struct bv_consumer_row *row_find(const struct bv_consumer *consumer, struct bv_bytes type)
+static const struct bv_consumer_row *row_find(const struct bv_consumer *consumer,
+                                              struct bv_bytes type)
 {
     for (size_t i = 0; i < consumer->config.row_count; i++) {
         if (bv_bytes_equal(type, bv_bytes_of(consumer->config.rows[i].event_type)))
@@ -216,22 +226,31 @@ static void span_finish(struct bv_consumer_event *under_way, int rc)
                                  .error_code = rc};
     bv_span_finish(consumer->spans, &span);
     if (consumer->seconds)
-        bv_observe(consumer->seconds, (double)(bv_mono_us(env_of(consumer)) - under_way->start_mono_us) / 1e6);
+        bv_observe(consumer->seconds,
+                   (double)(bv_mono_us(env_of(consumer)) - under_way->start_mono_us) / 1e6);
 }
 
 static void fault(struct bv_consumer_event *under_way, int rc, const struct bv_error *error)
 {
     struct bv_consumer *consumer = under_way->consumer;
-    const struct bv_backoff *policy = consumer->config.retry ? consumer->config.retry : &default_retry;
+    const struct bv_backoff *policy =
+        consumer->config.retry ? consumer->config.retry : &default_retry;
     const char *reason = error && error->text[0] ? error->text : bv_error_row(rc)->title;
     int64_t delay_ms = 0;
-    if (!transient(rc) || bv_backoff_next(env_of(consumer), policy, under_way->attempts, &delay_ms) != 0) {
+    if (!transient(rc) ||
+        bv_backoff_next(env_of(consumer), policy, under_way->attempts, &delay_ms) != 0) {
         under_way_park(under_way, reason);
         return;
     }
     consumer_count(consumer, RESULT_RETRIED);
-    bv_log(consumer->log, BV_INFO, "consumer.retry", &under_way->trace, BV_F_TEXT("group", consumer->group),
-           BV_F_INT("attempt", under_way->attempts), BV_F_INT("delay_ms", delay_ms), BV_F_TEXT("reason", reason));
+    bv_log(consumer->log,
+           BV_INFO,
+           "consumer.retry",
+           &under_way->trace,
+           BV_F_TEXT("group", consumer->group),
+           BV_F_INT("attempt", under_way->attempts),
+           BV_F_INT("delay_ms", delay_ms),
+           BV_F_TEXT("reason", reason));
     under_way->attempts++;
     under_way->state = UNDER_WAY_BACKOFF;
     under_way->trace = bv_trace_child(env_of(consumer), &under_way->event.trace, 0);
@@ -283,7 +302,8 @@ static bool startable(const struct bv_consumer_event *under_way)
         return false;
     if (under_way->record.key.size == 0)
         return true;
-    for (const struct bv_consumer_event *other = consumer->head; other != under_way; other = other->next) {
+    for (const struct bv_consumer_event *other = consumer->head; other != under_way;
+         other = other->next) {
         if (bv_bytes_equal(other->record.key, under_way->record.key) &&
             bv_bytes_equal(other->record.topic, under_way->record.topic))
             return false;
@@ -295,7 +315,8 @@ static void receive(void *argument, const struct bv_record *record, struct bv_de
 {
     struct bv_consumer *consumer = argument;
     struct bv_consumer_event *under_way = calloc(1, sizeof *under_way);
-    if (!under_way || bv_arena_open(((size_t)1 << 20) + record->value.size * 32, &under_way->arena) < 0) {
+    if (!under_way ||
+        bv_arena_open(((size_t)1 << 20) + record->value.size * 32, &under_way->arena) < 0) {
         free(under_way);
         bv_bus_retry(delivery, 100);
         return;
@@ -323,7 +344,8 @@ static void load_again(void *argument)
 
 static bool any_busy(const struct bv_consumer *consumer)
 {
-    for (const struct bv_consumer_event *under_way = consumer->head; under_way; under_way = under_way->next) {
+    for (const struct bv_consumer_event *under_way = consumer->head; under_way;
+         under_way = under_way->next) {
         if (under_way->busy)
             return true;
     }
@@ -436,11 +458,17 @@ static int parts_open(struct bv_consumer *consumer)
         .from = consumer->config.from,
         .assigned = assigned,
     };
-    return bv_bus_subscribe(consumer->bus, &subscription, receive, consumer, &consumer->subscription);
+    return bv_bus_subscribe(
+        consumer->bus, &subscription, receive, consumer, &consumer->subscription);
 }
 
-int bv_consumer_open(struct bv_loop *loop, struct bv_bus *bus, const struct bv_consumer_config *config,
-                     struct bv_log *log, struct bv_metrics *metrics, struct bv_span_sink *spans, void *context,
+int bv_consumer_open(struct bv_loop *loop,
+                     struct bv_bus *bus,
+                     const struct bv_consumer_config *config,
+                     struct bv_log *log,
+                     struct bv_metrics *metrics,
+                     struct bv_span_sink *spans,
+                     void *context,
                      struct bv_consumer **ret_consumer)
 {
     if (!config->group || !config->group[0] || !config->topics || !config->topics[0])

@@ -18,7 +18,8 @@ static size_t bucket_of(struct bv_bytes topic, struct bv_bytes key)
     return (size_t)(hash ^ hash >> 32) % KEY_BUCKETS;
 }
 
-static struct parked_key **find(struct parked_keys *keys, struct bv_bytes topic, struct bv_bytes key)
+static struct parked_key **
+find(struct parked_keys *keys, struct bv_bytes topic, struct bv_bytes key)
 {
     struct parked_key **at = &keys->buckets[bucket_of(topic, key)];
     for (; *at; at = &(*at)->next) {
@@ -155,7 +156,8 @@ struct dlq_text {
 };
 
 /* The record's headers without older dlq-* ones, then ours. */
-static size_t dlq_headers(const struct bv_consumer_event *under_way, const struct dlq_text *text,
+static size_t dlq_headers(const struct bv_consumer_event *under_way,
+                          const struct dlq_text *text,
                           struct bv_header headers[BV_RECORD_HEADERS_MAX])
 {
     const struct bv_header own[] = {
@@ -167,7 +169,8 @@ static size_t dlq_headers(const struct bv_consumer_event *under_way, const struc
     };
     const struct bv_record *record = &under_way->record;
     size_t count = 0;
-    for (size_t i = 0; i < record->header_count && count < BV_RECORD_HEADERS_MAX - BV_COUNT(own); i++) {
+    for (size_t i = 0; i < record->header_count && count < BV_RECORD_HEADERS_MAX - BV_COUNT(own);
+         i++) {
         if (!bv_bytes_starts(record->headers[i].key, BV_BYTES("dlq-")))
             headers[count++] = record->headers[i];
     }
@@ -195,8 +198,13 @@ static void dlq_published(void *argument, int rc, const struct bv_error *error)
         under_way_finish(under_way);
         return;
     }
-    bv_log(consumer->log, BV_ERROR, "consumer.dlq_failed", &under_way->trace, BV_F_TEXT("group", consumer->group),
-           BV_F_STR("topic", under_way->record.topic), BV_F_TEXT("reason", error ? error->text : ""));
+    bv_log(consumer->log,
+           BV_ERROR,
+           "consumer.dlq_failed",
+           &under_way->trace,
+           BV_F_TEXT("group", consumer->group),
+           BV_F_STR("topic", under_way->record.topic),
+           BV_F_TEXT("reason", error ? error->text : ""));
     under_way_wait(under_way, AGAIN_MS, publish_dlq_again);
     consumer_settle(consumer);
 }
@@ -248,7 +256,8 @@ static void key_stored(void *argument, int rc)
     consumer_settle(under_way->consumer);
 }
 
-/* The key is stored before the record is in the DLQ, and that before the acknowledgement: a crash between repeats, never forgets. */
+/* The key is stored before the record is in the DLQ, and that before the acknowledgement: a crash
+ * between repeats, never forgets. */
 static void store_key(struct bv_consumer_event *under_way)
 {
     struct bv_consumer *consumer = under_way->consumer;
@@ -279,10 +288,19 @@ void under_way_park(struct bv_consumer_event *under_way, const char *reason)
 {
     struct bv_consumer *consumer = under_way->consumer;
     under_way->state = UNDER_WAY_PARKING;
-    snprintf(under_way->reason, sizeof under_way->reason, "%s", reason && reason[0] ? reason : "unknown");
-    bv_log(consumer->log, BV_WARN, "consumer.parked", &under_way->trace, BV_F_TEXT("group", consumer->group),
-           BV_F_STR("topic", under_way->record.topic), BV_F_INT("partition", under_way->record.partition),
-           BV_F_INT("offset", under_way->record.offset), BV_F_STR("key", under_way->record.key),
+    snprintf(under_way->reason,
+             sizeof under_way->reason,
+             "%s",
+             reason && reason[0] ? reason : "unknown");
+    bv_log(consumer->log,
+           BV_WARN,
+           "consumer.parked",
+           &under_way->trace,
+           BV_F_TEXT("group", consumer->group),
+           BV_F_STR("topic", under_way->record.topic),
+           BV_F_INT("partition", under_way->record.partition),
+           BV_F_INT("offset", under_way->record.offset),
+           BV_F_STR("key", under_way->record.key),
            BV_F_TEXT("reason", under_way->reason));
     store_key(under_way);
 }
@@ -324,7 +342,8 @@ void under_way_release_key(struct bv_consumer_event *under_way)
         released(under_way, 0);
         return;
     }
-    int rc = store->release(store, consumer->group, record->topic, record->key, released, under_way);
+    int rc =
+        store->release(store, consumer->group, record->topic, record->key, released, under_way);
     if (rc == 0)
         return;
     under_way->busy = false;

@@ -18,12 +18,14 @@ struct parked_keys {
     size_t count;
 };
 bool parked_keys_has(const struct parked_keys *keys, struct bv_bytes topic, struct bv_bytes key);
-BV_MUST_CHECK int parked_keys_add(struct parked_keys *keys, struct bv_bytes topic, struct bv_bytes key);
+BV_MUST_CHECK int
+parked_keys_add(struct parked_keys *keys, struct bv_bytes topic, struct bv_bytes key);
 void parked_keys_remove(struct parked_keys *keys, struct bv_bytes topic, struct bv_bytes key);
 void parked_keys_release(struct parked_keys *keys);
 
 enum under_way_state {
-    UNDER_WAY_QUEUED,    /* waits for an earlier event of its key, or for the parked keys to be loaded */
+    UNDER_WAY_QUEUED, /* waits for an earlier event of its key, or for the parked keys to be loaded
+                       */
     UNDER_WAY_HANDLING,  /* the handler has it */
     UNDER_WAY_BACKOFF,   /* waits for its next try */
     UNDER_WAY_PARKING,   /* goes to the DLQ */
@@ -31,7 +33,7 @@ enum under_way_state {
 };
 #define REASON_MAX 500
 struct bv_consumer_event {
-    struct bv_consumer *consumer; /* NULL: forgotten by close */
+    struct bv_consumer *consumer;              /* NULL: forgotten by close */
     struct bv_consumer_event *next, *previous; /* by arrival */
     struct bv_delivery *delivery;
     struct bv_record record; /* lives with the delivery */
@@ -62,9 +64,9 @@ struct bv_consumer {
     struct bv_timer *load_timer;
     struct bv_consumer_event *head, *tail;
     struct parked_keys keys;
-    struct parked_keys incoming; /* while loading */
+    struct parked_keys incoming;                                      /* while loading */
     struct bv_series *results[RESULT_COUNT], *seconds, *parked_gauge; /* NULL without metrics */
-    struct consumer_load *load; /* the store is being asked */
+    struct consumer_load *load;                                       /* the store is being asked */
     bool loaded;
     bool reload;
     bool stopping;
@@ -73,13 +75,17 @@ struct bv_consumer {
 };
 
 void consumer_count(struct bv_consumer *consumer, enum consumer_result result);
-/* Calls function(under_way) after delay_ms; nothing when memory is out: then at the next stop or close. */
-void under_way_wait(struct bv_consumer_event *under_way, int64_t delay_ms, void (*function)(void *under_way));
+/* Calls function(under_way) after delay_ms; nothing when memory is out: then at the next stop or
+ * close. */
+void under_way_wait(struct bv_consumer_event *under_way,
+                    int64_t delay_ms,
+                    void (*function)(void *under_way));
 /* Acknowledges and forgets it; what waited behind it goes on. */
 void under_way_finish(struct bv_consumer_event *under_way);
 /* True when the consumer is gone: under_way is freed then. */
 bool under_way_orphan(struct bv_consumer_event *under_way);
-void consumer_settle(struct bv_consumer *consumer); /* something was done: start others, or finish stopping */
+void consumer_settle(
+    struct bv_consumer *consumer); /* something was done: start others, or finish stopping */
 /* Sends it to <topic>.dlq and then finishes it; keeps trying. */
 void under_way_park(struct bv_consumer_event *under_way, const char *reason);
 void under_way_release_key(struct bv_consumer_event *under_way); /* and finishes it */

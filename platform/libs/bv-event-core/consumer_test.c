@@ -17,18 +17,18 @@ struct bench {
     struct bv_bus *bus;
     struct bv_consumer *consumer;
     struct bv_metrics *metrics;
-    size_t handled;           /* handler calls */
-    size_t effects;           /* distinct events done */
-    int order[EVENTS_MAX];    /* number of each handler call */
+    size_t handled;        /* handler calls */
+    size_t effects;        /* distinct events done */
+    int order[EVENTS_MAX]; /* number of each handler call */
     bool done[EVENTS_MAX];
-    int running[16];          /* per key: events in the handler */
+    int running[16]; /* per key: events in the handler */
     size_t overlaps;
     size_t disorder;
     int last[16];
-    int poison;               /* this number fails for good; -1 none */
-    int transient;            /* this number fails `transient_left` times */
+    int poison;    /* this number fails for good; -1 none */
+    int transient; /* this number fails `transient_left` times */
     int transient_left;
-    bool later;               /* answer from a timer */
+    bool later; /* answer from a timer */
     size_t stopped;
     size_t wanted;
 };
@@ -63,7 +63,9 @@ static void give_later(void *argument)
     free(answer);
 }
 
-static void handle(void *context, struct bv_consumer_event *under_way, const struct bv_event *event,
+static void handle(void *context,
+                   struct bv_consumer_event *under_way,
+                   const struct bv_event *event,
                    const struct bv_record *record)
 {
     cr_assert_eq(context, &bench);
@@ -102,12 +104,22 @@ static void bench_open(const struct bv_test_bus_config *faults)
     cr_assert_eq(bv_test_bus_open(bench.loop, faults, &bench.bus), 0);
 }
 
-static void consumer_open(uint32_t prefetch, const struct bv_schemas *schemas, struct bv_parked_store *parked)
+static void
+consumer_open(uint32_t prefetch, const struct bv_schemas *schemas, struct bv_parked_store *parked)
 {
     static const char *const topics[] = {"t", NULL};
-    const struct bv_consumer_config config = {.group = "g", .topics = topics, .rows = rows, .row_count = BV_COUNT(rows),
-                                              .retry = &quick, .prefetch = prefetch, .schemas = schemas, .parked = parked};
-    cr_assert_eq(bv_consumer_open(bench.loop, bench.bus, &config, NULL, bench.metrics, NULL, &bench, &bench.consumer), 0);
+    const struct bv_consumer_config config = {.group = "g",
+                                              .topics = topics,
+                                              .rows = rows,
+                                              .row_count = BV_COUNT(rows),
+                                              .retry = &quick,
+                                              .prefetch = prefetch,
+                                              .schemas = schemas,
+                                              .parked = parked};
+    cr_assert_eq(
+        bv_consumer_open(
+            bench.loop, bench.bus, &config, NULL, bench.metrics, NULL, &bench, &bench.consumer),
+        0);
 }
 
 static void bench_close(void)
@@ -121,11 +133,14 @@ static void bench_close(void)
 static void publish_text(const char *key, struct bv_bytes value, const char *replay)
 {
     const struct bv_header headers[] = {
-        {BV_BYTES("x-kept"),     BV_BYTES("yes")     },
-        {BV_BYTES("dlq-reason"), BV_BYTES("older")   },
+        {BV_BYTES("x-kept"),     BV_BYTES("yes")    },
+        {BV_BYTES("dlq-reason"), BV_BYTES("older")  },
         {BV_BYTES("dlq-replay"), bv_bytes_of(replay)},
     };
-    const struct bv_record record = {.topic = BV_BYTES("t"), .key = bv_bytes_of(key), .value = value, .headers = headers,
+    const struct bv_record record = {.topic = BV_BYTES("t"),
+                                     .key = bv_bytes_of(key),
+                                     .value = value,
+                                     .headers = headers,
                                      .header_count = replay ? 3 : 2};
     cr_assert_eq(bv_bus_publish(bench.bus, &record, NULL, NULL), 0);
 }
@@ -136,7 +151,9 @@ static void publish_type(int key, int number, const char *type, const char *repl
     struct bv_buf buf = {.max = 4096};
     snprintf(key_text, sizeof key_text, "k%d", key);
     snprintf(payload, sizeof payload, "{\"key\":%d,\"number\":%d}", key, number);
-    struct bv_event event = {.type = bv_bytes_of(type), .producer = BV_BYTES("it"), .partition_key = bv_bytes_of(key_text),
+    struct bv_event event = {.type = bv_bytes_of(type),
+                             .producer = BV_BYTES("it"),
+                             .partition_key = bv_bytes_of(key_text),
                              .payload_text = bv_bytes_of(payload)};
     bv_event_stamp(&bv_test_env_system, &event);
     cr_assert_eq(bv_event_encode(&buf, &event), 0);
@@ -158,13 +175,17 @@ static bool effects_reached(void *argument)
 static bool dlq_reached(void *argument)
 {
     (void)argument;
-    return bv_test_bus_count(bench.bus, "t.dlq") >= bench.wanted && bv_test_bus_lag(bench.bus, "g", "t") == 0;
+    return bv_test_bus_count(bench.bus, "t.dlq") >= bench.wanted &&
+           bv_test_bus_lag(bench.bus, "g", "t") == 0;
 }
 
 static void await_effects(size_t wanted)
 {
     bench.wanted = wanted;
-    cr_assert(bv_test_run_until(bench.loop, effects_reached, NULL, 10000), "%zu of %zu", bench.effects, wanted);
+    cr_assert(bv_test_run_until(bench.loop, effects_reached, NULL, 10000),
+              "%zu of %zu",
+              bench.effects,
+              wanted);
 }
 
 static void await_dlq(size_t wanted)
@@ -199,8 +220,12 @@ Test(consumer, handles_keys_in_order_and_different_keys_at_once)
 Test(consumer, survives_every_fault_of_the_bus_by_seed)
 {
     for (uint64_t seed = 1; seed <= 15; seed++) {
-        bench_open(&(struct bv_test_bus_config){.seed = seed, .partitions = 3, .duplicate_per_mille = 100,
-                                                .reorder_per_mille = 100, .rebalance_per_mille = 50, .delay_ms_max = 2});
+        bench_open(&(struct bv_test_bus_config){.seed = seed,
+                                                .partitions = 3,
+                                                .duplicate_per_mille = 100,
+                                                .reorder_per_mille = 100,
+                                                .rebalance_per_mille = 50,
+                                                .delay_ms_max = 2});
         bench.later = true;
         bench.transient = 50;
         bench.transient_left = 3;
@@ -260,7 +285,8 @@ Test(consumer, poison_takes_the_later_events_of_its_key_along_and_no_others)
     cr_assert_str_eq(dlq_header(0, "dlq-partition"), "0");
     cr_assert_str_eq(dlq_header(0, "dlq-offset"), "1");
     cr_assert_str_eq(dlq_header(0, "x-kept"), "yes");
-    cr_assert_eq(bv_test_bus_record(bench.bus, "t.dlq", 0)->header_count, 6); /* the older dlq-reason is gone */
+    cr_assert_eq(bv_test_bus_record(bench.bus, "t.dlq", 0)->header_count,
+                 6); /* the older dlq-reason is gone */
     const struct bv_record *original = bv_test_bus_record(bench.bus, "t", 1);
     cr_assert(bv_bytes_equal(original->value, bv_test_bus_record(bench.bus, "t.dlq", 0)->value));
     cr_assert(bv_bytes_equal(original->key, bv_test_bus_record(bench.bus, "t.dlq", 0)->key));
@@ -320,8 +346,12 @@ Test(consumer, a_payload_against_its_schema_goes_to_the_dlq)
     struct bv_schemas *schemas = NULL;
     bench_open(&(struct bv_test_bus_config){0});
     cr_assert_eq(bv_schemas_open(&schemas), 0);
-    cr_assert_eq(bv_schemas_add(schemas, BV_BYTES(TYPE ".schema.json"),
-                                BV_BYTES("{\"properties\": {\"payload\": {\"properties\": {\"number\": {\"maximum\": 5}}}}}"), NULL), 0);
+    cr_assert_eq(bv_schemas_add(schemas,
+                                BV_BYTES(TYPE ".schema.json"),
+                                BV_BYTES("{\"properties\": {\"payload\": {\"properties\": "
+                                         "{\"number\": {\"maximum\": 5}}}}}"),
+                                NULL),
+                 0);
     cr_assert_eq(bv_schemas_link(schemas, NULL), 0);
     consumer_open(4, schemas, NULL);
     publish(0, 5);
@@ -339,8 +369,11 @@ Test(consumer, a_row_without_schema_is_found_at_open)
     struct bv_schemas *schemas = NULL;
     bench_open(&(struct bv_test_bus_config){0});
     cr_assert_eq(bv_schemas_open(&schemas), 0);
-    const struct bv_consumer_config config = {.group = "g", .topics = topics, .rows = rows, .row_count = 1, .schemas = schemas};
-    cr_assert_eq(bv_consumer_open(bench.loop, bench.bus, &config, NULL, NULL, NULL, NULL, &bench.consumer), BV_E_NOT_FOUND);
+    const struct bv_consumer_config config = {
+        .group = "g", .topics = topics, .rows = rows, .row_count = 1, .schemas = schemas};
+    cr_assert_eq(
+        bv_consumer_open(bench.loop, bench.bus, &config, NULL, NULL, NULL, NULL, &bench.consumer),
+        BV_E_NOT_FOUND);
     bv_schemas_close(&schemas);
     bench_close();
 }
@@ -387,7 +420,10 @@ Test(consumer, stop_lets_what_is_under_way_finish_and_starts_nothing)
     cr_assert_eq(bench.handled, handled);
     cr_assert_eq(bench.effects, handled);
     bv_consumer_close(&bench.consumer);
-    consumer_open(4, NULL, NULL); /* a successor takes up the rest, and repeats nothing that was done in a row */
+    consumer_open(
+        4,
+        NULL,
+        NULL); /* a successor takes up the rest, and repeats nothing that was done in a row */
     bench.wanted = 50;
     await_effects(50);
     cr_assert_eq(bench.disorder, 0);
@@ -435,24 +471,34 @@ static void memory_answer(void *argument)
     free(call);
 }
 
-static int memory_start(struct memory_store *store, bv_parked_key *each, bv_parked_done *done, void *argument)
+static int
+memory_start(struct memory_store *store, bv_parked_key *each, bv_parked_done *done, void *argument)
 {
     struct memory_call *call = calloc(1, sizeof *call);
-    *call = (struct memory_call){store, each, done, argument, NULL, store->fail-- > 0 ? BV_E_UNAVAILABLE : 0};
+    *call = (struct memory_call){
+        store, each, done, argument, NULL, store->fail-- > 0 ? BV_E_UNAVAILABLE : 0};
     cr_assert_eq(bv_timer_open(bench.loop, memory_answer, call, &call->timer), 0);
     bv_timer_set(call->timer, 5, 0);
     return 0;
 }
 
-static int memory_load(struct bv_parked_store *self, const char *group, bv_parked_key *each, bv_parked_done *done, void *argument)
+static int memory_load(struct bv_parked_store *self,
+                       const char *group,
+                       bv_parked_key *each,
+                       bv_parked_done *done,
+                       void *argument)
 {
     (void)group;
     ((struct memory_store *)self)->loads++;
     return memory_start((struct memory_store *)self, each, done, argument);
 }
 
-static int memory_park(struct bv_parked_store *self, const char *group, struct bv_bytes topic, struct bv_bytes key,
-                       bv_parked_done *done, void *argument)
+static int memory_park(struct bv_parked_store *self,
+                       const char *group,
+                       struct bv_bytes topic,
+                       struct bv_bytes key,
+                       bv_parked_done *done,
+                       void *argument)
 {
     (void)group, (void)topic, (void)key;
     ((struct memory_store *)self)->parks++;
@@ -460,8 +506,12 @@ static int memory_park(struct bv_parked_store *self, const char *group, struct b
     return memory_start((struct memory_store *)self, NULL, done, argument);
 }
 
-static int memory_release(struct bv_parked_store *self, const char *group, struct bv_bytes topic, struct bv_bytes key,
-                          bv_parked_done *done, void *argument)
+static int memory_release(struct bv_parked_store *self,
+                          const char *group,
+                          struct bv_bytes topic,
+                          struct bv_bytes key,
+                          bv_parked_done *done,
+                          void *argument)
 {
     (void)group, (void)topic, (void)key;
     ((struct memory_store *)self)->releases++;
@@ -471,7 +521,10 @@ static int memory_release(struct bv_parked_store *self, const char *group, struc
 
 Test(consumer, parked_keys_survive_a_restart_by_their_store)
 {
-    struct memory_store store = {.base = {memory_load, memory_park, memory_release}, .fail = 1};
+    struct memory_store store = {
+        .base = {memory_load, memory_park, memory_release},
+          .fail = 1
+    };
     bench_open(&(struct bv_test_bus_config){0});
     bench.poison = 0;
     consumer_open(4, NULL, &store.base);

@@ -6,7 +6,8 @@
 static rd_kafka_NewTopic_t *row_of(const struct bv_topic *topic, struct bv_error *error)
 {
     char text[256] = "", retention[24];
-    rd_kafka_NewTopic_t *row = rd_kafka_NewTopic_new(topic->name, topic->partitions, -1, text, sizeof text);
+    rd_kafka_NewTopic_t *row =
+        rd_kafka_NewTopic_new(topic->name, topic->partitions, -1, text, sizeof text);
     if (!row) {
         (void)bv_fail(error, BV_E_INVALID, "topic %s: %s", topic->name, text);
         return NULL;
@@ -32,17 +33,25 @@ static int read_results(rd_kafka_event_t *event, struct bv_error *error)
     for (size_t i = 0; i < count; i++) {
         rd_kafka_resp_err_t err = rd_kafka_topic_result_error(rows[i]);
         if (err != RD_KAFKA_RESP_ERR_NO_ERROR && err != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
-            return bv_fail(error, kafka_code(err), "topic %s: %s", rd_kafka_topic_result_name(rows[i]),
+            return bv_fail(error,
+                           kafka_code(err),
+                           "topic %s: %s",
+                           rd_kafka_topic_result_name(rows[i]),
                            rd_kafka_topic_result_error_string(rows[i]));
     }
     return 0;
 }
 
-static int request(rd_kafka_t *client, rd_kafka_NewTopic_t **rows, size_t count, int timeout_ms, struct bv_error *error)
+static int request(rd_kafka_t *client,
+                   rd_kafka_NewTopic_t **rows,
+                   size_t count,
+                   int timeout_ms,
+                   struct bv_error *error)
 {
     char text[256];
     rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
-    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(client, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+    rd_kafka_AdminOptions_t *options =
+        rd_kafka_AdminOptions_new(client, RD_KAFKA_ADMIN_OP_CREATETOPICS);
     rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, text, sizeof text);
     rd_kafka_AdminOptions_set_operation_timeout(options, timeout_ms, text, sizeof text);
     rd_kafka_CreateTopics(client, rows, count, options, queue);
@@ -57,13 +66,19 @@ static int request(rd_kafka_t *client, rd_kafka_NewTopic_t **rows, size_t count,
 
 #define TOPICS_MAX 256
 
-int bv_kafka_topics_create(const char *brokers, const struct bv_topic *topics, size_t count, int64_t timeout_ms,
+int bv_kafka_topics_create(const char *brokers,
+                           const struct bv_topic *topics,
+                           size_t count,
+                           int64_t timeout_ms,
                            struct bv_error *error)
 {
     if (count == 0)
         return 0;
     if (count > TOPICS_MAX || timeout_ms < 1 || timeout_ms > 600000)
-        return bv_fail(error, BV_E_INVALID, "at most %d topics at once, a timeout of 1 to 600000 ms", TOPICS_MAX);
+        return bv_fail(error,
+                       BV_E_INVALID,
+                       "at most %d topics at once, a timeout of 1 to 600000 ms",
+                       TOPICS_MAX);
     const struct kafka_setting settings[] = {
         {"bootstrap.servers",        brokers},
         {"reconnect.backoff.ms",     "50"   },

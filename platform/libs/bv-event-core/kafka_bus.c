@@ -31,15 +31,16 @@ static const struct bv_metric queue_metric = {
     .labels = "",
 };
 
-/* message.timeout.ms 0: a record that timed out before its successor would break the order of its key. */
+/* message.timeout.ms 0: a record that timed out before its successor would break the order of its
+ * key. */
 static const struct kafka_setting producer_settings[] = {
-    {"enable.idempotence",                "true"          },
-    {"acks",                              "all"           },
-    {"message.timeout.ms",                "0"             },
-    {"partitioner",                       "murmur2_random"}, /* the Java clients' choice: one key, one partition */
-    {"queue.buffering.max.kbytes",        "262144"        },
-    {"topic.metadata.refresh.interval.ms", "1000"         },
-    {"topic.metadata.propagation.max.ms", "10000"         },
+    {"enable.idempotence",                 "true"          },
+    {"acks",                               "all"           },
+    {"message.timeout.ms",                 "0"             },
+    {"partitioner",                        "murmur2_random"}, /* the Java clients' choice: one key, one partition */
+    {"queue.buffering.max.kbytes",         "262144"        },
+    {"topic.metadata.refresh.interval.ms", "1000"          },
+    {"topic.metadata.propagation.max.ms",  "10000"         },
 };
 
 struct kafka_publish {
@@ -53,9 +54,14 @@ static void report_one(struct kafka_bus *bus, const rd_kafka_message_t *message)
     struct bv_error error = {0};
     int rc = kafka_code(message->err);
     if (rc < 0)
-        (void)bv_fail(&error, rc, "publishing to %s: %s", rd_kafka_topic_name(message->rkt), rd_kafka_err2str(message->err));
+        (void)bv_fail(&error,
+                      rc,
+                      "publishing to %s: %s",
+                      rd_kafka_topic_name(message->rkt),
+                      rd_kafka_err2str(message->err));
     const char *result = rc == 0 ? "ok" : bv_error_row(rc)->word;
-    struct bv_series *series = kafka_series(bus, &kafka_published_metric, rd_kafka_topic_name(message->rkt), result);
+    struct bv_series *series =
+        kafka_series(bus, &kafka_published_metric, rd_kafka_topic_name(message->rkt), result);
     if (series)
         bv_count(series, 1);
     bus->waiting--;
@@ -75,7 +81,10 @@ static void read_broker_states(struct kafka_bus *bus, rd_kafka_event_t *event)
     for (struct bv_json_iter it = bv_json_iter(brokers); bv_json_next(&it);)
         up = up || bv_bytes_equal(bv_json_string(bv_json_get(it.value, "state")), BV_BYTES("UP"));
     if (up != bus->up)
-        bv_log(bus->log, up ? BV_INFO : BV_WARN, up ? "kafka.connected" : "kafka.disconnected", NULL,
+        bv_log(bus->log,
+               up ? BV_INFO : BV_WARN,
+               up ? "kafka.connected" : "kafka.disconnected",
+               NULL,
                BV_F_TEXT("brokers", bus->brokers));
     bus->up = up;
 }
@@ -115,7 +124,8 @@ static int producer_open(struct kafka_bus *bus)
         {"linger.ms",                    linger   },
     };
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_STATS | RD_KAFKA_EVENT_LOG);
+    rd_kafka_conf_set_events(
+        conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_STATS | RD_KAFKA_EVENT_LOG);
     struct bv_error error = {0};
     int rc = kafka_conf_apply(conf, producer_settings, BV_COUNT(producer_settings), &error);
     if (rc == 0)
@@ -151,8 +161,8 @@ static void producer_close(struct kafka_bus *bus)
     bus->producer = NULL;
 }
 
-/* An idempotent producer that met a fatal error refuses all further work. What was out is reported, in order, and its publishers
- * try again on a fresh one. */
+/* An idempotent producer that met a fatal error refuses all further work. What was out is reported,
+ * in order, and its publishers try again on a fresh one. */
 static void producer_renew(struct kafka_bus *bus)
 {
     char text[256] = "";
@@ -178,7 +188,8 @@ static void bus_wakes(void *argument, int events)
         producer_renew(bus);
 }
 
-/* A second way in, so that a lost wake-up costs 200 ms and not for ever; retries a replacement that failed. */
+/* A second way in, so that a lost wake-up costs 200 ms and not for ever; retries a replacement that
+ * failed. */
 static void bus_ticks(void *argument)
 {
     struct kafka_bus *bus = argument;
@@ -192,18 +203,24 @@ static rd_kafka_headers_t *headers_of(const struct bv_record *record)
     rd_kafka_headers_t *headers = rd_kafka_headers_new(record->header_count);
     for (size_t i = 0; i < record->header_count; i++) {
         const struct bv_header *row = &record->headers[i];
-        rd_kafka_header_add(headers, row->key.data, (ssize_t)row->key.size, row->value.data, (ssize_t)row->value.size);
+        rd_kafka_header_add(headers,
+                            row->key.data,
+                            (ssize_t)row->key.size,
+                            row->value.data,
+                            (ssize_t)row->value.size);
     }
     return headers;
 }
 
-static int bus_publish(struct bv_bus *self, const struct bv_record *record, bv_bus_done *done, void *argument)
+static int
+bus_publish(struct bv_bus *self, const struct bv_record *record, bv_bus_done *done, void *argument)
 {
     struct kafka_bus *bus = (struct kafka_bus *)self;
     char topic[KAFKA_TOPIC_BYTES_MAX + 1];
     if (bus->closing)
         return BV_E_CLOSED;
-    if (record->topic.size == 0 || record->topic.size >= sizeof topic || record->header_count > BV_RECORD_HEADERS_MAX)
+    if (record->topic.size == 0 || record->topic.size >= sizeof topic ||
+        record->header_count > BV_RECORD_HEADERS_MAX)
         return BV_E_INVALID;
     if (bus->waiting >= (size_t)bus->queue_max || !bus->producer)
         return BV_E_LIMIT;
@@ -215,9 +232,14 @@ static int bus_publish(struct bv_bus *self, const struct bv_record *record, bv_b
     *publish = (struct kafka_publish){.done = done, .argument = argument};
     rd_kafka_headers_t *headers = headers_of(record);
     rd_kafka_resp_err_t err = rd_kafka_producev(
-        bus->producer, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_KEY(record->key.data, record->key.size),
+        bus->producer,
+        RD_KAFKA_V_TOPIC(topic),
+        RD_KAFKA_V_KEY(record->key.data, record->key.size),
         RD_KAFKA_V_VALUE((void *)(uintptr_t)record->value.data, record->value.size),
-        RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_OPAQUE(publish), RD_KAFKA_V_END);
+        RD_KAFKA_V_HEADERS(headers),
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+        RD_KAFKA_V_OPAQUE(publish),
+        RD_KAFKA_V_END);
     if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         bus->waiting++;
         return 0;
@@ -284,13 +306,16 @@ const struct bv_bus_ops kafka_bus_ops = {
 
 static int config_check(const struct bv_kafka_config *config)
 {
-    bool good = config->brokers && config->brokers[0] && config->queue_max >= 0 && config->queue_max <= 1000000 &&
-                config->linger_ms >= 0 && config->linger_ms <= 1000;
+    bool good = config->brokers && config->brokers[0] && config->queue_max >= 0 &&
+                config->queue_max <= 1000000 && config->linger_ms >= 0 && config->linger_ms <= 1000;
     return good ? 0 : BV_E_INVALID;
 }
 
-int bv_kafka_open(struct bv_loop *loop, const struct bv_kafka_config *config, struct bv_log *log,
-                  struct bv_metrics *metrics, struct bv_bus **ret_bus)
+int bv_kafka_open(struct bv_loop *loop,
+                  const struct bv_kafka_config *config,
+                  struct bv_log *log,
+                  struct bv_metrics *metrics,
+                  struct bv_bus **ret_bus)
 {
     BV_TRY(config_check(config));
     struct kafka_bus *bus = calloc(1, sizeof *bus);

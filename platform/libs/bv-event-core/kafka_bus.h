@@ -1,9 +1,11 @@
 /* Inside of the Kafka bus: what its files share. librdkafka's types stay in these files.
  *
- *   librdkafka threads ──queues──> eventfd ──bv_poll──> loop: drained in batches, at most KAFKA_BATCH per turn
+ *   librdkafka threads ──queues──> eventfd ──bv_poll──> loop: drained in batches, at most
+ * KAFKA_BATCH per turn
  *
- * One eventfd wakes for several queues: librdkafka writes it when a queue goes from empty to not empty, so a queue must be
- * polled until empty, or looked at again when there is room (after an acknowledgement) or in the next turn (kafka_wake_again). */
+ * One eventfd wakes for several queues: librdkafka writes it when a queue goes from empty to not
+ * empty, so a queue must be polled until empty, or looked at again when there is room (after an
+ * acknowledgement) or in the next turn (kafka_wake_again). */
 #ifndef BV_KAFKA_BUS_H
 #define BV_KAFKA_BUS_H
 
@@ -19,7 +21,9 @@ struct kafka_wake {
     int fd; /* owned; eventfd */
     struct bv_poll *poll;
 };
-int kafka_wake_open(struct kafka_wake *wake, struct bv_loop *loop, void (*function)(void *argument, int events),
+int kafka_wake_open(struct kafka_wake *wake,
+                    struct bv_loop *loop,
+                    void (*function)(void *argument, int events),
                     void *argument);
 void kafka_wake_attach(const struct kafka_wake *wake, rd_kafka_queue_t *queue);
 void kafka_wake_detach(rd_kafka_queue_t *queue);
@@ -27,7 +31,8 @@ void kafka_wake_again(const struct kafka_wake *wake); /* function runs in the ne
 void kafka_wake_clear(const struct kafka_wake *wake);
 void kafka_wake_close(struct kafka_wake *wake); /* after its queues were detached */
 
-/* Series per label pair, looked up by the first record of each and kept: the hot path compares short strings. */
+/* Series per label pair, looked up by the first record of each and kept: the hot path compares
+ * short strings. */
 struct kafka_series {
     struct kafka_series *next;
     const struct bv_metric *metric;
@@ -62,7 +67,9 @@ struct kafka_bus {
 extern const struct bv_bus_ops kafka_bus_ops;
 extern const struct bv_metric kafka_published_metric, kafka_received_metric, kafka_lag_metric;
 
-struct bv_series *kafka_series(struct kafka_bus *bus, const struct bv_metric *metric, const char *first,
+struct bv_series *kafka_series(struct kafka_bus *bus,
+                               const struct bv_metric *metric,
+                               const char *first,
                                const char *second); /* NULL without metrics */
 int kafka_code(rd_kafka_resp_err_t err);
 /* Rows of {name, value}; BV_E_INVALID names the first that librdkafka refuses. */
@@ -70,14 +77,23 @@ struct kafka_setting {
     const char *name;
     const char *value;
 };
-int kafka_conf_apply(rd_kafka_conf_t *conf, const struct kafka_setting *rows, size_t count, struct bv_error *error);
-int kafka_client_open(struct kafka_bus *bus, rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **ret_client);
+int kafka_conf_apply(rd_kafka_conf_t *conf,
+                     const struct kafka_setting *rows,
+                     size_t count,
+                     struct bv_error *error);
+int kafka_client_open(struct kafka_bus *bus,
+                      rd_kafka_type_t type,
+                      rd_kafka_conf_t *conf,
+                      rd_kafka_t **ret_client);
 void kafka_log_event(struct kafka_bus *bus, rd_kafka_event_t *event);
 /* Parses a statistics event; the value lives until the next call. NULL when it cannot be read. */
 const struct bv_json *kafka_stats(struct kafka_bus *bus, rd_kafka_event_t *event);
 
-int kafka_subscribe(struct bv_bus *self, const struct bv_subscription_config *config, bv_bus_receive *receive,
-                    void *argument, struct bv_subscription **ret_subscription);
+int kafka_subscribe(struct bv_bus *self,
+                    const struct bv_subscription_config *config,
+                    bv_bus_receive *receive,
+                    void *argument,
+                    struct bv_subscription **ret_subscription);
 void kafka_unsubscribe(struct bv_subscription **subscription);
 void kafka_ack(struct bv_delivery *delivery);
 void kafka_retry(struct bv_delivery *delivery, int64_t delay_ms);

@@ -16,7 +16,7 @@ struct inbox {
     struct bv_subscription *subscription;
     uint32_t retries_wanted; /* the first record is retried so often before it is acknowledged */
     uint32_t retried;
-    bool hold;               /* acknowledge nothing */
+    bool hold; /* acknowledge nothing */
     size_t count;
     size_t assigned;
     int value[RECEIVED_MAX];
@@ -49,10 +49,12 @@ static void bench_open(struct bench *bench, int partitions, int64_t queue_max)
     struct bv_error error = {0};
     const struct bv_topic topic = {bench->topic, partitions, 0};
     if (partitions > 0)
-        cr_assert_eq(bv_kafka_topics_create(brokers, &topic, 1, 10000, &error), 0, "%s", error.text);
+        cr_assert_eq(
+            bv_kafka_topics_create(brokers, &topic, 1, 10000, &error), 0, "%s", error.text);
     cr_assert_eq(bv_loop_open(&bv_test_env_system, &bench->loop), 0);
     cr_assert_eq(bv_metrics_open(64, &bench->metrics), 0);
-    const struct bv_kafka_config config = {.brokers = brokers, .client_id = "it", .queue_max = queue_max};
+    const struct bv_kafka_config config = {
+        .brokers = brokers, .client_id = "it", .queue_max = queue_max};
     cr_assert_eq(bv_kafka_open(bench->loop, &config, NULL, bench->metrics, &bench->bus), 0);
 }
 
@@ -80,7 +82,8 @@ static int publish(struct bench *bench, int key, int value)
     snprintf(key_text, sizeof key_text, "k%d", key);
     snprintf(value_text, sizeof value_text, "%d", value);
     const struct bv_header headers[] = {
-        {BV_BYTES("traceparent"), BV_BYTES("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")},
+        {BV_BYTES("traceparent"),
+         BV_BYTES("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")},
     };
     const struct bv_record record = {
         .topic = bv_bytes_of(bench->topic),
@@ -127,7 +130,8 @@ static void received(void *argument, const struct bv_record *record, struct bv_d
     }
     cr_assert_lt(inbox->count, RECEIVED_MAX);
     inbox->value[inbox->count] = number(record->value);
-    inbox->key[inbox->count] = number((struct bv_bytes){record->key.data + 1, record->key.size - 1});
+    inbox->key[inbox->count] =
+        number((struct bv_bytes){record->key.data + 1, record->key.size - 1});
     inbox->partition[inbox->count] = record->partition;
     struct bv_bytes traceparent = bv_record_header(record, "traceparent");
     snprintf(inbox->traceparent, sizeof inbox->traceparent, "%.*s", BV_ARG(traceparent));
@@ -146,8 +150,11 @@ static void assigned(void *argument, size_t partitions)
 static void subscribe(struct bench *bench, struct inbox *inbox, uint32_t prefetch)
 {
     const char *const topics[] = {bench->topic, NULL};
-    const struct bv_subscription_config config = {
-        .group = bench->group, .topics = topics, .prefetch = prefetch, .from = BV_FROM_EARLIEST, .assigned = assigned};
+    const struct bv_subscription_config config = {.group = bench->group,
+                                                  .topics = topics,
+                                                  .prefetch = prefetch,
+                                                  .from = BV_FROM_EARLIEST,
+                                                  .assigned = assigned};
     cr_assert_eq(bv_bus_subscribe(bench->bus, &config, received, inbox, &inbox->subscription), 0);
     bench->inbox = inbox;
 }
@@ -166,7 +173,11 @@ static void assert_order_per_key(const struct inbox *inbox, int keys)
     for (int i = 0; i < keys; i++)
         last[i] = -1;
     for (size_t i = 0; i < inbox->count; i++) {
-        cr_assert_gt(inbox->value[i], last[inbox->key[i]], "key %d: %d after %d", inbox->key[i], inbox->value[i],
+        cr_assert_gt(inbox->value[i],
+                     last[inbox->key[i]],
+                     "key %d: %d after %d",
+                     inbox->key[i],
+                     inbox->value[i],
                      last[inbox->key[i]]);
         last[inbox->key[i]] = inbox->value[i];
     }
@@ -277,7 +288,8 @@ Test(kafka_bus, what_a_killed_member_held_is_received_again)
 {
     const char *brokers = bv_test_need("BV_TEST_KAFKA_BROKERS");
     char topic[32], group[64];
-    snprintf(topic, sizeof topic, "it.%016llx", (unsigned long long)bv_random_u64(&bv_test_env_system));
+    snprintf(
+        topic, sizeof topic, "it.%016llx", (unsigned long long)bv_random_u64(&bv_test_env_system));
     snprintf(group, sizeof group, "group-%s", topic);
     pid_t child = fork(); /* before any thread of a client exists here */
     cr_assert_geq(child, 0);
@@ -328,7 +340,8 @@ Test(kafka_bus, a_second_member_takes_half_and_a_held_delivery_goes_stale)
         bv_bus_ack(first.held[i]); /* two of four are stale */
     bench.inbox = &second;
     bv_test_run_for(bench.loop, 2000);
-    /* every record once, but the two whose first delivery went stale came again to the other member */
+    /* every record once, but the two whose first delivery went stale came again to the other member
+     */
     bool seen[200] = {false};
     size_t repeated = 0;
     for (size_t i = 0; i < first.count; i++)
@@ -352,8 +365,13 @@ Test(kafka_bus, a_topic_that_is_created_late_is_found)
     bv_test_run_for(bench.loop, 700);
     const struct bv_topic topic = {bench.topic, 2, -1};
     struct bv_error error = {0};
-    cr_assert_eq(bv_kafka_topics_create(getenv("BV_TEST_KAFKA_BROKERS"), &topic, 1, 10000, &error), 0, "%s", error.text);
-    cr_assert_eq(bv_kafka_topics_create(getenv("BV_TEST_KAFKA_BROKERS"), &topic, 1, 10000, &error), 0, "again");
+    cr_assert_eq(bv_kafka_topics_create(getenv("BV_TEST_KAFKA_BROKERS"), &topic, 1, 10000, &error),
+                 0,
+                 "%s",
+                 error.text);
+    cr_assert_eq(bv_kafka_topics_create(getenv("BV_TEST_KAFKA_BROKERS"), &topic, 1, 10000, &error),
+                 0,
+                 "again");
     publish_all(&bench, 0, 5, 2);
     bench.wanted = 5;
     cr_assert(bv_test_run_until(bench.loop, all_received, &bench, 5000));

@@ -41,7 +41,8 @@ static void published(void *argument, int rc, const struct bv_error *error)
 
 static int publish(struct bench *bench, struct bv_bytes topic)
 {
-    const struct bv_record record = {.topic = topic, .key = BV_BYTES("k"), .value = BV_BYTES("v"), .partition = -1};
+    const struct bv_record record = {
+        .topic = topic, .key = BV_BYTES("k"), .value = BV_BYTES("v"), .partition = -1};
     return bv_bus_publish(bench->bus, &record, published, bench);
 }
 
@@ -110,8 +111,12 @@ Test(kafka_bus, transient_broker_errors_are_retried_without_loss)
     rd_kafka_t *mock = mock_open(&cluster);
     struct bench bench;
     bench_open(&bench, rd_kafka_mock_cluster_bootstraps(cluster), 0);
-    rd_kafka_mock_push_request_errors(cluster, 0 /* Produce */, 3, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
-                                      RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT);
+    rd_kafka_mock_push_request_errors(cluster,
+                                      0 /* Produce */,
+                                      3,
+                                      RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+                                      RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
+                                      RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT);
     for (int i = 0; i < 20; i++)
         cr_assert_eq(publish(&bench, BV_BYTES("t")), 0);
     bench.wanted = 20;
@@ -132,7 +137,8 @@ Test(kafka_bus, a_fatal_producer_is_replaced)
     bench.wanted = 1;
     cr_assert(bv_test_run_until(bench.loop, all_reported, &bench, 10000));
     struct kafka_bus *bus = (struct kafka_bus *)bench.bus;
-    rd_kafka_test_fatal_error(bus->producer, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, "planted");
+    rd_kafka_test_fatal_error(
+        bus->producer, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, "planted");
     bv_test_run_for(bench.loop, 300);
     int rc = publish(&bench, BV_BYTES("t"));
     cr_assert_eq(rc, 0, "%d fatal %d", rc, bus->fatal);

@@ -1,4 +1,5 @@
-/* What producer, consumers and admin share: settings, error codes, the eventfd, logs, statistics, series. */
+/* What producer, consumers and admin share: settings, error codes, the eventfd, logs, statistics,
+ * series. */
 #include "kafka_bus.h"
 
 #include <errno.h>
@@ -9,7 +10,9 @@
 
 #include "bv/json.h"
 
-int kafka_wake_open(struct kafka_wake *wake, struct bv_loop *loop, void (*function)(void *argument, int events),
+int kafka_wake_open(struct kafka_wake *wake,
+                    struct bv_loop *loop,
+                    void (*function)(void *argument, int events),
                     void *argument)
 {
     wake->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -60,13 +63,16 @@ void kafka_wake_close(struct kafka_wake *wake)
     wake->fd = -1;
 }
 
-struct bv_series *kafka_series(struct kafka_bus *bus, const struct bv_metric *metric, const char *first,
+struct bv_series *kafka_series(struct kafka_bus *bus,
+                               const struct bv_metric *metric,
+                               const char *first,
                                const char *second)
 {
     if (!bus->metrics)
         return NULL;
     for (struct kafka_series *row = bus->series; row; row = row->next) {
-        if (row->metric == metric && strcmp(row->first, first) == 0 && strcmp(row->second, second) == 0)
+        if (row->metric == metric && strcmp(row->first, first) == 0 &&
+            strcmp(row->second, second) == 0)
             return row->series;
     }
     const char *values[] = {first, second};
@@ -115,11 +121,15 @@ int kafka_code(rd_kafka_resp_err_t err)
     return BV_E_IO;
 }
 
-int kafka_conf_apply(rd_kafka_conf_t *conf, const struct kafka_setting *rows, size_t count, struct bv_error *error)
+int kafka_conf_apply(rd_kafka_conf_t *conf,
+                     const struct kafka_setting *rows,
+                     size_t count,
+                     struct bv_error *error)
 {
     char text[256];
     for (size_t i = 0; i < count; i++) {
-        if (rd_kafka_conf_set(conf, rows[i].name, rows[i].value, text, sizeof text) != RD_KAFKA_CONF_OK)
+        if (rd_kafka_conf_set(conf, rows[i].name, rows[i].value, text, sizeof text) !=
+            RD_KAFKA_CONF_OK)
             return bv_fail(error, BV_E_INVALID, "kafka: %s", text);
     }
     return 0;
@@ -134,7 +144,10 @@ static const struct kafka_setting common[] = {
     {"statistics.interval.ms",   "500" },
 };
 
-int kafka_client_open(struct kafka_bus *bus, rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **ret_client)
+int kafka_client_open(struct kafka_bus *bus,
+                      rd_kafka_type_t type,
+                      rd_kafka_conf_t *conf,
+                      rd_kafka_t **ret_client)
 {
     const struct kafka_setting own[] = {
         {"bootstrap.servers", bus->brokers  },
@@ -152,7 +165,11 @@ int kafka_client_open(struct kafka_bus *bus, rd_kafka_type_t type, rd_kafka_conf
         rc = BV_E_INVALID;
     }
     rd_kafka_conf_destroy(conf);
-    bv_log(bus->log, BV_ERROR, "kafka.client_refused", NULL, BV_F_TEXT("reason", text[0] ? text : error.text));
+    bv_log(bus->log,
+           BV_ERROR,
+           "kafka.client_refused",
+           NULL,
+           BV_F_TEXT("reason", text[0] ? text : error.text));
     return rc;
 }
 
@@ -164,8 +181,13 @@ void kafka_log_event(struct kafka_bus *bus, rd_kafka_event_t *event)
         rd_kafka_event_log(event, &facility, &text, &level);
     else
         text = rd_kafka_event_error_string(event);
-    /* librdkafka calls a broker that is away an error several times a second; readiness tells that better. */
-    bv_log(bus->log, level <= 2 ? BV_ERROR : BV_DEBUG, "kafka.client", NULL, BV_F_TEXT("facility", facility),
+    /* librdkafka calls a broker that is away an error several times a second; readiness tells that
+     * better. */
+    bv_log(bus->log,
+           level <= 2 ? BV_ERROR : BV_DEBUG,
+           "kafka.client",
+           NULL,
+           BV_F_TEXT("facility", facility),
            BV_F_TEXT("text", text ? text : ""));
 }
 
@@ -174,8 +196,10 @@ const struct bv_json *kafka_stats(struct kafka_bus *bus, rd_kafka_event_t *event
     const struct bv_json *root = NULL;
     struct bv_error error = {0};
     bv_arena_reset(bus->stats_arena);
-    if (bv_json_parse(bus->stats_arena, bv_bytes_of(rd_kafka_event_stats(event)), &root, &error) < 0) {
-        bv_log(bus->log, BV_DEBUG, "kafka.statistics_unread", NULL, BV_F_TEXT("reason", error.text));
+    if (bv_json_parse(bus->stats_arena, bv_bytes_of(rd_kafka_event_stats(event)), &root, &error) <
+        0) {
+        bv_log(
+            bus->log, BV_DEBUG, "kafka.statistics_unread", NULL, BV_F_TEXT("reason", error.text));
         return NULL;
     }
     return root;

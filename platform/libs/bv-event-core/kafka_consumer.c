@@ -1,13 +1,16 @@
 /* Subscriptions: one librdkafka consumer each.
  *
  *   consumer queue:  rebalance, commit results, errors, statistics, logs   (always drained)
- *   lane = partition queue, not forwarded to the consumer queue:           (drained while the lane has room)
+ *   lane = partition queue, not forwarded to the consumer queue:           (drained while the lane
+ * has room)
  *
  *     librdkafka prefetch ──> lane: [d3 d2 d1] out at the application, at most `prefetch`
- *                                    └─ acknowledged from the front: d1, d2 … move `done_next`, the offset to commit
+ *                                    └─ acknowledged from the front: d1, d2 … move `done_next`, the
+ * offset to commit
  *
- * A lane that is full or waits for a retry is simply not polled: other lanes and rebalances go on, and librdkafka bounds what
- * it prefetches. When a partition is revoked its lane goes; deliveries that are out become stale (lane == NULL). */
+ * A lane that is full or waits for a retry is simply not polled: other lanes and rebalances go on,
+ * and librdkafka bounds what it prefetches. When a partition is revoked its lane goes; deliveries
+ * that are out become stale (lane == NULL). */
 #include "kafka_bus.h"
 
 #include <stdio.h>
@@ -163,19 +166,21 @@ void kafka_retry(struct bv_delivery *base, int64_t delay_ms)
     delivery->state = DELIVERY_WAITING;
     delivery->lane->waiting++;
     if (!delivery->timer &&
-        bv_timer_open(delivery->subscription->bus->loop, delivery_again, delivery, &delivery->timer) < 0)
+        bv_timer_open(
+            delivery->subscription->bus->loop, delivery_again, delivery, &delivery->timer) < 0)
         return; /* no memory: the tick gives it out again */
     bv_timer_set(delivery->timer, delay_ms > 0 ? delay_ms : 0, 0);
 }
 
-static struct kafka_delivery *delivery_new(struct kafka_lane *lane, rd_kafka_event_t *event,
-                                           const rd_kafka_message_t *message)
+static struct kafka_delivery *
+delivery_new(struct kafka_lane *lane, rd_kafka_event_t *event, const rd_kafka_message_t *message)
 {
     rd_kafka_headers_t *headers = NULL;
     size_t count = 0;
     if (rd_kafka_message_headers(message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR)
         count = rd_kafka_header_cnt(headers);
-    struct kafka_delivery *delivery = calloc(1, sizeof *delivery + count * sizeof delivery->headers[0]);
+    struct kafka_delivery *delivery =
+        calloc(1, sizeof *delivery + count * sizeof delivery->headers[0]);
     if (!delivery)
         return NULL;
     for (size_t i = 0; i < count; i++) {
@@ -183,7 +188,9 @@ static struct kafka_delivery *delivery_new(struct kafka_lane *lane, rd_kafka_eve
         const void *value = NULL;
         size_t size = 0;
         rd_kafka_header_get_all(headers, i, &name, &value, &size);
-        delivery->headers[i] = (struct bv_header){bv_bytes_of(name), {value, size}};
+        delivery->headers[i] = (struct bv_header){
+            bv_bytes_of(name), {value, size}
+        };
     }
     rd_kafka_timestamp_type_t type;
     delivery->base.ops = &kafka_bus_ops;
@@ -192,8 +199,8 @@ static struct kafka_delivery *delivery_new(struct kafka_lane *lane, rd_kafka_eve
     delivery->event = event;
     delivery->record = (struct bv_record){
         .topic = bv_bytes_of(rd_kafka_topic_name(message->rkt)),
-        .key = {message->key, message->key_len},
-        .value = {message->payload, message->len},
+        .key = {message->key,     message->key_len},
+        .value = {message->payload, message->len    },
         .headers = delivery->headers,
         .header_count = count,
         .partition = message->partition,
@@ -205,7 +212,8 @@ static struct kafka_delivery *delivery_new(struct kafka_lane *lane, rd_kafka_eve
 
 /* ---- lanes ---- */
 
-static struct kafka_lane *lane_find(struct kafka_subscription *subscription, const char *topic, int32_t partition)
+static struct kafka_lane *
+lane_find(struct kafka_subscription *subscription, const char *topic, int32_t partition)
 {
     for (struct kafka_lane *lane = subscription->lanes; lane; lane = lane->next) {
         if (lane->partition == partition && strcmp(lane->topic, topic) == 0)
@@ -214,7 +222,8 @@ static struct kafka_lane *lane_find(struct kafka_subscription *subscription, con
     return NULL;
 }
 
-static struct kafka_lane *lane_open(struct kafka_subscription *subscription, const char *topic, int32_t partition)
+static struct kafka_lane *
+lane_open(struct kafka_subscription *subscription, const char *topic, int32_t partition)
 {
     struct kafka_lane *lane = calloc(1, sizeof *lane);
     if (!lane)
@@ -231,13 +240,15 @@ static struct kafka_lane *lane_open(struct kafka_subscription *subscription, con
     lane->done_next = -1;
     lane->committed = -1;
     snprintf(lane->topic, sizeof lane->topic, "%s", topic);
-    lane->received = kafka_series(subscription->bus, &kafka_received_metric, subscription->group, topic);
+    lane->received =
+        kafka_series(subscription->bus, &kafka_received_metric, subscription->group, topic);
     lane->next = subscription->lanes;
     subscription->lanes = lane;
     return lane;
 }
 
-/* Unlinks the lane; what is out becomes stale, what waits for a retry or for an earlier one ends here. */
+/* Unlinks the lane; what is out becomes stale, what waits for a retry or for an earlier one ends
+ * here. */
 static void lane_close(struct kafka_lane *lane)
 {
     struct kafka_subscription *subscription = lane->subscription;
@@ -262,12 +273,18 @@ static void lane_close(struct kafka_lane *lane)
     free(lane);
 }
 
-static void deliver(struct kafka_lane *lane, rd_kafka_event_t *event, const rd_kafka_message_t *message)
+static void
+deliver(struct kafka_lane *lane, rd_kafka_event_t *event, const rd_kafka_message_t *message)
 {
     struct kafka_subscription *subscription = lane->subscription;
     struct kafka_delivery *delivery = delivery_new(lane, event, message);
-    if (!delivery) { /* no memory: skipping would lose it, so the process must go; its successor resumes at the commit */
-        bv_log(subscription->bus->log, BV_ERROR, "kafka.out_of_memory", NULL, BV_F_TEXT("topic", lane->topic));
+    if (!delivery) { /* no memory: skipping would lose it, so the process must go; its successor
+                        resumes at the commit */
+        bv_log(subscription->bus->log,
+               BV_ERROR,
+               "kafka.out_of_memory",
+               NULL,
+               BV_F_TEXT("topic", lane->topic));
         abort();
     }
     if (lane->tail)
@@ -283,14 +300,19 @@ static void deliver(struct kafka_lane *lane, rd_kafka_event_t *event, const rd_k
 
 static void partition_event(struct kafka_lane *lane, rd_kafka_event_t *event)
 {
-    const rd_kafka_message_t *message =
-        rd_kafka_event_type(event) == RD_KAFKA_EVENT_FETCH ? rd_kafka_event_message_next(event) : NULL;
+    const rd_kafka_message_t *message = rd_kafka_event_type(event) == RD_KAFKA_EVENT_FETCH
+                                            ? rd_kafka_event_message_next(event)
+                                            : NULL;
     if (message && message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         deliver(lane, event, message);
         return;
     }
     if (message)
-        bv_log(lane->subscription->bus->log, BV_WARN, "kafka.fetch_failed", NULL, BV_F_TEXT("topic", lane->topic),
+        bv_log(lane->subscription->bus->log,
+               BV_WARN,
+               "kafka.fetch_failed",
+               NULL,
+               BV_F_TEXT("topic", lane->topic),
                BV_F_TEXT("reason", rd_kafka_err2str(message->err)));
     else
         kafka_log_event(lane->subscription->bus, event);
@@ -301,7 +323,8 @@ static void partition_event(struct kafka_lane *lane, rd_kafka_event_t *event)
 static bool lane_pump(struct kafka_lane *lane, int *budget)
 {
     struct kafka_subscription *subscription = lane->subscription;
-    while (subscription->state == SUBSCRIPTION_OPEN && lane->out < subscription->prefetch && lane->waiting == 0) {
+    while (subscription->state == SUBSCRIPTION_OPEN && lane->out < subscription->prefetch &&
+           lane->waiting == 0) {
         if ((*budget)-- <= 0)
             return false;
         rd_kafka_event_t *event = rd_kafka_queue_poll(lane->queue, 0);
@@ -314,8 +337,8 @@ static bool lane_pump(struct kafka_lane *lane, int *budget)
 
 /* ---- commits ---- */
 
-/* Hands what is done to an asynchronous commit. Requests to the coordinator keep their order, so a commit before an unassign
- * is seen before the partition goes. */
+/* Hands what is done to an asynchronous commit. Requests to the coordinator keep their order, so a
+ * commit before an unassign is seen before the partition goes. */
 static void commit_done(struct kafka_subscription *subscription)
 {
     rd_kafka_topic_partition_list_t *list = NULL;
@@ -324,7 +347,8 @@ static void commit_done(struct kafka_subscription *subscription)
             continue;
         if (!list)
             list = rd_kafka_topic_partition_list_new(8);
-        rd_kafka_topic_partition_list_add(list, lane->topic, lane->partition)->offset = lane->done_next;
+        rd_kafka_topic_partition_list_add(list, lane->topic, lane->partition)->offset =
+            lane->done_next;
         lane->committed = lane->done_next;
     }
     if (!list)
@@ -351,8 +375,13 @@ static void commit_result(struct kafka_subscription *subscription, rd_kafka_even
             continue;
         if (lane)
             lane->committed = -1; /* the next tick tries again */
-        bv_log(subscription->bus->log, BV_DEBUG, "kafka.commit_failed", NULL, BV_F_TEXT("group", subscription->group),
-               BV_F_TEXT("topic", row->topic), BV_F_INT("partition", row->partition),
+        bv_log(subscription->bus->log,
+               BV_DEBUG,
+               "kafka.commit_failed",
+               NULL,
+               BV_F_TEXT("group", subscription->group),
+               BV_F_TEXT("topic", row->topic),
+               BV_F_INT("partition", row->partition),
                BV_F_TEXT("reason", rd_kafka_err2str(why)));
     }
 }
@@ -363,7 +392,11 @@ static void log_refusal(struct kafka_subscription *subscription, rd_kafka_error_
 {
     if (!error)
         return;
-    bv_log(subscription->bus->log, BV_WARN, "kafka.rebalance_failed", NULL, BV_F_TEXT("group", subscription->group),
+    bv_log(subscription->bus->log,
+           BV_WARN,
+           "kafka.rebalance_failed",
+           NULL,
+           BV_F_TEXT("group", subscription->group),
            BV_F_TEXT("reason", rd_kafka_error_string(error)));
     rd_kafka_error_destroy(error);
 }
@@ -376,7 +409,8 @@ static size_t lane_count(const struct kafka_subscription *subscription)
     return count;
 }
 
-static void partitions_added(struct kafka_subscription *subscription, rd_kafka_topic_partition_list_t *list)
+static void partitions_added(struct kafka_subscription *subscription,
+                             rd_kafka_topic_partition_list_t *list)
 {
     for (int i = 0; i < list->cnt; i++) {
         const char *topic = list->elems[i].topic;
@@ -390,12 +424,14 @@ static void partitions_added(struct kafka_subscription *subscription, rd_kafka_t
     log_refusal(subscription, rd_kafka_incremental_assign(subscription->client, list));
 }
 
-static void partitions_revoked(struct kafka_subscription *subscription, rd_kafka_topic_partition_list_t *list)
+static void partitions_revoked(struct kafka_subscription *subscription,
+                               rd_kafka_topic_partition_list_t *list)
 {
     if (!rd_kafka_assignment_lost(subscription->client))
         commit_done(subscription);
     for (int i = 0; i < list->cnt; i++) {
-        struct kafka_lane *lane = lane_find(subscription, list->elems[i].topic, list->elems[i].partition);
+        struct kafka_lane *lane =
+            lane_find(subscription, list->elems[i].topic, list->elems[i].partition);
         if (lane)
             lane_close(lane);
     }
@@ -417,8 +453,13 @@ static void rebalance(struct kafka_subscription *subscription, rd_kafka_event_t 
             lane_close(subscription->lanes);
         rd_kafka_assign(subscription->client, NULL);
     }
-    bv_log(subscription->bus->log, BV_INFO, "kafka.assigned", NULL, BV_F_TEXT("group", subscription->group),
-           BV_F_TEXT("change", rd_kafka_err2name(err)), BV_F_INT("changed", list ? list->cnt : 0),
+    bv_log(subscription->bus->log,
+           BV_INFO,
+           "kafka.assigned",
+           NULL,
+           BV_F_TEXT("group", subscription->group),
+           BV_F_TEXT("change", rd_kafka_err2name(err)),
+           BV_F_INT("changed", list ? list->cnt : 0),
            BV_F_INT("partitions", lane_count(subscription)));
     if (subscription->state == SUBSCRIPTION_OPEN && subscription->assigned)
         subscription->assigned(subscription->argument, lane_count(subscription));
@@ -438,7 +479,8 @@ static void read_lag(struct kafka_subscription *subscription, rd_kafka_event_t *
             int64_t of_row = bv_json_int(bv_json_get(row.value, "consumer_lag"), -1);
             lag += of_row > 0 ? of_row : 0;
         }
-        bv_gauge_set(kafka_series(subscription->bus, &kafka_lag_metric, subscription->group, name), (double)lag);
+        bv_gauge_set(kafka_series(subscription->bus, &kafka_lag_metric, subscription->group, name),
+                     (double)lag);
     }
 }
 
@@ -471,7 +513,8 @@ static void close_begin(struct kafka_subscription *subscription)
     subscription->closing_since_ms = bv_mono_ms(bv_loop_env(subscription->bus->loop));
     subscription->closing_queue = rd_kafka_queue_new(subscription->client);
     kafka_wake_attach(&subscription->wake, subscription->closing_queue);
-    log_refusal(subscription, rd_kafka_consumer_close_queue(subscription->client, subscription->closing_queue));
+    log_refusal(subscription,
+                rd_kafka_consumer_close_queue(subscription->client, subscription->closing_queue));
 }
 
 static void close_end(struct kafka_subscription *subscription)
@@ -505,16 +548,19 @@ static void subscription_free(struct kafka_subscription *subscription)
     free(subscription);
 }
 
-/* Frees a subscription that has left its group once the last stale delivery is back: they hold messages of its client. */
+/* Frees a subscription that has left its group once the last stale delivery is back: they hold
+ * messages of its client. */
 static void subscription_settle(struct kafka_subscription *subscription)
 {
-    if (subscription->state == SUBSCRIPTION_CLOSED && !subscription->stale && !subscription->pumping)
+    if (subscription->state == SUBSCRIPTION_CLOSED && !subscription->stale &&
+        !subscription->pumping)
         subscription_free(subscription);
 }
 
 static bool left_group(const struct kafka_subscription *subscription)
 {
-    int64_t since_ms = bv_mono_ms(bv_loop_env(subscription->bus->loop)) - subscription->closing_since_ms;
+    int64_t since_ms =
+        bv_mono_ms(bv_loop_env(subscription->bus->loop)) - subscription->closing_since_ms;
     return rd_kafka_consumer_closed(subscription->client) || since_ms > KAFKA_CLOSE_MS;
 }
 
@@ -534,11 +580,13 @@ static void close_step(struct kafka_subscription *subscription, int wait_ms)
 static bool pump_open(struct kafka_subscription *subscription)
 {
     rd_kafka_event_t *event;
-    while (subscription->state == SUBSCRIPTION_OPEN && (event = rd_kafka_queue_poll(subscription->queue, 0)))
+    while (subscription->state == SUBSCRIPTION_OPEN &&
+           (event = rd_kafka_queue_poll(subscription->queue, 0)))
         consumer_event(subscription, event);
     int budget = KAFKA_BATCH;
     bool drained = true;
-    for (struct kafka_lane *lane = subscription->lanes; lane && subscription->state == SUBSCRIPTION_OPEN;
+    for (struct kafka_lane *lane = subscription->lanes;
+         lane && subscription->state == SUBSCRIPTION_OPEN;
          lane = lane->next)
         drained = lane_pump(lane, &budget) && drained;
     return drained;
@@ -570,7 +618,8 @@ static void subscription_idles(void *argument)
     pump(argument);
 }
 
-/* Retries whose timer found no memory, commits, and the poll that librdkafka wants from a living application. */
+/* Retries whose timer found no memory, commits, and the poll that librdkafka wants from a living
+ * application. */
 static void subscription_ticks(void *argument)
 {
     struct kafka_subscription *subscription = argument;
@@ -581,7 +630,8 @@ static void subscription_ticks(void *argument)
             continue;
         for (struct kafka_delivery *delivery = lane->head; delivery; delivery = delivery->next) {
             if (delivery->state == DELIVERY_WAITING && !delivery->timer &&
-                bv_timer_open(subscription->bus->loop, delivery_again, delivery, &delivery->timer) == 0)
+                bv_timer_open(
+                    subscription->bus->loop, delivery_again, delivery, &delivery->timer) == 0)
                 bv_timer_set(delivery->timer, TICK_MS, 0);
         }
     }
@@ -624,21 +674,28 @@ void kafka_subscriptions_end(struct kafka_bus *bus, int64_t deadline_ms)
     }
 }
 
-static int client_open(struct kafka_subscription *subscription, const struct bv_subscription_config *config)
+static int client_open(struct kafka_subscription *subscription,
+                       const struct bv_subscription_config *config)
 {
     const struct kafka_setting own[] = {
-        {"group.id",          config->group                                                  },
+        {"group.id",          config->group                                         },
         {"auto.offset.reset", config->from == BV_FROM_LATEST ? "latest" : "earliest"},
     };
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_OFFSET_COMMIT |
-                                       RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_STATS | RD_KAFKA_EVENT_LOG);
+    rd_kafka_conf_set_events(conf,
+                             RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_REBALANCE |
+                                 RD_KAFKA_EVENT_OFFSET_COMMIT | RD_KAFKA_EVENT_ERROR |
+                                 RD_KAFKA_EVENT_STATS | RD_KAFKA_EVENT_LOG);
     struct bv_error error = {0};
     int rc = kafka_conf_apply(conf, consumer_settings, BV_COUNT(consumer_settings), &error);
     if (rc == 0)
         rc = kafka_conf_apply(conf, own, BV_COUNT(own), &error);
     if (rc < 0) {
-        bv_log(subscription->bus->log, BV_ERROR, "kafka.settings_refused", NULL, BV_F_TEXT("reason", error.text));
+        bv_log(subscription->bus->log,
+               BV_ERROR,
+               "kafka.settings_refused",
+               NULL,
+               BV_F_TEXT("reason", error.text));
         rd_kafka_conf_destroy(conf);
         return rc;
     }
@@ -662,11 +719,15 @@ static int topics_subscribe(struct kafka_subscription *subscription, const char 
 
 static bool config_good(const struct bv_subscription_config *config)
 {
-    return config->group && config->group[0] && config->topics && config->topics[0] && config->prefetch <= 1024;
+    return config->group && config->group[0] && config->topics && config->topics[0] &&
+           config->prefetch <= 1024;
 }
 
-int kafka_subscribe(struct bv_bus *self, const struct bv_subscription_config *config, bv_bus_receive *receive,
-                    void *argument, struct bv_subscription **ret_subscription)
+int kafka_subscribe(struct bv_bus *self,
+                    const struct bv_subscription_config *config,
+                    bv_bus_receive *receive,
+                    void *argument,
+                    struct bv_subscription **ret_subscription)
 {
     struct kafka_bus *bus = (struct kafka_bus *)self;
     if (!config_good(config))

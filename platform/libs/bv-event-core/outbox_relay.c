@@ -1,13 +1,15 @@
 /* The relay: one round at a time.
  *
- *   IDLE ──kick, timer──> ASKING: lock; delete what was published; select ──rows──> PUBLISHING ──all reported──> ASKING …
- *                            └── no lock, no rows, fault ──> IDLE
+ *   IDLE ──kick, timer──> ASKING: lock; delete what was published; select ──rows──> PUBLISHING
+ * ──all reported──> ASKING … └── no lock, no rows, fault ──> IDLE
  *
- * Why the lock is asked for in every round: the pool reconnects by itself, and the lock lives in the session. Asking again in
- * the session that holds it only counts up, so the answer "true" means: this session, now.
- * Why created_at orders the rows of a key: it is the clock at the insertion, and a writer inserts a key's next row only after it has
- * seen the one before committed (row lock or version check). A visible row's predecessors are therefore visible, and older. Within
- * the batch the sequence decides, so a clock that steps back can harm only where a full batch cuts a key. */
+ * Why the lock is asked for in every round: the pool reconnects by itself, and the lock lives in
+ * the session. Asking again in the session that holds it only counts up, so the answer "true"
+ * means: this session, now. Why created_at orders the rows of a key: it is the clock at the
+ * insertion, and a writer inserts a key's next row only after it has seen the one before committed
+ * (row lock or version check). A visible row's predecessors are therefore visible, and older.
+ * Within the batch the sequence decides, so a clock that steps back can harm only where a full
+ * batch cuts a key. */
 #include "bv/outbox.h"
 
 #include <stdio.h>
@@ -42,19 +44,24 @@ static const struct bv_metric age_metric = {
     .labels = "",
 };
 
-static const struct bv_pg_statement lock_statement = {"outbox_lock", "SELECT pg_try_advisory_lock($1::bigint)"};
-static const struct bv_pg_statement delete_statement = {"outbox_delete",
-                                                        "DELETE FROM outbox WHERE id = ANY($1::uuid[])"};
+static const struct bv_pg_statement lock_statement = {"outbox_lock",
+                                                      "SELECT pg_try_advisory_lock($1::bigint)"};
+static const struct bv_pg_statement delete_statement = {
+    "outbox_delete", "DELETE FROM outbox WHERE id = ANY($1::uuid[])"};
 static const struct bv_pg_statement select_statement = {
     "outbox_select",
     "SELECT id, topic, partition_key, headers, envelope,"
     "  (extract(epoch FROM clock_timestamp() - created_at) * 1000)::bigint AS age_ms"
-    " FROM (SELECT * FROM outbox WHERE partition_key <> ALL($2::text[]) ORDER BY created_at, sequence LIMIT $1::bigint) batch"
+    " FROM (SELECT * FROM outbox WHERE partition_key <> ALL($2::text[]) ORDER BY created_at, "
+    "sequence LIMIT $1::bigint) batch"
     " ORDER BY min(created_at) OVER (PARTITION BY partition_key), partition_key, sequence"};
-/* A deletion that is lost with the power publishes its rows again, which at least once allows: so it need not wait for the disk.
- * One plan for ever, by the index: the table is nearly empty whenever the planner looks. */
-static const char *const session_settings[] = {"SET synchronous_commit = off", "SET plan_cache_mode = force_generic_plan",
-                                               "SET enable_seqscan = off", NULL};
+/* A deletion that is lost with the power publishes its rows again, which at least once allows: so
+ * it need not wait for the disk. One plan for ever, by the index: the table is nearly empty
+ * whenever the planner looks. */
+static const char *const session_settings[] = {"SET synchronous_commit = off",
+                                               "SET plan_cache_mode = force_generic_plan",
+                                               "SET enable_seqscan = off",
+                                               NULL};
 enum column { COLUMN_ID, COLUMN_TOPIC, COLUMN_KEY, COLUMN_HEADERS, COLUMN_ENVELOPE, COLUMN_AGE_MS };
 
 enum row_state { ROW_SKIPPED, ROW_OUT, ROW_DONE, ROW_FAILED };
@@ -128,7 +135,10 @@ static void count_result(struct bv_outbox_relay *relay, int rc)
 static void lead_set(struct bv_outbox_relay *relay, bool leads, const struct bv_pg_failure *failure)
 {
     if (leads != relay->leads)
-        bv_log(relay->log, BV_INFO, leads ? "outbox.leads" : "outbox.stands_by", NULL,
+        bv_log(relay->log,
+               BV_INFO,
+               leads ? "outbox.leads" : "outbox.stands_by",
+               NULL,
                BV_F_TEXT("reason", failure ? failure->error.text : ""));
     relay->leads = leads;
     gauge(relay->leader, leads ? 1 : 0);
@@ -158,8 +168,10 @@ static void hold(struct bv_outbox_relay *relay, struct bv_bytes key)
     char *copy = relay->held_count < HELD_MAX ? strndup(key.data, key.size) : NULL;
     if (!copy)
         return; /* the key is tried again with the next round */
-    relay->held[relay->held_count++] =
-        (struct held_key){{copy, key.size}, bv_mono_ms(env_of(relay)) + HOLD_MS};
+    relay->held[relay->held_count++] = (struct held_key){
+        {copy, key.size},
+        bv_mono_ms(env_of(relay)) + HOLD_MS
+    };
 }
 
 /* ---- rounds ---- */
@@ -179,7 +191,8 @@ static void rest(struct bv_outbox_relay *relay)
     bv_timer_set(relay->timer, relay->poll_ms, 0);
 }
 
-/* A round costs the same for one row as for fifty: under load rounds begin gather_ms apart, and an idle relay begins at once. */
+/* A round costs the same for one row as for fifty: under load rounds begin gather_ms apart, and an
+ * idle relay begins at once. */
 static void ask_paced(struct bv_outbox_relay *relay)
 {
     int64_t wait_ms = relay->asked_at_ms + relay->gather_ms - bv_mono_ms(env_of(relay));
@@ -193,7 +206,8 @@ static void ask_paced(struct bv_outbox_relay *relay)
 }
 
 /* Whether an earlier row of the same key failed. Failures are rare, rounds are small. */
-static bool blocked(const struct round *round, const struct row *row, const size_t *failed, size_t failed_count)
+static bool
+blocked(const struct round *round, const struct row *row, const size_t *failed, size_t failed_count)
 {
     for (size_t i = 0; i < failed_count; i++) {
         if (bv_bytes_equal(round->rows[failed[i]].key, row->key))
@@ -245,8 +259,13 @@ static void row_reported(void *argument, int rc, const struct bv_error *error)
     if (relay) {
         count_result(relay, rc);
         if (rc < 0)
-            bv_log(relay->log, BV_WARN, "outbox.publish_failed", &row->trace, BV_F_STR("event_id", row->id),
-                   BV_F_STR("key", row->key), BV_F_TEXT("reason", error ? error->text : ""));
+            bv_log(relay->log,
+                   BV_WARN,
+                   "outbox.publish_failed",
+                   &row->trace,
+                   BV_F_STR("event_id", row->id),
+                   BV_F_STR("key", row->key),
+                   BV_F_TEXT("reason", error ? error->text : ""));
         const struct bv_span span = {.trace = row->trace,
                                      .name = "outbox publish",
                                      .kind = BV_SPAN_PRODUCER,
@@ -260,7 +279,9 @@ static void row_reported(void *argument, int rc, const struct bv_error *error)
 }
 
 /* The stored headers; the producer's span takes the place of the writer's when spans are kept. */
-static size_t read_headers(struct round *round, struct row *row, struct bv_bytes text,
+static size_t read_headers(struct round *round,
+                           struct row *row,
+                           struct bv_bytes text,
                            struct bv_header headers[BV_RECORD_HEADERS_MAX])
 {
     struct bv_outbox_relay *relay = round->relay;
@@ -268,10 +289,12 @@ static size_t read_headers(struct round *round, struct row *row, struct bv_bytes
     size_t count = 0;
     if (bv_json_parse(round->arena, text, &root, NULL) < 0 || bv_json_type(root) != BV_JSON_OBJECT)
         return 0;
-    for (struct bv_json_iter it = bv_json_iter(root); bv_json_next(&it) && count < BV_RECORD_HEADERS_MAX;) {
+    for (struct bv_json_iter it = bv_json_iter(root);
+         bv_json_next(&it) && count < BV_RECORD_HEADERS_MAX;) {
         struct bv_header *header = &headers[count++];
         *header = (struct bv_header){it.key, bv_json_string(it.value)};
-        if (!bv_bytes_equal(it.key, BV_BYTES("traceparent")) || bv_trace_parse(header->value, &row->trace) < 0)
+        if (!bv_bytes_equal(it.key, BV_BYTES("traceparent")) ||
+            bv_trace_parse(header->value, &row->trace) < 0)
             continue;
         char *traceparent = relay->spans ? bv_arena_alloc(round->arena, BV_TRACEPARENT_SIZE) : NULL;
         if (!traceparent)
@@ -283,7 +306,8 @@ static size_t read_headers(struct round *round, struct row *row, struct bv_bytes
     return count;
 }
 
-static int publish_row(struct round *round, struct row *row, const struct bv_pg_result *result, size_t i)
+static int
+publish_row(struct round *round, struct row *row, const struct bv_pg_result *result, size_t i)
 {
     struct bv_header headers[BV_RECORD_HEADERS_MAX];
     row->round = round;
@@ -303,7 +327,8 @@ static int publish_row(struct round *round, struct row *row, const struct bv_pg_
     return bv_bus_publish(round->relay->bus, &record, row_reported, row);
 }
 
-/* Publishes in order. A full queue ends the round early; a row that is refused at once blocks its key. */
+/* Publishes in order. A full queue ends the round early; a row that is refused at once blocks its
+ * key. */
 static void publish_rows(struct round *round, const struct bv_pg_result *result)
 {
     size_t *failed = bv_arena_array(round->arena, size_t, round->count);
@@ -325,7 +350,11 @@ static void publish_rows(struct round *round, const struct bv_pg_result *result)
         if (rc < 0) {
             failed[failed_count++] = i;
             count_result(round->relay, rc);
-            bv_log(round->relay->log, BV_WARN, "outbox.row_refused", &row->trace, BV_F_STR("event_id", row->id),
+            bv_log(round->relay->log,
+                   BV_WARN,
+                   "outbox.row_refused",
+                   &row->trace,
+                   BV_F_STR("event_id", row->id),
                    BV_F_TEXT("reason", bv_error_row(rc)->word));
         }
     }
@@ -363,7 +392,10 @@ static void round_start(struct bv_outbox_relay *relay, const struct bv_pg_result
 
 /* ---- asking ---- */
 
-static void answered(void *argument, int rc, const struct bv_pg_result *const *results, size_t count,
+static void answered(void *argument,
+                     int rc,
+                     const struct bv_pg_result *const *results,
+                     size_t count,
                      const struct bv_pg_failure *failure)
 {
     struct bv_outbox_relay *relay = argument;
@@ -371,7 +403,11 @@ static void answered(void *argument, int rc, const struct bv_pg_result *const *r
         return;
     if (rc < 0) {
         lead_set(relay, false, failure);
-        bv_log(relay->log, BV_DEBUG, "outbox.round_failed", NULL, BV_F_TEXT("reason", failure ? failure->error.text : ""));
+        bv_log(relay->log,
+               BV_DEBUG,
+               "outbox.round_failed",
+               NULL,
+               BV_F_TEXT("reason", failure ? failure->error.text : ""));
         rest(relay);
         return;
     }
@@ -405,13 +441,16 @@ static void ask(struct bv_outbox_relay *relay)
     bv_pg_array_close(&ids);
     const struct bv_pg_param lock[] = {BV_PG_P_INT(relay->lock_key)};
     const struct bv_pg_param delete[] = {BV_PG_P_TEXT(bv_buf_view(&ids))};
-    const struct bv_pg_param select[] = {BV_PG_P_INT(relay->batch_max), BV_PG_P_TEXT(bv_buf_view(&held))};
+    const struct bv_pg_param select[] = {BV_PG_P_INT(relay->batch_max),
+                                         BV_PG_P_TEXT(bv_buf_view(&held))};
     const struct bv_pg_query queries[] = {
         {&lock_statement,   lock,   1},
         {&delete_statement, delete, 1},
         {&select_statement, select, 2},
     };
-    int rc = ids.failed || held.failed ? BV_E_NOMEM : bv_pg_call(relay->pg, queries, relay->leads ? 3 : 1, answered, relay);
+    int rc = ids.failed || held.failed
+                 ? BV_E_NOMEM
+                 : bv_pg_call(relay->pg, queries, relay->leads ? 3 : 1, answered, relay);
     bv_buf_release(&ids);
     bv_buf_release(&held);
     if (rc < 0) {
@@ -487,15 +526,19 @@ static int parts_open(struct bv_outbox_relay *relay, const char *conninfo)
     return bv_pg_open(relay->loop, &config, relay->metrics, &relay->pg);
 }
 
-int bv_outbox_relay_open(struct bv_loop *loop, const struct bv_outbox_config *config, struct bv_bus *bus,
-                         struct bv_log *log, struct bv_metrics *metrics, struct bv_span_sink *spans,
+int bv_outbox_relay_open(struct bv_loop *loop,
+                         const struct bv_outbox_config *config,
+                         struct bv_bus *bus,
+                         struct bv_log *log,
+                         struct bv_metrics *metrics,
+                         struct bv_span_sink *spans,
                          struct bv_outbox_relay **ret_relay)
 {
     int64_t batch_max = config->batch_max ? config->batch_max : 500;
     int64_t poll_ms = config->poll_ms ? config->poll_ms : 500;
     int64_t gather_ms = config->gather_ms ? config->gather_ms : 5;
-    if (!config->conninfo || batch_max < 1 || batch_max > 10000 || poll_ms < 10 || poll_ms > 60000 ||
-        gather_ms < 1 || gather_ms > 1000)
+    if (!config->conninfo || batch_max < 1 || batch_max > 10000 || poll_ms < 10 ||
+        poll_ms > 60000 || gather_ms < 1 || gather_ms > 1000)
         return BV_E_INVALID;
     struct bv_outbox_relay *relay = calloc(1, sizeof *relay);
     if (!relay)

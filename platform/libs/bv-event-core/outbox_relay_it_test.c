@@ -1,4 +1,5 @@
-/* The relay on a real PostgreSQL and a real Kafka: nothing lost, first occurrences in order, one leader. */
+/* The relay on a real PostgreSQL and a real Kafka: nothing lost, first occurrences in order, one
+ * leader. */
 #include <criterion/criterion.h>
 #include <libpq-fe.h>
 #include <signal.h>
@@ -11,10 +12,11 @@
 #include "bv/test_loop.h"
 #include "bv/test_stack.h"
 
-#define SCHEMA                                                                                                         \
-    "CREATE TABLE outbox (id uuid PRIMARY KEY, topic text NOT NULL, partition_key text NOT NULL,"                      \
-    " sequence bigint NOT NULL, event_type text NOT NULL, headers text NOT NULL, envelope text NOT NULL,"              \
-    " created_at timestamptz NOT NULL DEFAULT clock_timestamp());"                                                                 \
+#define SCHEMA                                                                                     \
+    "CREATE TABLE outbox (id uuid PRIMARY KEY, topic text NOT NULL, partition_key text NOT NULL,"  \
+    " sequence bigint NOT NULL, event_type text NOT NULL, headers text NOT NULL, envelope text "   \
+    "NOT NULL,"                                                                                    \
+    " created_at timestamptz NOT NULL DEFAULT clock_timestamp());"                                 \
     "CREATE INDEX outbox_order ON outbox (created_at, sequence);"
 #define KEYS_MAX 64
 #define SEQUENCES_MAX 256
@@ -41,14 +43,16 @@ static struct bench bench;
 
 static void bus_open(void)
 {
-    const struct bv_kafka_config config = {.brokers = bv_test_need("BV_TEST_KAFKA_BROKERS"), .client_id = "relay-it"};
+    const struct bv_kafka_config config = {.brokers = bv_test_need("BV_TEST_KAFKA_BROKERS"),
+                                           .client_id = "relay-it"};
     cr_assert_eq(bv_loop_open(&bv_test_env_system, &bench.loop), 0);
     cr_assert_eq(bv_kafka_open(bench.loop, &config, NULL, NULL, &bench.bus), 0);
 }
 
 static void relay_open(struct bv_outbox_relay **relay, int64_t batch_max)
 {
-    const struct bv_outbox_config config = {.conninfo = bench.conninfo, .batch_max = batch_max, .poll_ms = 50};
+    const struct bv_outbox_config config = {
+        .conninfo = bench.conninfo, .batch_max = batch_max, .poll_ms = 50};
     cr_assert_eq(bv_outbox_relay_open(bench.loop, &config, bench.bus, NULL, NULL, NULL, relay), 0);
 }
 
@@ -57,9 +61,16 @@ static void names_open(void)
     struct bv_error error = {0};
     bench.conninfo = bv_test_database(NULL);
     bv_test_sql(bench.conninfo, SCHEMA);
-    snprintf(bench.topic, sizeof bench.topic, "it.outbox.%016llx", (unsigned long long)bv_random_u64(&bv_test_env_system));
+    snprintf(bench.topic,
+             sizeof bench.topic,
+             "it.outbox.%016llx",
+             (unsigned long long)bv_random_u64(&bv_test_env_system));
     const struct bv_topic topic = {bench.topic, 3, 0};
-    cr_assert_eq(bv_kafka_topics_create(bv_test_need("BV_TEST_KAFKA_BROKERS"), &topic, 1, 10000, &error), 0, "%s", error.text);
+    cr_assert_eq(
+        bv_kafka_topics_create(bv_test_need("BV_TEST_KAFKA_BROKERS"), &topic, 1, 10000, &error),
+        0,
+        "%s",
+        error.text);
 }
 
 static void bench_close(void)
@@ -78,9 +89,15 @@ static void write_rows(int keys, int from, int count)
     for (int i = 0; i < count; i++) {
         char key[16], payload[64];
         snprintf(key, sizeof key, "key-%d", i % keys);
-        snprintf(payload, sizeof payload, "{\"key\":%d,\"sequence\":%d,\"quote\":\"a\\\"b\\\\c{}\"}", i % keys, from + i / keys);
-        struct bv_event event = {.type = BV_BYTES("test.outbox.written.v1"), .producer = BV_BYTES("it"),
-                                 .partition_key = bv_bytes_of(key), .payload_text = bv_bytes_of(payload)};
+        snprintf(payload,
+                 sizeof payload,
+                 "{\"key\":%d,\"sequence\":%d,\"quote\":\"a\\\"b\\\\c{}\"}",
+                 i % keys,
+                 from + i / keys);
+        struct bv_event event = {.type = BV_BYTES("test.outbox.written.v1"),
+                                 .producer = BV_BYTES("it"),
+                                 .partition_key = bv_bytes_of(key),
+                                 .payload_text = bv_bytes_of(payload)};
         bv_event_stamp(&bv_test_env_system, &event);
         cr_assert_eq(bv_outbox_rows_add(&rows, bench.topic, from + i / keys, &event), 0);
     }
@@ -93,11 +110,17 @@ static void write_rows(int keys, int from, int count)
     for (int i = 0; i < BV_OUTBOX_PARAMS; i++)
         values[i] = copies[i] = strndup(params[i].bytes.data, params[i].bytes.size);
     PGconn *connection = PQconnectdb(bench.conninfo);
-    PGresult *result = PQexecParams(connection,
-                                    "INSERT INTO outbox (id, topic, partition_key, sequence, event_type, headers, envelope)"
-                                    " SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[],"
-                                    " $6::text[], $7::text[])",
-                                    BV_OUTBOX_PARAMS, NULL, values, NULL, NULL, 0);
+    PGresult *result = PQexecParams(
+        connection,
+        "INSERT INTO outbox (id, topic, partition_key, sequence, event_type, headers, envelope)"
+        " SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[],"
+        " $6::text[], $7::text[])",
+        BV_OUTBOX_PARAMS,
+        NULL,
+        values,
+        NULL,
+        NULL,
+        0);
     cr_assert_eq(PQresultStatus(result), PGRES_COMMAND_OK, "%s", PQerrorMessage(connection));
     PQclear(result);
     PQfinish(connection);
@@ -139,7 +162,9 @@ static void read_topic(void)
     snprintf(group, sizeof group, "%s.reader", bench.topic);
     memset(bench.reader.last, -1, sizeof bench.reader.last);
     const struct bv_subscription_config config = {.group = group, .topics = topics, .prefetch = 64};
-    cr_assert_eq(bv_bus_subscribe(bench.bus, &config, received, &bench.reader, &bench.reader.subscription), 0);
+    cr_assert_eq(
+        bv_bus_subscribe(bench.bus, &config, received, &bench.reader, &bench.reader.subscription),
+        0);
 }
 
 static bool all_read(void *argument)
@@ -161,8 +186,9 @@ Test(outbox_relay, publishes_in_sequence_order_per_key_though_keys_interleave)
     read_topic();
     write_rows(20, 0, 1000);
     /* each key's rows in order, the keys shifted against one another by minutes */
-    bv_test_sql(bench.conninfo, "UPDATE outbox SET created_at = now() + sequence * interval '1 second' "
-                                "- abs(hashtext(partition_key) % 500) * interval '1 second'");
+    bv_test_sql(bench.conninfo,
+                "UPDATE outbox SET created_at = now() + sequence * interval '1 second' "
+                "- abs(hashtext(partition_key) % 500) * interval '1 second'");
     relay_open(&bench.relay, 37); /* batches that cut keys in the middle */
     bench.wanted = 1000;
     cr_assert(bv_test_run_until(bench.loop, all_read, NULL, 30000), "%zu", bench.reader.firsts);
@@ -178,7 +204,8 @@ Test(outbox_relay, within_a_batch_the_sequence_decides_whatever_the_clock_says)
     bus_open();
     read_topic();
     write_rows(20, 0, 400);
-    bv_test_sql(bench.conninfo, "UPDATE outbox SET created_at = now() - sequence * interval '1 second'");
+    bv_test_sql(bench.conninfo,
+                "UPDATE outbox SET created_at = now() - sequence * interval '1 second'");
     relay_open(&bench.relay, 500);
     bench.wanted = 400;
     cr_assert(bv_test_run_until(bench.loop, all_read, NULL, 30000), "%zu", bench.reader.firsts);
@@ -197,7 +224,8 @@ Test(outbox_relay, a_kick_publishes_at_once)
     bus_open();
     read_topic();
     const struct bv_outbox_config config = {.conninfo = bench.conninfo, .poll_ms = 20000};
-    cr_assert_eq(bv_outbox_relay_open(bench.loop, &config, bench.bus, NULL, NULL, NULL, &bench.relay), 0);
+    cr_assert_eq(
+        bv_outbox_relay_open(bench.loop, &config, bench.bus, NULL, NULL, NULL, &bench.relay), 0);
     cr_assert(bv_test_run_until(bench.loop, leads, &bench.relay, 5000));
     bv_test_run_for(bench.loop, 300);
     write_rows(1, 0, 3);
@@ -239,8 +267,9 @@ Test(outbox_relay, a_lost_connection_loses_the_lead_until_it_is_back)
     read_topic();
     relay_open(&bench.relay, 0);
     cr_assert(bv_test_run_until(bench.loop, leads, &bench.relay, 5000));
-    bv_test_sql(bench.conninfo, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                                " WHERE application_name = 'outbox-relay' AND datname = current_database()");
+    bv_test_sql(bench.conninfo,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'outbox-relay' AND datname = current_database()");
     write_rows(2, 0, 10);
     bench.wanted = 10;
     cr_assert(bv_test_run_until(bench.loop, all_read, NULL, 10000));
@@ -250,9 +279,9 @@ Test(outbox_relay, a_lost_connection_loses_the_lead_until_it_is_back)
 }
 
 /* Deletes wait for this lock: the place between publishing and deleting. */
-#define BLOCK_DELETES                                                                                                  \
-    "CREATE FUNCTION stall() RETURNS trigger LANGUAGE plpgsql AS"                                                      \
-    " $$ BEGIN PERFORM pg_advisory_xact_lock(42); RETURN OLD; END $$;"                                                 \
+#define BLOCK_DELETES                                                                              \
+    "CREATE FUNCTION stall() RETURNS trigger LANGUAGE plpgsql AS"                                  \
+    " $$ BEGIN PERFORM pg_advisory_xact_lock(42); RETURN OLD; END $$;"                             \
     "CREATE TRIGGER stall BEFORE DELETE ON outbox FOR EACH ROW EXECUTE FUNCTION stall();"
 
 static void relay_that_dies(void)
@@ -266,8 +295,10 @@ static void relay_that_dies(void)
 static bool stalled(void *argument)
 {
     (void)argument;
-    return bv_test_sql_int(bench.conninfo, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'outbox-relay'"
-                                           " AND datname = current_database() AND wait_event_type = 'Lock'") == 1;
+    return bv_test_sql_int(
+               bench.conninfo,
+               "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'outbox-relay'"
+               " AND datname = current_database() AND wait_event_type = 'Lock'") == 1;
 }
 
 Test(outbox_relay, a_crash_between_publishing_and_deleting_repeats_but_loses_and_reorders_nothing)
@@ -286,8 +317,10 @@ Test(outbox_relay, a_crash_between_publishing_and_deleting_repeats_but_loses_and
     cr_assert(bv_test_run_until(bench.loop, stalled, NULL, 20000));
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
-    bv_test_sql(bench.conninfo, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'outbox-relay'"
-                                " AND datname = current_database()");
+    bv_test_sql(bench.conninfo,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = "
+                "'outbox-relay'"
+                " AND datname = current_database()");
     cr_assert_eq(bv_test_sql_int(bench.conninfo, "SELECT count(*) FROM outbox"), 300);
     PQfinish(blocker);
     write_rows(10, 30, 100);
@@ -309,13 +342,17 @@ Test(outbox_relay, a_row_that_is_refused_blocks_its_key_alone)
     read_topic();
     write_rows(4, 0, 40);
     /* key-1's third row cannot be published: its topic's name is too long for any broker */
-    bv_test_sql(bench.conninfo, "UPDATE outbox SET topic = repeat('x', 300) WHERE partition_key = 'key-1' AND sequence = 2");
+    bv_test_sql(bench.conninfo,
+                "UPDATE outbox SET topic = repeat('x', 300) WHERE partition_key = 'key-1' AND "
+                "sequence = 2");
     relay_open(&bench.relay, 0);
     bench.wanted = 32;
     cr_assert(bv_test_run_until(bench.loop, all_read, NULL, 20000));
     bv_test_run_for(bench.loop, 1500);
     cr_assert_eq(bench.reader.firsts, 32);
-    cr_assert_eq(bv_test_sql_int(bench.conninfo, "SELECT count(*) FROM outbox WHERE partition_key = 'key-1'"), 8);
+    cr_assert_eq(bv_test_sql_int(bench.conninfo,
+                                 "SELECT count(*) FROM outbox WHERE partition_key = 'key-1'"),
+                 8);
     cr_assert_eq(bv_test_sql_int(bench.conninfo, "SELECT count(*) FROM outbox"), 8);
     char repair[160];
     snprintf(repair, sizeof repair, "UPDATE outbox SET topic = '%s'", bench.topic);
@@ -326,7 +363,8 @@ Test(outbox_relay, a_row_that_is_refused_blocks_its_key_alone)
     bench_close();
 }
 
-/* BV_TEST_KAFKA_RESTART is a command that kills the broker with SIGKILL, starts it again and returns at once. */
+/* BV_TEST_KAFKA_RESTART is a command that kills the broker with SIGKILL, starts it again and
+ * returns at once. */
 Test(outbox_relay, a_killed_broker_loses_nothing)
 {
     const char *restart = getenv("BV_TEST_KAFKA_RESTART");

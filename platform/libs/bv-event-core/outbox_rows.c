@@ -3,8 +3,13 @@
 void bv_outbox_rows_open(struct bv_outbox_rows *rows, size_t bytes_max_each)
 {
     *rows = (struct bv_outbox_rows){0};
-    struct bv_buf *columns[] = {&rows->id,         &rows->topic,   &rows->partition_key, &rows->sequence,
-                                &rows->event_type, &rows->headers, &rows->envelope};
+    struct bv_buf *columns[] = {&rows->id,
+                                &rows->topic,
+                                &rows->partition_key,
+                                &rows->sequence,
+                                &rows->event_type,
+                                &rows->headers,
+                                &rows->envelope};
     for (size_t i = 0; i < BV_COUNT(columns); i++) {
         columns[i]->max = bytes_max_each;
         bv_pg_array_open(columns[i]);
@@ -19,7 +24,8 @@ void bv_event_headers(const struct bv_event *event, struct bv_event_headers *ret
     struct bv_bytes correlation = event->correlation_id;
     if (correlation.size == 0)
         correlation = bv_bytes_of(ret_headers->trace_id);
-    ret_headers->rows[0] = (struct bv_header){BV_BYTES("traceparent"), bv_bytes_of(ret_headers->traceparent)};
+    ret_headers->rows[0] =
+        (struct bv_header){BV_BYTES("traceparent"), bv_bytes_of(ret_headers->traceparent)};
     ret_headers->rows[1] = (struct bv_header){BV_BYTES("correlation-id"), correlation};
     ret_headers->rows[2] = (struct bv_header){BV_BYTES("event-type"), event->type};
     ret_headers->rows[3] = (struct bv_header){BV_BYTES("event-id"), bv_bytes_of(ret_headers->id)};
@@ -39,24 +45,38 @@ static int write_headers(struct bv_buf *buf, const struct bv_event_headers *head
 
 static bool any_failed(const struct bv_outbox_rows *rows)
 {
-    return rows->id.failed || rows->topic.failed || rows->partition_key.failed || rows->sequence.failed ||
-           rows->event_type.failed || rows->headers.failed || rows->envelope.failed;
+    return rows->id.failed || rows->topic.failed || rows->partition_key.failed ||
+           rows->sequence.failed || rows->event_type.failed || rows->headers.failed ||
+           rows->envelope.failed;
 }
 
 /* The sizes of `before` hold again; memory that grew stays. */
 static void restore(struct bv_outbox_rows *rows, const struct bv_outbox_rows *before)
 {
-    struct bv_buf *columns[] = {&rows->id,         &rows->topic,   &rows->partition_key, &rows->sequence,
-                                &rows->event_type, &rows->headers, &rows->envelope};
-    const struct bv_buf *old[] = {&before->id,         &before->topic,   &before->partition_key, &before->sequence,
-                                  &before->event_type, &before->headers, &before->envelope};
+    struct bv_buf *columns[] = {&rows->id,
+                                &rows->topic,
+                                &rows->partition_key,
+                                &rows->sequence,
+                                &rows->event_type,
+                                &rows->headers,
+                                &rows->envelope};
+    const struct bv_buf *old[] = {&before->id,
+                                  &before->topic,
+                                  &before->partition_key,
+                                  &before->sequence,
+                                  &before->event_type,
+                                  &before->headers,
+                                  &before->envelope};
     for (size_t i = 0; i < BV_COUNT(columns); i++) {
         columns[i]->size = old[i]->size;
         columns[i]->failed = old[i]->failed;
     }
 }
 
-int bv_outbox_rows_add(struct bv_outbox_rows *rows, const char *topic, int64_t sequence, const struct bv_event *event)
+int bv_outbox_rows_add(struct bv_outbox_rows *rows,
+                       const char *topic,
+                       int64_t sequence,
+                       const struct bv_event *event)
 {
     struct bv_buf headers_text = {.max = 4096}, envelope = {.max = BV_EVENT_BYTES_MAX};
     struct bv_event_headers headers;
@@ -87,26 +107,42 @@ int bv_outbox_rows_add(struct bv_outbox_rows *rows, const char *topic, int64_t s
 
 void bv_outbox_rows_close(struct bv_outbox_rows *rows)
 {
-    struct bv_buf *columns[] = {&rows->id,         &rows->topic,   &rows->partition_key, &rows->sequence,
-                                &rows->event_type, &rows->headers, &rows->envelope};
+    struct bv_buf *columns[] = {&rows->id,
+                                &rows->topic,
+                                &rows->partition_key,
+                                &rows->sequence,
+                                &rows->event_type,
+                                &rows->headers,
+                                &rows->envelope};
     for (size_t i = 0; i < BV_COUNT(columns); i++) {
         columns[i]->max += 8; /* the end always fits */
         bv_pg_array_close(columns[i]);
     }
 }
 
-void bv_outbox_rows_params(const struct bv_outbox_rows *rows, struct bv_pg_param params[BV_OUTBOX_PARAMS])
+void bv_outbox_rows_params(const struct bv_outbox_rows *rows,
+                           struct bv_pg_param params[BV_OUTBOX_PARAMS])
 {
-    const struct bv_buf *columns[] = {&rows->id,         &rows->topic,   &rows->partition_key, &rows->sequence,
-                                      &rows->event_type, &rows->headers, &rows->envelope};
+    const struct bv_buf *columns[] = {&rows->id,
+                                      &rows->topic,
+                                      &rows->partition_key,
+                                      &rows->sequence,
+                                      &rows->event_type,
+                                      &rows->headers,
+                                      &rows->envelope};
     for (size_t i = 0; i < BV_COUNT(columns); i++)
         params[i] = BV_PG_P_TEXT(bv_buf_view(columns[i]));
 }
 
 void bv_outbox_rows_release(struct bv_outbox_rows *rows)
 {
-    struct bv_buf *columns[] = {&rows->id,         &rows->topic,   &rows->partition_key, &rows->sequence,
-                                &rows->event_type, &rows->headers, &rows->envelope};
+    struct bv_buf *columns[] = {&rows->id,
+                                &rows->topic,
+                                &rows->partition_key,
+                                &rows->sequence,
+                                &rows->event_type,
+                                &rows->headers,
+                                &rows->envelope};
     for (size_t i = 0; i < BV_COUNT(columns); i++)
         bv_buf_release(columns[i]);
     *rows = (struct bv_outbox_rows){0};

@@ -5,9 +5,12 @@
 static const struct bv_pg_statement load_statement = {
     "parked_load", "SELECT topic, partition_key FROM parked_keys WHERE consumer = $1"};
 static const struct bv_pg_statement park_statement = {
-    "parked_park", "INSERT INTO parked_keys (consumer, topic, partition_key) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"};
+    "parked_park",
+    "INSERT INTO parked_keys (consumer, topic, partition_key) VALUES ($1, $2, $3) ON CONFLICT DO "
+    "NOTHING"};
 static const struct bv_pg_statement release_statement = {
-    "parked_release", "DELETE FROM parked_keys WHERE consumer = $1 AND topic = $2 AND partition_key = $3"};
+    "parked_release",
+    "DELETE FROM parked_keys WHERE consumer = $1 AND topic = $2 AND partition_key = $3"};
 
 struct store {
     struct bv_parked_store base;
@@ -19,7 +22,10 @@ struct call {
     void *argument;
 };
 
-static void answered(void *argument, int rc, const struct bv_pg_result *const *results, size_t count,
+static void answered(void *argument,
+                     int rc,
+                     const struct bv_pg_result *const *results,
+                     size_t count,
                      const struct bv_pg_failure *failure)
 {
     (void)failure;
@@ -32,8 +38,11 @@ static void answered(void *argument, int rc, const struct bv_pg_result *const *r
     call.done(call.argument, rc);
 }
 
-static int start(struct bv_parked_store *self, const struct bv_pg_statement *statement, const struct bv_pg_param *params,
-                 size_t count, const struct call *call)
+static int start(struct bv_parked_store *self,
+                 const struct bv_pg_statement *statement,
+                 const struct bv_pg_param *params,
+                 size_t count,
+                 const struct call *call)
 {
     struct call *copy = malloc(sizeof *copy);
     if (!copy)
@@ -46,25 +55,41 @@ static int start(struct bv_parked_store *self, const struct bv_pg_statement *sta
     return rc;
 }
 
-static int load(struct bv_parked_store *self, const char *group, bv_parked_key *each, bv_parked_done *done,
+static int load(struct bv_parked_store *self,
+                const char *group,
+                bv_parked_key *each,
+                bv_parked_done *done,
                 void *argument)
 {
     const struct bv_pg_param params[] = {BV_PG_P_CSTR(group)};
-    return start(self, &load_statement, params, BV_COUNT(params), &(struct call){each, done, argument});
+    return start(
+        self, &load_statement, params, BV_COUNT(params), &(struct call){each, done, argument});
 }
 
-static int park(struct bv_parked_store *self, const char *group, struct bv_bytes topic, struct bv_bytes key,
-                bv_parked_done *done, void *argument)
+static int park(struct bv_parked_store *self,
+                const char *group,
+                struct bv_bytes topic,
+                struct bv_bytes key,
+                bv_parked_done *done,
+                void *argument)
 {
-    const struct bv_pg_param params[] = {BV_PG_P_CSTR(group), BV_PG_P_TEXT(topic), BV_PG_P_TEXT(key)};
-    return start(self, &park_statement, params, BV_COUNT(params), &(struct call){NULL, done, argument});
+    const struct bv_pg_param params[] = {
+        BV_PG_P_CSTR(group), BV_PG_P_TEXT(topic), BV_PG_P_TEXT(key)};
+    return start(
+        self, &park_statement, params, BV_COUNT(params), &(struct call){NULL, done, argument});
 }
 
-static int release(struct bv_parked_store *self, const char *group, struct bv_bytes topic, struct bv_bytes key,
-                   bv_parked_done *done, void *argument)
+static int release(struct bv_parked_store *self,
+                   const char *group,
+                   struct bv_bytes topic,
+                   struct bv_bytes key,
+                   bv_parked_done *done,
+                   void *argument)
 {
-    const struct bv_pg_param params[] = {BV_PG_P_CSTR(group), BV_PG_P_TEXT(topic), BV_PG_P_TEXT(key)};
-    return start(self, &release_statement, params, BV_COUNT(params), &(struct call){NULL, done, argument});
+    const struct bv_pg_param params[] = {
+        BV_PG_P_CSTR(group), BV_PG_P_TEXT(topic), BV_PG_P_TEXT(key)};
+    return start(
+        self, &release_statement, params, BV_COUNT(params), &(struct call){NULL, done, argument});
 }
 
 int bv_parked_pg_open(struct bv_pg *pg, struct bv_parked_store **ret_store)
@@ -72,7 +97,10 @@ int bv_parked_pg_open(struct bv_pg *pg, struct bv_parked_store **ret_store)
     struct store *store = malloc(sizeof *store);
     if (!store)
         return BV_E_NOMEM;
-    *store = (struct store){{load, park, release}, pg};
+    *store = (struct store){
+        {load, park, release},
+        pg
+    };
     *ret_store = &store->base;
     return 0;
 }

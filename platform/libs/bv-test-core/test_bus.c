@@ -1,9 +1,10 @@
 /*   publish ──faults──> topic: log[] (all partitions, in order of arrival; visible_at per record)
- *                                │ lane per (subscription, topic, partition): `next` index into the log
- *                                ▼
- *   receive <── deliveries, at most prefetch ──ack──> lane->done: committed per (group, topic, partition)
+ *                                │ lane per (subscription, topic, partition): `next` index into the
+ * log ▼ receive <── deliveries, at most prefetch ──ack──> lane->done: committed per (group, topic,
+ * partition)
  *
- * Everything happens in `turn`, which an idle or the timer calls, so that no callback comes from within a call. */
+ * Everything happens in `turn`, which an idle or the timer calls, so that no callback comes from
+ * within a call. */
 #include "bv/test_bus.h"
 
 #include <stdlib.h>
@@ -65,8 +66,8 @@ struct subscription {
     struct bv_subscription base;
     struct subscription *next;
     struct test_bus *bus;
-    char *group;                /* owned */
-    struct topic **topics;      /* owned */
+    char *group;           /* owned */
+    struct topic **topics; /* owned */
     size_t topic_count;
     uint32_t prefetch;
     bool assigned_due;
@@ -156,7 +157,8 @@ static struct entry *entry_new(const struct bv_record *record, struct bv_bytes t
     size_t bytes = record->key.size + record->value.size;
     for (size_t i = 0; i < record->header_count; i++)
         bytes += record->headers[i].key.size + record->headers[i].value.size;
-    struct entry *entry = must(calloc(1, sizeof *entry + record->header_count * sizeof(struct bv_header) + bytes));
+    struct entry *entry =
+        must(calloc(1, sizeof *entry + record->header_count * sizeof(struct bv_header) + bytes));
     struct bv_header *headers = (struct bv_header *)(entry + 1);
     char *at = (char *)(headers + record->header_count);
     entry->record = *record;
@@ -165,8 +167,10 @@ static struct entry *entry_new(const struct bv_record *record, struct bv_bytes t
     entry->record.value = (struct bv_bytes){put(&at, record->value), record->value.size};
     entry->record.headers = headers;
     for (size_t i = 0; i < record->header_count; i++) {
-        headers[i].key = (struct bv_bytes){put(&at, record->headers[i].key), record->headers[i].key.size};
-        headers[i].value = (struct bv_bytes){put(&at, record->headers[i].value), record->headers[i].value.size};
+        headers[i].key =
+            (struct bv_bytes){put(&at, record->headers[i].key), record->headers[i].key.size};
+        headers[i].value =
+            (struct bv_bytes){put(&at, record->headers[i].value), record->headers[i].value.size};
     }
     return entry;
 }
@@ -191,7 +195,8 @@ static void append(struct test_bus *bus, struct topic *topic, struct entry *entr
     entry->record.timestamp_ms = bv_wall_us(bv_loop_env(bus->loop)) / 1000;
     entry->visible_at_ms = now_ms(bus);
     if (bus->config.delay_ms_max > 0)
-        entry->visible_at_ms += (int64_t)bv_random_below(&bus->random.env, (uint64_t)bus->config.delay_ms_max + 1);
+        entry->visible_at_ms +=
+            (int64_t)bv_random_below(&bus->random.env, (uint64_t)bus->config.delay_ms_max + 1);
     topic->log[topic->count++] = entry;
 }
 
@@ -226,7 +231,8 @@ static void lane_advance(struct lane *lane)
         struct delivery *delivery = lane->head;
         lane->head = delivery->next;
         lane->out--;
-        commit_of(lane->topic, lane->subscription->group, lane->partition)->offset = delivery->entry->record.offset + 1;
+        commit_of(lane->topic, lane->subscription->group, lane->partition)->offset =
+            delivery->entry->record.offset + 1;
         free(delivery);
     }
 }
@@ -256,9 +262,12 @@ static void lane_open(struct subscription *subscription, struct topic *topic, in
 {
     struct lane *lane = must(calloc(1, sizeof *lane));
     int64_t from = commit_of(topic, subscription->group, partition)->offset;
-    *lane = (struct lane){.next = subscription->lanes, .subscription = subscription, .topic = topic, .partition = partition};
-    while (lane->at < topic->count &&
-           (topic->log[lane->at]->record.partition != partition || topic->log[lane->at]->record.offset < from))
+    *lane = (struct lane){.next = subscription->lanes,
+                          .subscription = subscription,
+                          .topic = topic,
+                          .partition = partition};
+    while (lane->at < topic->count && (topic->log[lane->at]->record.partition != partition ||
+                                       topic->log[lane->at]->record.offset < from))
         lane->at++;
     subscription->lanes = lane;
     subscription->assigned_count++;
@@ -332,7 +341,8 @@ static bool lane_step(struct test_bus *bus, struct lane *lane, int64_t *next_ms)
         subscription->receive(subscription->argument, &delivery->entry->record, &delivery->base);
         return true;
     }
-    while (lane->at < lane->topic->count && lane->topic->log[lane->at]->record.partition != lane->partition)
+    while (lane->at < lane->topic->count &&
+           lane->topic->log[lane->at]->record.partition != lane->partition)
         lane->at++;
     if (lane->at >= lane->topic->count || lane->out >= subscription->prefetch || lane->waiting > 0)
         return false;
@@ -390,12 +400,14 @@ static void turn(void *argument)
 
 /* ---- operations ---- */
 
-static int publish(struct bv_bus *self, const struct bv_record *record, bv_bus_done *done, void *argument)
+static int
+publish(struct bv_bus *self, const struct bv_record *record, bv_bus_done *done, void *argument)
 {
     struct test_bus *bus = (struct test_bus *)self;
     if (bus->closing)
         return BV_E_CLOSED;
-    if (record->topic.size == 0 || record->topic.size > 249 || record->header_count > BV_RECORD_HEADERS_MAX)
+    if (record->topic.size == 0 || record->topic.size > 249 ||
+        record->header_count > BV_RECORD_HEADERS_MAX)
         return BV_E_INVALID;
     struct report *report = must(calloc(1, sizeof *report));
     *report = (struct report){NULL, done, argument, bus->outage};
@@ -419,8 +431,11 @@ static int publish(struct bv_bus *self, const struct bv_record *record, bv_bus_d
     return 0;
 }
 
-static int subscribe(struct bv_bus *self, const struct bv_subscription_config *config, bv_bus_receive *receive,
-                     void *argument, struct bv_subscription **ret_subscription)
+static int subscribe(struct bv_bus *self,
+                     const struct bv_subscription_config *config,
+                     bv_bus_receive *receive,
+                     void *argument,
+                     struct bv_subscription **ret_subscription)
 {
     struct test_bus *bus = (struct test_bus *)self;
     if (!config->group || !config->group[0] || !config->topics || !config->topics[0])
@@ -533,9 +548,12 @@ static void close_bus(struct bv_bus **self)
     free(bus);
 }
 
-static const struct bv_bus_ops ops = {publish, subscribe, ack, retry, unsubscribe, ready, close_bus};
+static const struct bv_bus_ops ops = {
+    publish, subscribe, ack, retry, unsubscribe, ready, close_bus};
 
-int bv_test_bus_open(struct bv_loop *loop, const struct bv_test_bus_config *config, struct bv_bus **ret_bus)
+int bv_test_bus_open(struct bv_loop *loop,
+                     const struct bv_test_bus_config *config,
+                     struct bv_bus **ret_bus)
 {
     struct test_bus *bus = calloc(1, sizeof *bus);
     if (!bus)
@@ -584,19 +602,24 @@ void bv_test_bus_rebalance(struct bv_bus *self)
 
 size_t bv_test_bus_count(const struct bv_bus *self, const char *name)
 {
-    for (const struct topic *topic = ((const struct test_bus *)self)->topics; topic; topic = topic->next) {
+    for (const struct topic *topic = ((const struct test_bus *)self)->topics; topic;
+         topic = topic->next) {
         if (strcmp(topic->name, name) == 0)
             return topic->count + (topic->held != NULL);
     }
     return 0;
 }
 
-const struct bv_record *bv_test_bus_record(const struct bv_bus *self, const char *name, size_t index)
+const struct bv_record *
+bv_test_bus_record(const struct bv_bus *self, const char *name, size_t index)
 {
-    for (const struct topic *topic = ((const struct test_bus *)self)->topics; topic; topic = topic->next) {
+    for (const struct topic *topic = ((const struct test_bus *)self)->topics; topic;
+         topic = topic->next) {
         if (strcmp(topic->name, name) != 0)
             continue;
-        return index < topic->count ? &topic->log[index]->record : topic->held ? &topic->held->record : NULL;
+        return index < topic->count ? &topic->log[index]->record
+               : topic->held        ? &topic->held->record
+                                    : NULL;
     }
     return NULL;
 }
@@ -606,7 +629,8 @@ size_t bv_test_bus_lag(const struct bv_bus *self, const char *group, const char 
     const struct test_bus *bus = (const struct test_bus *)self;
     size_t lag = 0;
     for (struct topic *topic = bus->topics; topic; topic = topic->next) {
-        for (int32_t partition = 0; strcmp(topic->name, name) == 0 && partition < bus->partitions; partition++)
+        for (int32_t partition = 0; strcmp(topic->name, name) == 0 && partition < bus->partitions;
+             partition++)
             lag += (size_t)(topic->ends[partition] - commit_of(topic, group, partition)->offset);
     }
     return lag;

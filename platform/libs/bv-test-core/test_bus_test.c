@@ -49,7 +49,8 @@ static void receive(void *argument, const struct bv_record *record, struct bv_de
 static void run(const struct bv_test_bus_config *config, uint32_t prefetch)
 {
     static const char *const topics[] = {"t", NULL};
-    const struct bv_subscription_config subscription = {.group = "g", .topics = topics, .prefetch = prefetch};
+    const struct bv_subscription_config subscription = {
+        .group = "g", .topics = topics, .prefetch = prefetch};
     bench = (struct bench){0};
     cr_assert_eq(bv_loop_open(&bv_test_env_system, &bench.loop), 0);
     cr_assert_eq(bv_test_bus_open(bench.loop, config, &bench.bus), 0);
@@ -59,7 +60,8 @@ static void run(const struct bv_test_bus_config *config, uint32_t prefetch)
         snprintf(key, sizeof key, "k%d", i % KEYS);
         snprintf(value, sizeof value, "%d", i);
         tickets[i].value = i;
-        const struct bv_record record = {.topic = BV_BYTES("t"), .key = bv_bytes_of(key), .value = bv_bytes_of(value)};
+        const struct bv_record record = {
+            .topic = BV_BYTES("t"), .key = bv_bytes_of(key), .value = bv_bytes_of(value)};
         cr_assert_eq(bv_bus_publish(bench.bus, &record, done, &tickets[i]), 0);
         cr_assert_eq(bench.reported, 0, "never from within publish");
     }
@@ -96,8 +98,13 @@ Test(test_bus, is_polite_by_default)
 Test(test_bus, loses_nothing_it_acknowledged_and_keeps_the_order_of_keys_under_every_fault)
 {
     for (uint64_t seed = 1; seed <= 20; seed++) {
-        run(&(struct bv_test_bus_config){.seed = seed, .partitions = 3, .drop_per_mille = 100, .lost_ack_per_mille = 100,
-                                         .duplicate_per_mille = 100, .reorder_per_mille = 200, .rebalance_per_mille = 20,
+        run(&(struct bv_test_bus_config){.seed = seed,
+                                         .partitions = 3,
+                                         .drop_per_mille = 100,
+                                         .lost_ack_per_mille = 100,
+                                         .duplicate_per_mille = 100,
+                                         .reorder_per_mille = 200,
+                                         .rebalance_per_mille = 20,
                                          .delay_ms_max = 3},
             5);
         finish();
@@ -109,7 +116,7 @@ Test(test_bus, loses_nothing_it_acknowledged_and_keeps_the_order_of_keys_under_e
             silent += !bench.published_ok[i] && bench.times[i] > 0;
         }
         cr_assert_eq(lost, 0, "seed %llu", (unsigned long long)seed);
-        cr_assert_gt(twice, 0);  /* the faults take effect */
+        cr_assert_gt(twice, 0); /* the faults take effect */
         cr_assert_gt(silent, 0);
         cr_assert_lt(bench.ok, RECORDS);
         close_all();
@@ -121,7 +128,8 @@ static size_t overtakes(void)
     size_t count = 0;
     int64_t before = -1, value = 0;
     for (size_t i = 0; i < bv_test_bus_count(bench.bus, "t"); i++) {
-        cr_assert_eq(bv_bytes_int64(bv_test_bus_record(bench.bus, "t", i)->value, 0, RECORDS, &value), 0);
+        cr_assert_eq(
+            bv_bytes_int64(bv_test_bus_record(bench.bus, "t", i)->value, 0, RECORDS, &value), 0);
         count += value < before;
         before = value;
     }

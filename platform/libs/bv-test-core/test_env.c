@@ -2,7 +2,8 @@
 
 static const struct bv_test_env *test_of_clock(const struct bv_clock *clock)
 {
-    return (const struct bv_test_env *)(const void *)((const char *)clock - offsetof(struct bv_test_env, clock));
+    return (const struct bv_test_env *)(const void *)((const char *)clock -
+                                                      offsetof(struct bv_test_env, clock));
 }
 
 static int64_t wall_us(const struct bv_clock *self)

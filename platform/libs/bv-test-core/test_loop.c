@@ -25,7 +25,10 @@ static void look(void *argument)
         bv_loop_stop(run->loop);
 }
 
-bool bv_test_run_until(struct bv_loop *loop, bool (*until)(void *argument), void *argument, int64_t timeout_ms)
+bool bv_test_run_until(struct bv_loop *loop,
+                       bool (*until)(void *argument),
+                       void *argument,
+                       int64_t timeout_ms)
 {
     struct run run = {loop, until, argument, now_ms() + timeout_ms, false};
     struct bv_timer *timer = NULL;

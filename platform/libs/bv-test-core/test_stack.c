@@ -70,7 +70,11 @@ char *bv_test_database(const char *folder)
     const struct bv_env env = {.clock = &bv_clock_system, .random = &bv_random_system};
     char name[64], path[1024];
     struct bv_error error = {0};
-    snprintf(name, sizeof name, "test_%.20s_%016llx", folder ? folder : "empty", (unsigned long long)bv_random_u64(&env));
+    snprintf(name,
+             sizeof name,
+             "test_%.20s_%016llx",
+             folder ? folder : "empty",
+             (unsigned long long)bv_random_u64(&env));
     for (char *c = name; *c; c++) {
         if (*c == '-' || *c == '/')
             *c = '_';
@@ -81,7 +85,8 @@ char *bv_test_database(const char *folder)
     if (!folder)
         return conninfo;
     uint32_t applied = 0;
-    snprintf(path, sizeof path, "%s/platform/deploy/migrations/%s", bv_test_source_folder(), folder);
+    snprintf(
+        path, sizeof path, "%s/platform/deploy/migrations/%s", bv_test_source_folder(), folder);
     if (bv_pg_migrate(conninfo, path, &applied, &error) < 0)
         give_up("migrating %s with %s: %s", name, path, error.text);
     return conninfo;

@@ -3,11 +3,15 @@
 #include <stdio.h>
 
 struct wire {
-    struct bv_bytes id, type, occurred_at, producer, trace_id, correlation_id, schema_version, tenant, key;
+    struct bv_bytes id, type, occurred_at, producer, trace_id, correlation_id, schema_version,
+        tenant, key;
     const struct bv_json *payload;
 };
 
-#define STRING(name, member, min, max) {name, offsetof(struct wire, member), BV_FIELD_STRING, true, min, max}
+#define STRING(name, member, min, max)                                                             \
+    {                                                                                              \
+        name, offsetof(struct wire, member), BV_FIELD_STRING, true, min, max                       \
+    }
 static const struct bv_field wire_fields[] = {
     STRING("eventId", id, 36, 36),
     STRING("eventType", type, 1, BV_EVENT_TYPE_BYTES_MAX),
@@ -72,7 +76,8 @@ bool bv_event_type_valid(struct bv_bytes type)
 
 static bool name_valid(struct bv_bytes name, bool digit_first)
 {
-    if (name.size == 0 || name.size > 63 || !(lower(name.data[0]) || (digit_first && digit(name.data[0]))))
+    if (name.size == 0 || name.size > 63 ||
+        !(lower(name.data[0]) || (digit_first && digit(name.data[0]))))
         return false;
     for (size_t i = 1; i < name.size; i++) {
         if (!lower(name.data[i]) && !digit(name.data[i]) && name.data[i] != '-')
@@ -108,11 +113,13 @@ void bv_event_stamp(const struct bv_env *env, struct bv_event *event)
 
 static bool encodable(const struct bv_event *event)
 {
-    return bv_uuid_v7_ms(event->id) >= 0 && event->occurred_at_us > 0 && bv_event_type_valid(event->type) &&
-           bv_event_name_valid(event->producer) && name_valid(event->tenant, true) &&
-           bv_trace_present(&event->trace) && bv_bytes_equal(event->schema_version, BV_BYTES("1.0")) &&
+    return bv_uuid_v7_ms(event->id) >= 0 && event->occurred_at_us > 0 &&
+           bv_event_type_valid(event->type) && bv_event_name_valid(event->producer) &&
+           name_valid(event->tenant, true) && bv_trace_present(&event->trace) &&
+           bv_bytes_equal(event->schema_version, BV_BYTES("1.0")) &&
            event->correlation_id.size <= BV_EVENT_KEY_BYTES_MAX && event->partition_key.size >= 1 &&
-           event->partition_key.size <= BV_EVENT_KEY_BYTES_MAX && (event->payload || event->payload_text.size);
+           event->partition_key.size <= BV_EVENT_KEY_BYTES_MAX &&
+           (event->payload || event->payload_text.size);
 }
 
 static void write_envelope(struct bv_buf *buf, const struct bv_event *event)
@@ -128,7 +135,9 @@ static void write_envelope(struct bv_buf *buf, const struct bv_event *event)
     bv_jw_kv_text(&w, "occurredAt", at);
     bv_jw_kv_string(&w, "producer", event->producer);
     bv_jw_kv_text(&w, "traceId", trace);
-    bv_jw_kv_string(&w, "correlationId", event->correlation_id.size ? event->correlation_id : bv_bytes_of(trace));
+    bv_jw_kv_string(&w,
+                    "correlationId",
+                    event->correlation_id.size ? event->correlation_id : bv_bytes_of(trace));
     bv_jw_key(&w, "payload");
     if (event->payload_text.size) {
         bv_jw_raw(&w, event->payload_text);
@@ -182,7 +191,8 @@ static int check_shapes(const struct wire *wire, struct bv_event *event, struct 
         return refuse(error, "occurredAt", "is no RFC 3339 time in UTC");
     if (!bv_event_name_valid(wire->producer))
         return refuse(error, "producer", "is no service name");
-    if (!lower_hex(wire->trace_id) || bv_hex_decode(wire->trace_id, event->trace.trace_id, 16) < 0 ||
+    if (!lower_hex(wire->trace_id) ||
+        bv_hex_decode(wire->trace_id, event->trace.trace_id, 16) < 0 ||
         !bv_trace_present(&event->trace))
         return refuse(error, "traceId", "is no W3C trace id");
     if (!bv_bytes_equal(wire->schema_version, BV_BYTES("1.0")))
@@ -194,10 +204,16 @@ static int check_shapes(const struct wire *wire, struct bv_event *event, struct 
     return 0;
 }
 
-int bv_event_decode(struct bv_arena *arena, struct bv_bytes text, struct bv_event *ret_event, struct bv_error *error)
+int bv_event_decode(struct bv_arena *arena,
+                    struct bv_bytes text,
+                    struct bv_event *ret_event,
+                    struct bv_error *error)
 {
     if (text.size > BV_EVENT_BYTES_MAX)
-        return bv_fail(error, BV_E_TOO_LARGE, "an envelope has at most %d bytes, this one %zu", BV_EVENT_BYTES_MAX,
+        return bv_fail(error,
+                       BV_E_TOO_LARGE,
+                       "an envelope has at most %d bytes, this one %zu",
+                       BV_EVENT_BYTES_MAX,
                        text.size);
     const struct bv_json *root = NULL;
     BV_TRY(bv_json_parse(arena, text, &root, error));

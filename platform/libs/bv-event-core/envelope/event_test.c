@@ -21,8 +21,10 @@ TestSuite(event, .init = setup, .fini = teardown);
 
 static struct bv_event example(void)
 {
-    return (struct bv_event){.type = BV_BYTES("ecommerce.order.created.v1"), .producer = BV_BYTES("order"),
-                             .correlation_id = BV_BYTES("c-1"), .partition_key = BV_BYTES("k \"1\""),
+    return (struct bv_event){.type = BV_BYTES("ecommerce.order.created.v1"),
+                             .producer = BV_BYTES("order"),
+                             .correlation_id = BV_BYTES("c-1"),
+                             .partition_key = BV_BYTES("k \"1\""),
                              .payload_text = BV_BYTES("{\"a\":[1,2],\"b\":null}")};
 }
 
@@ -82,9 +84,11 @@ Test(event, an_incomplete_event_is_not_encoded_and_leaves_the_buffer_alone)
     bv_buf_release(&buf);
 }
 
-#define ENVELOPE(id, type, at, producer, trace, extra)                                                                 \
-    "{\"eventId\":\"" id "\",\"eventType\":\"" type "\",\"occurredAt\":\"" at "\",\"producer\":\"" producer "\","      \
-    "\"traceId\":\"" trace "\",\"correlationId\":\"c\",\"payload\":{},\"schemaVersion\":\"1.0\",\"tenantId\":\"t\","   \
+#define ENVELOPE(id, type, at, producer, trace, extra)                                             \
+    "{\"eventId\":\"" id "\",\"eventType\":\"" type "\",\"occurredAt\":\"" at                      \
+    "\",\"producer\":\"" producer "\","                                                            \
+    "\"traceId\":\"" trace                                                                         \
+    "\",\"correlationId\":\"c\",\"payload\":{},\"schemaVersion\":\"1.0\",\"tenantId\":\"t\","      \
     "\"partitionKey\":\"k\"" extra "}"
 #define ID "01936f3e-7c21-7d10-a5b2-6e0f9c1d2a01"
 #define TYPE "a.b.c.v1"
@@ -96,23 +100,29 @@ static const struct {
     int rc;
     const char *pointer;
 } rows[] = {
-    {ENVELOPE(ID, TYPE, AT, "order", TRACE, ""),                                       0,                  ""            },
-    {ENVELOPE("01936F3E-7c21-7d10-a5b2-6e0f9c1d2a01", TYPE, AT, "order", TRACE, ""),   BV_E_UNPROCESSABLE, "/eventId"    },
-    {ENVELOPE("01936f3e-7c21-4d10-a5b2-6e0f9c1d2a01", TYPE, AT, "order", TRACE, ""),   BV_E_UNPROCESSABLE, "/eventId"    },
-    {ENVELOPE(ID, "a.b.v1", AT, "order", TRACE, ""),                                   BV_E_UNPROCESSABLE, "/eventType"  },
-    {ENVELOPE(ID, "a.b.c.v0", AT, "order", TRACE, ""),                                 BV_E_UNPROCESSABLE, "/eventType"  },
-    {ENVELOPE(ID, "a.b.c.v1x", AT, "order", TRACE, ""),                                BV_E_UNPROCESSABLE, "/eventType"  },
-    {ENVELOPE(ID, "A.b.c.v1", AT, "order", TRACE, ""),                                 BV_E_UNPROCESSABLE, "/eventType"  },
-    {ENVELOPE(ID, TYPE, "2026-11-23T01:15:01+00:00", "order", TRACE, ""),              BV_E_UNPROCESSABLE, "/occurredAt" },
-    {ENVELOPE(ID, TYPE, "2026-11-31T01:15:01Z", "order", TRACE, ""),                   BV_E_UNPROCESSABLE, "/occurredAt" },
-    {ENVELOPE(ID, TYPE, AT, "Order", TRACE, ""),                                       BV_E_UNPROCESSABLE, "/producer"   },
-    {ENVELOPE(ID, TYPE, AT, "order", "00000000000000000000000000000000", ""),          BV_E_UNPROCESSABLE, "/traceId"    },
-    {ENVELOPE(ID, TYPE, AT, "order", "4BF92F3577B34DA6A3CE929D0E0E4736", ""),          BV_E_UNPROCESSABLE, "/traceId"    },
-    {ENVELOPE(ID, TYPE, AT, "order", TRACE, ",\"more\":1"),                            BV_E_UNPROCESSABLE, "/more"       },
-    {"{\"eventId\":\"" ID "\"}",                                                       BV_E_UNPROCESSABLE, "/eventType"  },
-    {"[]",                                                                             BV_E_UNPROCESSABLE, ""            },
-    {"{",                                                                              BV_E_INVALID,       ""            },
-    {"",                                                                               BV_E_INVALID,       ""            },
+    {ENVELOPE(ID, TYPE, AT, "order", TRACE, ""), 0, ""},
+    {ENVELOPE("01936F3E-7c21-7d10-a5b2-6e0f9c1d2a01", TYPE, AT, "order", TRACE, ""),
+     BV_E_UNPROCESSABLE, "/eventId"},
+    {ENVELOPE("01936f3e-7c21-4d10-a5b2-6e0f9c1d2a01", TYPE, AT, "order", TRACE, ""),
+     BV_E_UNPROCESSABLE, "/eventId"},
+    {ENVELOPE(ID, "a.b.v1", AT, "order", TRACE, ""), BV_E_UNPROCESSABLE, "/eventType"},
+    {ENVELOPE(ID, "a.b.c.v0", AT, "order", TRACE, ""), BV_E_UNPROCESSABLE, "/eventType"},
+    {ENVELOPE(ID, "a.b.c.v1x", AT, "order", TRACE, ""), BV_E_UNPROCESSABLE, "/eventType"},
+    {ENVELOPE(ID, "A.b.c.v1", AT, "order", TRACE, ""), BV_E_UNPROCESSABLE, "/eventType"},
+    {ENVELOPE(ID, TYPE, "2026-11-23T01:15:01+00:00", "order", TRACE, ""),
+     BV_E_UNPROCESSABLE, "/occurredAt"},
+    {ENVELOPE(ID, TYPE, "2026-11-31T01:15:01Z", "order", TRACE, ""),
+     BV_E_UNPROCESSABLE, "/occurredAt"},
+    {ENVELOPE(ID, TYPE, AT, "Order", TRACE, ""), BV_E_UNPROCESSABLE, "/producer"},
+    {ENVELOPE(ID, TYPE, AT, "order", "00000000000000000000000000000000", ""),
+     BV_E_UNPROCESSABLE, "/traceId"},
+    {ENVELOPE(ID, TYPE, AT, "order", "4BF92F3577B34DA6A3CE929D0E0E4736", ""),
+     BV_E_UNPROCESSABLE, "/traceId"},
+    {ENVELOPE(ID, TYPE, AT, "order", TRACE, ",\"more\":1"), BV_E_UNPROCESSABLE, "/more"},
+    {"{\"eventId\":\"" ID "\"}", BV_E_UNPROCESSABLE, "/eventType"},
+    {"[]", BV_E_UNPROCESSABLE, ""},
+    {"{", BV_E_INVALID, ""},
+    {"", BV_E_INVALID, ""},
 };
 
 Test(event, decoding_says_which_member_is_wrong)
@@ -120,7 +130,11 @@ Test(event, decoding_says_which_member_is_wrong)
     for (size_t i = 0; i < BV_COUNT(rows); i++) {
         struct bv_event event = {0};
         struct bv_error error = {0};
-        cr_expect_eq(bv_event_decode(arena, bv_bytes_of(rows[i].text), &event, &error), rows[i].rc, "row %zu: %s", i, error.text);
+        cr_expect_eq(bv_event_decode(arena, bv_bytes_of(rows[i].text), &event, &error),
+                     rows[i].rc,
+                     "row %zu: %s",
+                     i,
+                     error.text);
         cr_expect_str_eq(error.pointer, rows[i].pointer, "row %zu: %s", i, error.text);
         cr_expect(rows[i].rc == 0 || event.type.data == NULL, "row %zu writes its result", i);
     }

@@ -16,6 +16,7 @@ struct scan {
     size_t at;
     struct bv_buf *out;
     struct bv_error *error;
+    bool atom; /* something to repeat stands before */
 };
 
 static int refuse(struct scan *scan, const char *what)
@@ -108,7 +109,8 @@ static uint32_t next_code(struct scan *scan)
 
 /* ---- a class ---- */
 
-/* ']' must come first, '-' last, '^' not first and '[' not before ".:=": they are taken out of their ranges and placed by hand. */
+/* ']' must come first, '-' last, '^' not first and '[' not before ".:=": they are taken out of
+ * their ranges and placed by hand. */
 struct class_text {
     struct range ranges[RANGES_MAX];
     size_t count;
@@ -148,7 +150,8 @@ static int class_add(struct scan *scan, struct class_text *text, uint32_t low, u
     return 0;
 }
 
-/* glibc compiles no range of characters beyond ASCII in this locale: they are written out one by one. */
+/* glibc compiles no range of characters beyond ASCII in this locale: they are written out one by
+ * one. */
 static void put_range(struct bv_buf *out, struct range range)
 {
     if (range.low > 0x7f) {
@@ -193,7 +196,10 @@ static int hex_code(struct scan *scan, size_t digits, uint32_t *ret_code)
     uint32_t code = 0;
     for (size_t i = 0; i < digits; i++) {
         char c = scan->at < scan->text.size ? scan->text.data[scan->at++] : 'x';
-        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        int digit = c >= '0' && c <= '9'   ? c - '0'
+                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                           : -1;
         if (digit < 0)
             return refuse(scan, "hexadecimal digits are missing");
         code = code << 4 | (uint32_t)digit;
@@ -222,7 +228,8 @@ static int unicode_code(struct scan *scan, uint32_t *ret_code)
     *ret_code = high;
     if (high < 0xd800 || high > 0xdfff)
         return 0;
-    if (scan->at + 1 >= scan->text.size || scan->text.data[scan->at] != '\\' || scan->text.data[scan->at + 1] != 'u')
+    if (scan->at + 1 >= scan->text.size || scan->text.data[scan->at] != '\\' ||
+        scan->text.data[scan->at + 1] != 'u')
         return refuse(scan, "half of a surrogate pair");
     scan->at += 2;
     BV_TRY(hex_code(scan, 4, &low));
@@ -253,7 +260,8 @@ static int escaped_code(struct scan *scan, uint32_t *ret_code)
         *ret_code = (uint32_t)letter & 0x1fu;
         return 0;
     }
-    bool letter = (code >= 'a' && code <= 'z') || (code >= 'A' && code <= 'Z') || (code >= '0' && code <= '9');
+    bool letter = (code >= 'a' && code <= 'z') || (code >= 'A' && code <= 'Z') ||
+                  (code >= '0' && code <= '9');
     if (letter)
         return refuse(scan, "this escape is not supported");
     *ret_code = code;
@@ -287,7 +295,8 @@ static int class_member(struct scan *scan, struct class_text *text, uint32_t *re
 /* [\s\S] and its like: any character. */
 static bool anything_class(struct scan *scan)
 {
-    static const char *const rows[] = {"\\s\\S]", "\\S\\s]", "\\d\\D]", "\\D\\d]", "\\w\\W]", "\\W\\w]", "^]"};
+    static const char *const rows[] = {
+        "\\s\\S]", "\\S\\s]", "\\d\\D]", "\\D\\d]", "\\w\\W]", "\\W\\w]", "^]"};
     struct bv_bytes rest = {scan->text.data + scan->at, scan->text.size - scan->at};
     for (size_t i = 0; i < BV_COUNT(rows); i++) {
         if (!bv_bytes_starts(rest, bv_bytes_of(rows[i])))
@@ -321,7 +330,8 @@ static int class_translate(struct scan *scan)
         if (rc > 0)
             continue;
         high = low;
-        bool range = scan->at + 1 < scan->text.size && scan->text.data[scan->at] == '-' && scan->text.data[scan->at + 1] != ']';
+        bool range = scan->at + 1 < scan->text.size && scan->text.data[scan->at] == '-' &&
+                     scan->text.data[scan->at + 1] != ']';
         if (range) {
             scan->at++;
             rc = class_member(scan, &text, &high);
@@ -375,7 +385,8 @@ static int group_translate(struct scan *scan)
     struct bv_bytes rest = {scan->text.data + scan->at, scan->text.size - scan->at};
     if (bv_bytes_starts(rest, BV_BYTES("?:"))) {
         scan->at += 2;
-    } else if (bv_bytes_starts(rest, BV_BYTES("?<")) && rest.size > 2 && rest.data[2] != '=' && rest.data[2] != '!') {
+    } else if (bv_bytes_starts(rest, BV_BYTES("?<")) && rest.size > 2 && rest.data[2] != '=' &&
+               rest.data[2] != '!') {
         const char *end = memchr(rest.data, '>', rest.size);
         if (!end)
             return refuse(scan, "the name of a group does not end");
@@ -387,35 +398,41 @@ static int group_translate(struct scan *scan)
     return 0;
 }
 
-/* {n}, {n,} or {n,m} goes through, any other brace is literal. */
-static void brace_translate(struct scan *scan)
+/* Length of {n}, {n,} or {n,m} at scan->at, 0 for any other brace, which is literal. */
+static size_t repeat_size(const struct scan *scan)
 {
-    size_t at = scan->at, digits = 0;
-    while (at < scan->text.size && scan->text.data[at] >= '0' && scan->text.data[at] <= '9') {
-        at++;
+    size_t at = scan->at + 1, digits = 0;
+    for (; at < scan->text.size && scan->text.data[at] >= '0' && scan->text.data[at] <= '9'; at++)
         digits++;
-    }
-    if (digits && at < scan->text.size && scan->text.data[at] == ',') {
+    if (digits && at < scan->text.size && scan->text.data[at] == ',')
         at++;
-        while (at < scan->text.size && scan->text.data[at] >= '0' && scan->text.data[at] <= '9')
-            at++;
-    }
-    if (!digits || at >= scan->text.size || scan->text.data[at] != '}') {
-        bv_buf_text(scan->out, "\\{");
-        return;
-    }
-    bv_buf_append(scan->out, scan->text.data + scan->at - 1, at + 2 - scan->at);
-    scan->at = at + 1;
+    while (digits && at < scan->text.size && scan->text.data[at] >= '0' &&
+           scan->text.data[at] <= '9')
+        at++;
+    return digits && at < scan->text.size && scan->text.data[at] == '}' ? at + 1 - scan->at : 0;
 }
 
-static void skip_lazy(struct scan *scan)
+/* A repetition of a repetition is an error, as in ECMA-262: regcomp would take it, and exponential
+ * time. */
+static int repeat_translate(struct scan *scan, size_t size)
 {
+    if (!scan->atom)
+        return refuse(scan, "nothing to repeat");
+    bv_buf_append(scan->out, scan->text.data + scan->at, size);
+    scan->at += size;
     if (scan->at < scan->text.size && scan->text.data[scan->at] == '?')
-        scan->at++;
+        scan->at++; /* lazy */
+    scan->atom = false;
+    return 0;
 }
 
 static int one_translate(struct scan *scan)
 {
+    char c = scan->text.data[scan->at];
+    size_t repeat = c == '{' ? repeat_size(scan) : c == '*' || c == '+' || c == '?';
+    if (repeat)
+        return repeat_translate(scan, repeat);
+    scan->atom = c != '(' && c != '|' && c != '^' && c != '$';
     uint32_t code = next_code(scan);
     switch (code) {
     case '\\':
@@ -426,16 +443,6 @@ static int one_translate(struct scan *scan)
         return group_translate(scan);
     case '.':
         bv_buf_text(scan->out, "[^\n\r\xe2\x80\xa8\xe2\x80\xa9]");
-        return 0;
-    case '{':
-        brace_translate(scan);
-        skip_lazy(scan);
-        return 0;
-    case '*':
-    case '+':
-    case '?':
-        bv_buf_char(scan->out, (char)code);
-        skip_lazy(scan);
         return 0;
     case ')':
     case '|':
@@ -489,7 +496,8 @@ int pattern_open(struct bv_bytes text, struct pattern **ret_pattern, struct bv_e
         rc = BV_E_NOMEM;
     if (rc == 0) {
         pattern->locale = newlocale(LC_CTYPE_MASK | LC_COLLATE_MASK, "C.UTF-8", (locale_t)0);
-        rc = pattern->locale ? compile(pattern, buf.data, error) : bv_fail(error, BV_E_INTERNAL, "no locale C.UTF-8");
+        rc = pattern->locale ? compile(pattern, buf.data, error)
+                             : bv_fail(error, BV_E_INTERNAL, "no locale C.UTF-8");
     }
     bv_buf_release(&buf);
     if (rc < 0) {

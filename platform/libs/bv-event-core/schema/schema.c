@@ -80,11 +80,18 @@ static int document_add(struct compiler *compiler, struct bv_bytes name, struct 
     return schema_resource_add(compiler, uri, node);
 }
 
-int bv_schemas_add(struct bv_schemas *schemas, struct bv_bytes name, struct bv_bytes text, struct bv_error *error)
+int bv_schemas_add(struct bv_schemas *schemas,
+                   struct bv_bytes name,
+                   struct bv_bytes text,
+                   struct bv_error *error)
 {
     if (name.size == 0 || name.size >= URI_MAX || text.size > TEXT_BYTES_MAX || schemas->linked)
-        return bv_fail(error, BV_E_INVALID, "a schema needs a name of 1 to %d bytes, a text of at most %u, before the link",
-                       URI_MAX - 1, TEXT_BYTES_MAX);
+        return bv_fail(
+            error,
+            BV_E_INVALID,
+            "a schema needs a name of 1 to %d bytes, a text of at most %u, before the link",
+            URI_MAX - 1,
+            TEXT_BYTES_MAX);
     struct document *document = calloc(1, sizeof *document);
     if (!document)
         return BV_E_NOMEM;
@@ -114,7 +121,8 @@ static int read_file(const char *path, struct bv_buf *buf)
     return rc;
 }
 
-static int add_file(struct bv_schemas *schemas, const char *folder, const char *name, struct bv_error *error)
+static int
+add_file(struct bv_schemas *schemas, const char *folder, const char *name, struct bv_error *error)
 {
     struct bv_buf buf = {.max = TEXT_BYTES_MAX + 65536};
     struct bv_error inner = {0};
@@ -167,7 +175,8 @@ static struct node *node_of(const struct bv_schemas *schemas, const struct bv_js
     return NULL;
 }
 
-static int follow(struct compiler *compiler, const char *uri, struct bv_bytes fragment, struct node **ret_node)
+static int
+follow(struct compiler *compiler, const char *uri, struct bv_bytes fragment, struct node **ret_node)
 {
     struct node *root = schema_resource_find(compiler->schemas, uri);
     if (!root || fragment.size == 0) {
@@ -176,7 +185,8 @@ static int follow(struct compiler *compiler, const char *uri, struct bv_bytes fr
     }
     fragment = uri_decode(compiler->arena, fragment);
     if (fragment.size > 0 && fragment.data[0] != '/') {
-        const char *anchor = bv_arena_format(compiler->arena, "%s#%.*s", root->base, BV_ARG(fragment));
+        const char *anchor =
+            bv_arena_format(compiler->arena, "%s#%.*s", root->base, BV_ARG(fragment));
         *ret_node = anchor ? schema_resource_find(compiler->schemas, anchor) : NULL;
         return 0;
     }
@@ -199,7 +209,11 @@ static int link_node(struct compiler *compiler, struct node *node)
     if (rc == 0 && !node->target)
         rc = BV_E_NOT_FOUND;
     if (rc < 0)
-        (void)bv_fail(compiler->error, rc, "%s%s: $ref \"%.*s\" leads nowhere", node->base, node->pointer,
+        (void)bv_fail(compiler->error,
+                      rc,
+                      "%s%s: $ref \"%.*s\" leads nowhere",
+                      node->base,
+                      node->pointer,
                       BV_ARG(node->reference));
     return rc;
 }
@@ -210,7 +224,8 @@ int bv_schemas_link(struct bv_schemas *schemas, struct bv_error *error)
         return 0;
     struct compiler compiler = {schemas, schemas->documents->arena, error};
     schemas->linked = true;
-    for (bool again = true; again;) { /* following a reference may compile further nodes, at the front of the list */
+    for (bool again = true;
+         again;) { /* following a reference may compile further nodes, at the front of the list */
         struct node *first = schemas->nodes;
         again = false;
         for (struct node *node = first; node; node = node->next) {
@@ -247,7 +262,9 @@ bool bv_schemas_has(const struct bv_schemas *schemas, struct bv_bytes name)
     return find(schemas, name) != NULL;
 }
 
-int bv_schemas_check(const struct bv_schemas *schemas, struct bv_bytes name, const struct bv_json *value,
+int bv_schemas_check(const struct bv_schemas *schemas,
+                     struct bv_bytes name,
+                     const struct bv_json *value,
                      struct bv_error *error)
 {
     const struct node *node = find(schemas, name);

@@ -1,5 +1,6 @@
-/* Walking schema and value together. The path to the value under test is a list on the stack, written out for the first mismatch
- * only. Branches that may fail (anyOf, oneOf, not, if, contains) run without an error. */
+/* Walking schema and value together. The path to the value under test is a list on the stack,
+ * written out for the first mismatch only. Branches that may fail (anyOf, oneOf, not, if, contains)
+ * run without an error. */
 #include "schema_private.h"
 
 #include <math.h>
@@ -57,9 +58,14 @@ static int mismatch(struct check *check, const char *format, ...)
     va_end(arguments);
     struct bv_buf path = {.max = 4096};
     put_path(&path, check->at);
-    (void)bv_fail(check->error, BV_E_UNPROCESSABLE, "%.*s: %s", (int)(path.size < 60 ? path.size : 60),
-                  path.size ? path.data : "", reason);
-    size_t size = path.size < sizeof check->error->pointer ? path.size : sizeof check->error->pointer - 1;
+    (void)bv_fail(check->error,
+                  BV_E_UNPROCESSABLE,
+                  "%.*s: %s",
+                  (int)(path.size < 60 ? path.size : 60),
+                  path.size ? path.data : "",
+                  reason);
+    size_t size =
+        path.size < sizeof check->error->pointer ? path.size : sizeof check->error->pointer - 1;
     if (size)
         memcpy(check->error->pointer, path.data, size);
     check->error->pointer[size] = '\0';
@@ -77,7 +83,10 @@ static bool holds(struct check *check, const struct node *node, const struct bv_
     return rc == 0;
 }
 
-static int apply_at(struct check *check, const struct node *node, const struct bv_json *value, struct step step)
+static int apply_at(struct check *check,
+                    const struct node *node,
+                    const struct bv_json *value,
+                    struct step step)
 {
     step.up = check->at;
     check->at = &step;
@@ -216,12 +225,14 @@ int schema_unique(const struct bv_json *array, bool *ret_unique)
 static bool whole(const struct bv_json *value)
 {
     double real = bv_json_real(value, 0.5);
-    return bv_json_type(value) == BV_JSON_INT || (bv_json_type(value) == BV_JSON_REAL && real == floor(real) && isfinite(real));
+    return bv_json_type(value) == BV_JSON_INT ||
+           (bv_json_type(value) == BV_JSON_REAL && real == floor(real) && isfinite(real));
 }
 
 static bool type_allowed(unsigned types, const struct bv_json *value)
 {
-    return types == 0 || types & TYPE_BIT(bv_json_type(value)) || (types & TYPE_INTEGER && whole(value));
+    return types == 0 || types & TYPE_BIT(bv_json_type(value)) ||
+           (types & TYPE_INTEGER && whole(value));
 }
 
 static int check_any(struct check *check, const struct node *node, const struct bv_json *value)
@@ -239,7 +250,8 @@ static int check_any(struct check *check, const struct node *node, const struct 
     return mismatch(check, "is none of the listed values");
 }
 
-/* Quotients beyond 2^53 are whole as far as doubles can tell; others may miss a whole number by their rounding. */
+/* Quotients beyond 2^53 are whole as far as doubles can tell; others may miss a whole number by
+ * their rounding. */
 static bool is_multiple(const struct bv_json *value, const struct bv_json *of)
 {
     if (bv_json_type(value) == BV_JSON_INT && bv_json_type(of) == BV_JSON_INT)
@@ -274,8 +286,10 @@ static int64_t characters(struct bv_bytes text)
 static bool uri_shape(struct bv_bytes text)
 {
     size_t i = 0;
-    while (i < text.size && (strchr("+-.", text.data[i]) || (text.data[i] | 32) >= 'a' || (text.data[i] >= '0' && text.data[i] <= '9'))) {
-        if (text.data[i] == '\0' || (i == 0 && !((text.data[i] | 32) >= 'a' && (text.data[i] | 32) <= 'z')))
+    while (i < text.size && (strchr("+-.", text.data[i]) || (text.data[i] | 32) >= 'a' ||
+                             (text.data[i] >= '0' && text.data[i] <= '9'))) {
+        if (text.data[i] == '\0' ||
+            (i == 0 && !((text.data[i] | 32) >= 'a' && (text.data[i] | 32) <= 'z')))
             return false;
         i++;
     }
@@ -322,7 +336,9 @@ static int check_string(struct check *check, const struct node *node, const stru
     }
     if (node->pattern && !pattern_matches(node->pattern, text))
         return mismatch(check, "does not match the pattern");
-    for (size_t i = 0; node->format.data && check->schemas->format == BV_FORMAT_ASSERT && i < BV_COUNT(formats); i++) {
+    for (size_t i = 0;
+         node->format.data && check->schemas->format == BV_FORMAT_ASSERT && i < BV_COUNT(formats);
+         i++) {
         if (bv_bytes_equal(node->format, bv_bytes_of(formats[i].name)) && !formats[i].holds(text))
             return mismatch(check, "is no %s", formats[i].name);
     }
@@ -333,7 +349,8 @@ static int check_items(struct check *check, const struct node *node, const struc
 {
     size_t i = 0;
     for (struct bv_json_iter it = bv_json_iter(value); bv_json_next(&it); i++) {
-        const struct node *of_item = i < node->prefix_items.count ? node->prefix_items.items[i] : node->items;
+        const struct node *of_item =
+            i < node->prefix_items.count ? node->prefix_items.items[i] : node->items;
         if (of_item && apply_at(check, of_item, it.value, (struct step){.index = i}) != 0)
             return BV_SCHEMA_MISMATCH;
     }
@@ -377,7 +394,10 @@ static const struct node *named(const struct named_nodes *nodes, struct bv_bytes
     return NULL;
 }
 
-static int check_member(struct check *check, const struct node *node, struct bv_bytes name, const struct bv_json *value)
+static int check_member(struct check *check,
+                        const struct node *node,
+                        struct bv_bytes name,
+                        const struct bv_json *value)
 {
     const struct step step = {.name = name};
     const struct node *own = named(&node->properties, name);
@@ -399,7 +419,8 @@ static int check_member(struct check *check, const struct node *node, struct bv_
     return apply_at(check, node->additional_properties, value, step);
 }
 
-static int check_required(struct check *check, const struct bv_json *names, const struct bv_json *value)
+static int
+check_required(struct check *check, const struct bv_json *names, const struct bv_json *value)
 {
     for (struct bv_json_iter it = bv_json_iter(names); bv_json_next(&it);) {
         struct bv_bytes name = bv_json_string(it.value);
@@ -428,9 +449,11 @@ static int check_name(struct check *check, const struct node *node, struct bv_by
     return rc;
 }
 
-static int check_dependents(struct check *check, const struct node *node, const struct bv_json *value)
+static int
+check_dependents(struct check *check, const struct node *node, const struct bv_json *value)
 {
-    for (struct bv_json_iter it = bv_json_iter(node->dependent_required); node->dependent_required && bv_json_next(&it);) {
+    for (struct bv_json_iter it = bv_json_iter(node->dependent_required);
+         node->dependent_required && bv_json_next(&it);) {
         if (bv_json_get_bytes(value, it.key) && check_required(check, it.value, value) != 0)
             return BV_SCHEMA_MISMATCH;
     }
@@ -462,7 +485,8 @@ static int check_object(struct check *check, const struct node *node, const stru
 
 /* ---- combinations ---- */
 
-static int check_combinations(struct check *check, const struct node *node, const struct bv_json *value)
+static int
+check_combinations(struct check *check, const struct node *node, const struct bv_json *value)
 {
     for (size_t i = 0; i < node->all_of.count; i++) {
         if (apply(check, node->all_of.items[i], value) != 0)
@@ -478,7 +502,7 @@ static int check_combinations(struct check *check, const struct node *node, cons
         of_one += holds(check, node->one_of.items[i], value);
     if (node->one_of.count && of_one != 1)
         return mismatch(check, "matches %zu alternatives of oneOf", of_one);
-    if (node->not && holds(check, node->not, value))
+    if (node->not &&holds(check, node->not, value))
         return mismatch(check, "matches what it must not");
     if (!node->condition)
         return 0;
@@ -524,7 +548,9 @@ static int apply(struct check *check, const struct node *node, const struct bv_j
     return rc;
 }
 
-int schema_check_node(const struct bv_schemas *schemas, const struct node *node, const struct bv_json *value,
+int schema_check_node(const struct bv_schemas *schemas,
+                      const struct node *node,
+                      const struct bv_json *value,
                       struct bv_error *error)
 {
     struct check check = {.schemas = schemas, .error = error};

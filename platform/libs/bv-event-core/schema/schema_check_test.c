@@ -1,9 +1,10 @@
 /* The official JSON Schema test suite.
  *
- * Debian packages the suite up to draft 7 (json-schema-test-suite 2.0.0). Its files are read by what they mean in 2020-12:
- *   definitions -> $defs, an array under items -> prefixItems and additionalItems -> items, dependencies -> dependentRequired and
- *   dependentSchemas, $id "#name" -> $anchor, $schema dropped.
- * BV_JSON_SCHEMA_SUITE may name a checkout's tests/draft2020-12 folder: its files then run as they are, too. */
+ * Debian packages the suite up to draft 7 (json-schema-test-suite 2.0.0). Its files are read by
+ * what they mean in 2020-12: definitions -> $defs, an array under items -> prefixItems and
+ * additionalItems -> items, dependencies -> dependentRequired and dependentSchemas, $id "#name" ->
+ * $anchor, $schema dropped. BV_JSON_SCHEMA_SUITE may name a checkout's tests/draft2020-12 folder:
+ * its files then run as they are, too. */
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <stdio.h>
@@ -19,27 +20,31 @@ static const struct skip {
     const char *group;
     const char *reason;
 } debian_skips[] = {
-    {"ref.json",       "ref overrides any sibling keywords",           "since 2019-09 siblings of $ref apply"                },
-    {"ref.json",       "remote ref, containing refs itself",           "needs the meta-schema of draft 7"                    },
-    {"definitions.json", NULL,                                         "needs the meta-schema of draft 7"                    },
-    {"ref.json",       "escaped pointer ref",                          "unknown keywords are errors; own test in schema_test.c"},
+    {"ref.json",         "ref overrides any sibling keywords", "since 2019-09 siblings of $ref apply"                  },
+    {"ref.json",         "remote ref, containing refs itself", "needs the meta-schema of draft 7"                      },
+    {"definitions.json", NULL,                                 "needs the meta-schema of draft 7"                      },
+    {"ref.json",         "escaped pointer ref",                "unknown keywords are errors; own test in schema_test.c"},
 };
 static const struct skip native_skips[] = {
-    {"anchor.json",                "invalid anchors",                              "needs the meta-schema of 2020-12"         },
-    {"content.json",               NULL,                                           "content keywords are not supported"       },
-    {"defs.json",                  NULL,                                           "needs the meta-schema of 2020-12"         },
-    {"dynamicRef.json",            NULL,                                           "$dynamicRef is not supported"             },
-    {"id.json",                    "Invalid use of fragments in location-independent $id", "needs the meta-schema of 2020-12" },
-    {"id.json",                    "Valid use of empty fragments in location-independent $id", "needs the meta-schema of 2020-12"},
-    {"id.json",                    "Unnormalized $ids are allowed but discouraged", "needs the meta-schema of 2020-12"        },
-    {"ref.json",                   "remote ref, containing refs itself",           "needs the meta-schema of 2020-12"         },
-    {"ref.json",                   "URN base URI with f-component",                "needs the meta-schema of 2020-12"         },
-    {"ref.json",                   "ref creates new scope when adjacent to keywords", "unevaluatedProperties is not supported"},
-    {"refRemote.json",             NULL,                                           "its remotes are not in the folder"        },
-    {"unevaluatedItems.json",      NULL,                                           "unevaluatedItems is not supported"        },
-    {"unevaluatedProperties.json", NULL,                                           "unevaluatedProperties is not supported"   },
-    {"unknownKeyword.json",        NULL,                                           "an unknown keyword is an error by design" },
-    {"vocabulary.json",            NULL,                                           "$vocabulary is not supported"             },
+    {"anchor.json",                "invalid anchors",                    "needs the meta-schema of 2020-12"        },
+    {"content.json",               NULL,                                 "content keywords are not supported"      },
+    {"defs.json",                  NULL,                                 "needs the meta-schema of 2020-12"        },
+    {"dynamicRef.json",            NULL,                                 "$dynamicRef is not supported"            },
+    {"id.json",
+     "Invalid use of fragments in location-independent $id",             "needs the meta-schema of 2020-12"        },
+    {"id.json",
+     "Valid use of empty fragments in location-independent $id",         "needs the meta-schema of 2020-12"        },
+    {"id.json",
+     "Unnormalized $ids are allowed but discouraged",                    "needs the meta-schema of 2020-12"        },
+    {"ref.json",                   "remote ref, containing refs itself", "needs the meta-schema of 2020-12"        },
+    {"ref.json",                   "URN base URI with f-component",      "needs the meta-schema of 2020-12"        },
+    {"ref.json",
+     "ref creates new scope when adjacent to keywords",                  "unevaluatedProperties is not supported"  },
+    {"refRemote.json",             NULL,                                 "its remotes are not in the folder"       },
+    {"unevaluatedItems.json",      NULL,                                 "unevaluatedItems is not supported"       },
+    {"unevaluatedProperties.json", NULL,                                 "unevaluatedProperties is not supported"  },
+    {"unknownKeyword.json",        NULL,                                 "an unknown keyword is an error by design"},
+    {"vocabulary.json",            NULL,                                 "$vocabulary is not supported"            },
 };
 
 struct suite {
@@ -142,12 +147,22 @@ static bool in(struct bv_bytes name, const char *const *names)
     return false;
 }
 
-static void translate_member(struct bv_json_writer *w, const struct bv_json *schema, struct bv_bytes name,
+static void translate_member(struct bv_json_writer *w,
+                             const struct bv_json *schema,
+                             struct bv_bytes name,
                              const struct bv_json *value)
 {
     static const char *const maps[] = {"properties", "patternProperties", "$defs", NULL};
     static const char *const lists[] = {"allOf", "anyOf", "oneOf", NULL};
-    static const char *const singles[] = {"items", "contains", "additionalProperties", "propertyNames", "not", "if", "then", "else", NULL};
+    static const char *const singles[] = {"items",
+                                          "contains",
+                                          "additionalProperties",
+                                          "propertyNames",
+                                          "not",
+                                          "if",
+                                          "then",
+                                          "else",
+                                          NULL};
     bool tuple = bv_json_type(bv_json_get(schema, "items")) == BV_JSON_ARRAY;
     struct bv_bytes text = bv_json_string(value);
     if (bv_bytes_equal(name, BV_BYTES("$schema")))
@@ -208,7 +223,8 @@ static bool skipped(struct suite *suite, const char *file, struct bv_bytes group
 {
     for (size_t i = 0; i < suite->skip_count; i++) {
         const struct skip *skip = &suite->skips[i];
-        if (strcmp(skip->file, file) != 0 || (skip->group && !bv_bytes_equal(group, bv_bytes_of(skip->group))))
+        if (strcmp(skip->file, file) != 0 ||
+            (skip->group && !bv_bytes_equal(group, bv_bytes_of(skip->group))))
             continue;
         suite->skip_used[i] = true;
         suite->skipped++;
@@ -219,7 +235,8 @@ static bool skipped(struct suite *suite, const char *file, struct bv_bytes group
 
 static void add_remotes(struct suite *suite, struct bv_arena *arena, struct bv_schemas *schemas)
 {
-    static const char *const names[] = {"integer.json", "name.json", "subSchemas.json", "folder/folderInteger.json"};
+    static const char *const names[] = {
+        "integer.json", "name.json", "subSchemas.json", "folder/folderInteger.json"};
     if (!suite->translate)
         return;
     for (size_t i = 0; i < BV_COUNT(names); i++) {
@@ -237,7 +254,11 @@ static void add_remotes(struct suite *suite, struct bv_arena *arena, struct bv_s
             bv_jw_object(&w), bv_jw_key(&w, "$defs"), translate_map(&w, root), bv_jw_end(&w);
         else
             translate(&w, root);
-        cr_assert_eq(bv_schemas_add(schemas, bv_bytes_of(uri), bv_buf_view(&text), &error), 0, "%s: %s", path, error.text);
+        cr_assert_eq(bv_schemas_add(schemas, bv_bytes_of(uri), bv_buf_view(&text), &error),
+                     0,
+                     "%s: %s",
+                     path,
+                     error.text);
         bv_buf_release(&text);
     }
 }
@@ -270,13 +291,18 @@ static void run_group(struct suite *suite, const char *file, const struct bv_jso
     const struct bv_json *tests = bv_json_get(group, "tests");
     for (struct bv_json_iter it = bv_json_iter(tests); rc == 0 && bv_json_next(&it);) {
         bool valid = bv_json_bool(bv_json_get(it.value, "valid"), false);
-        int got = bv_schemas_check(schemas, BV_BYTES("suite:test"), bv_json_get(it.value, "data"), NULL);
+        int got =
+            bv_schemas_check(schemas, BV_BYTES("suite:test"), bv_json_get(it.value, "data"), NULL);
         suite->run++;
         if (got == (valid ? 0 : BV_SCHEMA_MISMATCH))
             continue;
         suite->failed++;
-        fprintf(stderr, "%s: %.*s: %.*s: got %d\n", file, BV_ARG(description),
-                BV_ARG(bv_json_string(bv_json_get(it.value, "description"))), got);
+        fprintf(stderr,
+                "%s: %.*s: %.*s: got %d\n",
+                file,
+                BV_ARG(description),
+                BV_ARG(bv_json_string(bv_json_get(it.value, "description"))),
+                got);
     }
     bv_buf_release(&text);
     bv_schemas_close(&schemas);
@@ -291,7 +317,11 @@ static void run_file(struct suite *suite, const char *file)
     struct bv_error error = {0};
     cr_assert_eq(bv_arena_open(64u << 20, &arena), 0);
     snprintf(path, sizeof path, "%s/%s", suite->folder, file);
-    cr_assert_eq(bv_json_parse(arena, read_file(arena, path), &groups, &error), 0, "%s: %s", path, error.text);
+    cr_assert_eq(bv_json_parse(arena, read_file(arena, path), &groups, &error),
+                 0,
+                 "%s: %s",
+                 path,
+                 error.text);
     for (struct bv_json_iter it = bv_json_iter(groups); bv_json_next(&it);)
         run_group(suite, file, it.value);
     bv_arena_close(&arena);
@@ -300,7 +330,8 @@ static void run_file(struct suite *suite, const char *file)
 static void run_suite(struct suite *suite)
 {
     DIR *folder = opendir(suite->folder);
-    cr_assert_not_null(folder, "%s: make deps GROUP=test installs json-schema-test-suite", suite->folder);
+    cr_assert_not_null(
+        folder, "%s: make deps GROUP=test installs json-schema-test-suite", suite->folder);
     for (struct dirent *entry; (entry = readdir(folder));) {
         size_t size = strlen(entry->d_name);
         if (size > 5 && strcmp(entry->d_name + size - 5, ".json") == 0)
@@ -308,9 +339,16 @@ static void run_suite(struct suite *suite)
     }
     closedir(folder);
     for (size_t i = 0; i < suite->skip_count; i++)
-        cr_expect(suite->skip_used[i], "the skip of %s, %s is not needed", suite->skips[i].file,
+        cr_expect(suite->skip_used[i],
+                  "the skip of %s, %s is not needed",
+                  suite->skips[i].file,
                   suite->skips[i].group ? suite->skips[i].group : "all");
-    fprintf(stderr, "%s: %zu checks, %zu failed, %zu groups skipped\n", suite->folder, suite->run, suite->failed, suite->skipped);
+    fprintf(stderr,
+            "%s: %zu checks, %zu failed, %zu groups skipped\n",
+            suite->folder,
+            suite->run,
+            suite->failed,
+            suite->skipped);
     cr_assert_eq(suite->failed, 0);
     cr_assert_gt(suite->run, 390);
 }
@@ -328,5 +366,6 @@ Test(schema_suite, passes_the_suite_of_2020_12_when_it_is_given)
     const char *folder = getenv("BV_JSON_SCHEMA_SUITE");
     if (!folder || !folder[0])
         return;
-    run_suite(&(struct suite){.folder = folder, .skips = native_skips, .skip_count = BV_COUNT(native_skips)});
+    run_suite(&(struct suite){
+        .folder = folder, .skips = native_skips, .skip_count = BV_COUNT(native_skips)});
 }

@@ -3,22 +3,30 @@
 
 #include <stdio.h>
 
-static int bad(struct compiler *compiler, const struct node *node, const char *keyword, const char *what)
+static int
+bad(struct compiler *compiler, const struct node *node, const char *keyword, const char *what)
 {
     int rc = bv_fail(compiler->error, BV_E_INVALID, "%s/%s: %s", node->pointer, keyword, what);
     if (compiler->error && compiler->error->pointer[0] == '\0')
-        snprintf(compiler->error->pointer, sizeof compiler->error->pointer, "%s/%s", node->pointer, keyword);
+        snprintf(compiler->error->pointer,
+                 sizeof compiler->error->pointer,
+                 "%s/%s",
+                 node->pointer,
+                 keyword);
     return rc;
 }
 
-static const char *pointer_to(struct compiler *compiler, const char *parent, const char *keyword, struct bv_bytes name)
+static const char *
+pointer_to(struct compiler *compiler, const char *parent, const char *keyword, struct bv_bytes name)
 {
     return name.data ? bv_arena_format(compiler->arena, "%s/%s/%.*s", parent, keyword, BV_ARG(name))
                      : bv_arena_format(compiler->arena, "%s/%s", parent, keyword);
 }
 
 struct keyword;
-typedef int compile_keyword(struct compiler *compiler, struct node *node, const struct keyword *keyword,
+typedef int compile_keyword(struct compiler *compiler,
+                            struct node *node,
+                            const struct keyword *keyword,
                             const struct bv_json *value);
 struct keyword {
     const char *name;
@@ -32,14 +40,19 @@ static void *member(struct node *node, const struct keyword *keyword)
     return (char *)node + keyword->offset;
 }
 
-static int annotation(struct compiler *compiler, struct node *node, const struct keyword *keyword,
+static int annotation(struct compiler *compiler,
+                      struct node *node,
+                      const struct keyword *keyword,
                       const struct bv_json *value)
 {
     (void)compiler, (void)node, (void)keyword, (void)value;
     return 0;
 }
 
-static int text(struct compiler *compiler, struct node *node, const struct keyword *keyword, const struct bv_json *value)
+static int text(struct compiler *compiler,
+                struct node *node,
+                const struct keyword *keyword,
+                const struct bv_json *value)
 {
     if (bv_json_type(value) != BV_JSON_STRING)
         return bad(compiler, node, keyword->name, "needs a string");
@@ -48,14 +61,18 @@ static int text(struct compiler *compiler, struct node *node, const struct keywo
     return 0;
 }
 
-static int subschema(struct compiler *compiler, struct node *node, const struct keyword *keyword,
+static int subschema(struct compiler *compiler,
+                     struct node *node,
+                     const struct keyword *keyword,
                      const struct bv_json *value)
 {
     const char *pointer = pointer_to(compiler, node->pointer, keyword->name, BV_BYTES_NONE);
     return schema_compile(compiler, value, node->base, pointer, member(node, keyword));
 }
 
-static int subschema_list(struct compiler *compiler, struct node *node, const struct keyword *keyword,
+static int subschema_list(struct compiler *compiler,
+                          struct node *node,
+                          const struct keyword *keyword,
                           const struct bv_json *value)
 {
     size_t count = bv_json_size(value), i = 0;
@@ -67,15 +84,19 @@ static int subschema_list(struct compiler *compiler, struct node *node, const st
     for (struct bv_json_iter it = bv_json_iter(value); bv_json_next(&it); i++) {
         char index[24];
         snprintf(index, sizeof index, "%zu", i);
-        const char *pointer = pointer_to(compiler, node->pointer, keyword->name, bv_bytes_of(index));
+        const char *pointer =
+            pointer_to(compiler, node->pointer, keyword->name, bv_bytes_of(index));
         BV_TRY(schema_compile(compiler, it.value, node->base, pointer, &items[i]));
     }
     *(struct node_list *)member(node, keyword) = (struct node_list){items, count};
     return 0;
 }
 
-static int subschema_map_of(struct compiler *compiler, struct node *node, const struct keyword *keyword,
-                            const struct bv_json *value, bool patterns)
+static int subschema_map_of(struct compiler *compiler,
+                            struct node *node,
+                            const struct keyword *keyword,
+                            const struct bv_json *value,
+                            bool patterns)
 {
     size_t count = bv_json_size(value), i = 0;
     if (bv_json_type(value) != BV_JSON_OBJECT)
@@ -91,20 +112,25 @@ static int subschema_map_of(struct compiler *compiler, struct node *node, const 
         if (patterns) {
             int rc = pattern_open(it.key, &items[i].pattern, compiler->error);
             if (rc < 0)
-                return rc == BV_E_NOMEM ? rc : bad(compiler, node, keyword->name, "has a bad pattern");
+                return rc == BV_E_NOMEM ? rc
+                                        : bad(compiler, node, keyword->name, "has a bad pattern");
         }
         BV_TRY(schema_compile(compiler, it.value, node->base, pointer, &items[i].node));
     }
     return 0;
 }
 
-static int subschema_map(struct compiler *compiler, struct node *node, const struct keyword *keyword,
+static int subschema_map(struct compiler *compiler,
+                         struct node *node,
+                         const struct keyword *keyword,
                          const struct bv_json *value)
 {
     return subschema_map_of(compiler, node, keyword, value, false);
 }
 
-static int pattern_map(struct compiler *compiler, struct node *node, const struct keyword *keyword,
+static int pattern_map(struct compiler *compiler,
+                       struct node *node,
+                       const struct keyword *keyword,
                        const struct bv_json *value)
 {
     return subschema_map_of(compiler, node, keyword, value, true);
@@ -132,7 +158,10 @@ static unsigned type_bits(const struct bv_json *value)
     return 0;
 }
 
-static int types(struct compiler *compiler, struct node *node, const struct keyword *keyword, const struct bv_json *value)
+static int types(struct compiler *compiler,
+                 struct node *node,
+                 const struct keyword *keyword,
+                 const struct bv_json *value)
 {
     if (bv_json_type(value) == BV_JSON_STRING) {
         node->types = type_bits(value);
@@ -149,7 +178,9 @@ static int types(struct compiler *compiler, struct node *node, const struct keyw
     return 0;
 }
 
-static int any_value(struct compiler *compiler, struct node *node, const struct keyword *keyword,
+static int any_value(struct compiler *compiler,
+                     struct node *node,
+                     const struct keyword *keyword,
                      const struct bv_json *value)
 {
     (void)compiler;
@@ -157,7 +188,9 @@ static int any_value(struct compiler *compiler, struct node *node, const struct 
     return 0;
 }
 
-static int array_value(struct compiler *compiler, struct node *node, const struct keyword *keyword,
+static int array_value(struct compiler *compiler,
+                       struct node *node,
+                       const struct keyword *keyword,
                        const struct bv_json *value)
 {
     if (bv_json_type(value) != BV_JSON_ARRAY)
@@ -174,14 +207,19 @@ static bool all_strings(const struct bv_json *array)
     return bv_json_type(array) == BV_JSON_ARRAY;
 }
 
-static int names(struct compiler *compiler, struct node *node, const struct keyword *keyword, const struct bv_json *value)
+static int names(struct compiler *compiler,
+                 struct node *node,
+                 const struct keyword *keyword,
+                 const struct bv_json *value)
 {
     if (!all_strings(value))
         return bad(compiler, node, keyword->name, "needs an array of names");
     return any_value(compiler, node, keyword, value);
 }
 
-static int names_map(struct compiler *compiler, struct node *node, const struct keyword *keyword,
+static int names_map(struct compiler *compiler,
+                     struct node *node,
+                     const struct keyword *keyword,
                      const struct bv_json *value)
 {
     if (bv_json_type(value) != BV_JSON_OBJECT)
@@ -198,7 +236,10 @@ static bool is_number(const struct bv_json *value)
     return bv_json_type(value) == BV_JSON_INT || bv_json_type(value) == BV_JSON_REAL;
 }
 
-static int bound(struct compiler *compiler, struct node *node, const struct keyword *keyword, const struct bv_json *value)
+static int bound(struct compiler *compiler,
+                 struct node *node,
+                 const struct keyword *keyword,
+                 const struct bv_json *value)
 {
     if (!is_number(value))
         return bad(compiler, node, keyword->name, "needs a number");
@@ -208,7 +249,9 @@ static int bound(struct compiler *compiler, struct node *node, const struct keyw
     return any_value(compiler, node, keyword, value);
 }
 
-static int count_limit(struct compiler *compiler, struct node *node, const struct keyword *keyword,
+static int count_limit(struct compiler *compiler,
+                       struct node *node,
+                       const struct keyword *keyword,
                        const struct bv_json *value)
 {
     double real = bv_json_real(value, -1);
@@ -218,7 +261,10 @@ static int count_limit(struct compiler *compiler, struct node *node, const struc
     return 0;
 }
 
-static int flag(struct compiler *compiler, struct node *node, const struct keyword *keyword, const struct bv_json *value)
+static int flag(struct compiler *compiler,
+                struct node *node,
+                const struct keyword *keyword,
+                const struct bv_json *value)
 {
     if (bv_json_type(value) != BV_JSON_BOOL)
         return bad(compiler, node, keyword->name, "needs true or false");
@@ -226,7 +272,10 @@ static int flag(struct compiler *compiler, struct node *node, const struct keywo
     return 0;
 }
 
-static int regular(struct compiler *compiler, struct node *node, const struct keyword *keyword, const struct bv_json *value)
+static int regular(struct compiler *compiler,
+                   struct node *node,
+                   const struct keyword *keyword,
+                   const struct bv_json *value)
 {
     if (bv_json_type(value) != BV_JSON_STRING)
         return bad(compiler, node, keyword->name, "needs a string");
@@ -234,65 +283,70 @@ static int regular(struct compiler *compiler, struct node *node, const struct ke
     return rc == BV_E_NOMEM || rc == 0 ? rc : bad(compiler, node, keyword->name, "is no pattern");
 }
 
-static int dialect(struct compiler *compiler, struct node *node, const struct keyword *keyword, const struct bv_json *value)
+static int dialect(struct compiler *compiler,
+                   struct node *node,
+                   const struct keyword *keyword,
+                   const struct bv_json *value)
 {
     static const char known[] = "https://json-schema.org/draft/2020-12/schema";
     struct bv_bytes name = bv_json_string(value);
     if (name.size > 0 && name.data[name.size - 1] == '#')
         name.size--;
-    return bv_bytes_equal(name, bv_bytes_of(known)) ? 0 : bad(compiler, node, keyword->name, "is not draft 2020-12");
+    return bv_bytes_equal(name, bv_bytes_of(known))
+               ? 0
+               : bad(compiler, node, keyword->name, "is not draft 2020-12");
 }
 
 #define AT(member) offsetof(struct node, member)
-#define KEYWORDS(X)                                                                                                    \
-    X("$schema", dialect, 0, 0)                                                                                        \
-    X("$id", text, 0, 0)                                                                                               \
-    X("$anchor", text, 0, 0)                                                                                           \
-    X("$ref", text, AT(reference), 0)                                                                                  \
-    X("$defs", subschema_map, 0, 0)                                                                                    \
-    X("$comment", text, 0, 0)                                                                                          \
-    X("title", text, 0, 0)                                                                                             \
-    X("description", text, 0, 0)                                                                                       \
-    X("examples", annotation, 0, 0)                                                                                    \
-    X("default", annotation, 0, 0)                                                                                     \
-    X("deprecated", annotation, 0, 0)                                                                                  \
-    X("readOnly", annotation, 0, 0)                                                                                    \
-    X("writeOnly", annotation, 0, 0)                                                                                   \
-    X("type", types, AT(types), 0)                                                                                     \
-    X("enum", array_value, AT(enumeration), 0)                                                                         \
-    X("const", any_value, AT(constant), 0)                                                                             \
-    X("multipleOf", bound, AT(multiple), BOUND_MULTIPLE)                                                               \
-    X("minimum", bound, AT(minimum), BOUND_MINIMUM)                                                                    \
-    X("maximum", bound, AT(maximum), BOUND_MAXIMUM)                                                                    \
-    X("exclusiveMinimum", bound, AT(above), BOUND_ABOVE)                                                               \
-    X("exclusiveMaximum", bound, AT(below), BOUND_BELOW)                                                               \
-    X("minLength", count_limit, AT(length_min), 0)                                                                     \
-    X("maxLength", count_limit, AT(length_max), 0)                                                                     \
-    X("pattern", regular, AT(pattern), 0)                                                                              \
-    X("format", text, AT(format), 0)                                                                                   \
-    X("prefixItems", subschema_list, AT(prefix_items), 0)                                                              \
-    X("items", subschema, AT(items), 0)                                                                                \
-    X("contains", subschema, AT(contains), 0)                                                                          \
-    X("minContains", count_limit, AT(contains_min), 0)                                                                 \
-    X("maxContains", count_limit, AT(contains_max), 0)                                                                 \
-    X("minItems", count_limit, AT(items_min), 0)                                                                       \
-    X("maxItems", count_limit, AT(items_max), 0)                                                                       \
-    X("uniqueItems", flag, AT(unique_items), 0)                                                                        \
-    X("properties", subschema_map, AT(properties), 0)                                                                  \
-    X("patternProperties", pattern_map, AT(pattern_properties), 0)                                                     \
-    X("additionalProperties", subschema, AT(additional_properties), 0)                                                 \
-    X("propertyNames", subschema, AT(property_names), 0)                                                               \
-    X("required", names, AT(required), 0)                                                                              \
-    X("dependentRequired", names_map, AT(dependent_required), 0)                                                       \
-    X("dependentSchemas", subschema_map, AT(dependent_schemas), 0)                                                     \
-    X("minProperties", count_limit, AT(properties_min), 0)                                                             \
-    X("maxProperties", count_limit, AT(properties_max), 0)                                                             \
-    X("allOf", subschema_list, AT(all_of), 0)                                                                          \
-    X("anyOf", subschema_list, AT(any_of), 0)                                                                          \
-    X("oneOf", subschema_list, AT(one_of), 0)                                                                          \
-    X("not", subschema, AT(not), 0)                                                                                    \
-    X("if", subschema, AT(condition), 0)                                                                               \
-    X("then", subschema, AT(then), 0)                                                                                  \
+#define KEYWORDS(X)                                                                                \
+    X("$schema", dialect, 0, 0)                                                                    \
+    X("$id", text, 0, 0)                                                                           \
+    X("$anchor", text, 0, 0)                                                                       \
+    X("$ref", text, AT(reference), 0)                                                              \
+    X("$defs", subschema_map, 0, 0)                                                                \
+    X("$comment", text, 0, 0)                                                                      \
+    X("title", text, 0, 0)                                                                         \
+    X("description", text, 0, 0)                                                                   \
+    X("examples", annotation, 0, 0)                                                                \
+    X("default", annotation, 0, 0)                                                                 \
+    X("deprecated", annotation, 0, 0)                                                              \
+    X("readOnly", annotation, 0, 0)                                                                \
+    X("writeOnly", annotation, 0, 0)                                                               \
+    X("type", types, AT(types), 0)                                                                 \
+    X("enum", array_value, AT(enumeration), 0)                                                     \
+    X("const", any_value, AT(constant), 0)                                                         \
+    X("multipleOf", bound, AT(multiple), BOUND_MULTIPLE)                                           \
+    X("minimum", bound, AT(minimum), BOUND_MINIMUM)                                                \
+    X("maximum", bound, AT(maximum), BOUND_MAXIMUM)                                                \
+    X("exclusiveMinimum", bound, AT(above), BOUND_ABOVE)                                           \
+    X("exclusiveMaximum", bound, AT(below), BOUND_BELOW)                                           \
+    X("minLength", count_limit, AT(length_min), 0)                                                 \
+    X("maxLength", count_limit, AT(length_max), 0)                                                 \
+    X("pattern", regular, AT(pattern), 0)                                                          \
+    X("format", text, AT(format), 0)                                                               \
+    X("prefixItems", subschema_list, AT(prefix_items), 0)                                          \
+    X("items", subschema, AT(items), 0)                                                            \
+    X("contains", subschema, AT(contains), 0)                                                      \
+    X("minContains", count_limit, AT(contains_min), 0)                                             \
+    X("maxContains", count_limit, AT(contains_max), 0)                                             \
+    X("minItems", count_limit, AT(items_min), 0)                                                   \
+    X("maxItems", count_limit, AT(items_max), 0)                                                   \
+    X("uniqueItems", flag, AT(unique_items), 0)                                                    \
+    X("properties", subschema_map, AT(properties), 0)                                              \
+    X("patternProperties", pattern_map, AT(pattern_properties), 0)                                 \
+    X("additionalProperties", subschema, AT(additional_properties), 0)                             \
+    X("propertyNames", subschema, AT(property_names), 0)                                           \
+    X("required", names, AT(required), 0)                                                          \
+    X("dependentRequired", names_map, AT(dependent_required), 0)                                   \
+    X("dependentSchemas", subschema_map, AT(dependent_schemas), 0)                                 \
+    X("minProperties", count_limit, AT(properties_min), 0)                                         \
+    X("maxProperties", count_limit, AT(properties_max), 0)                                         \
+    X("allOf", subschema_list, AT(all_of), 0)                                                      \
+    X("anyOf", subschema_list, AT(any_of), 0)                                                      \
+    X("oneOf", subschema_list, AT(one_of), 0)                                                      \
+    X("not", subschema, AT(not ), 0)                                                               \
+    X("if", subschema, AT(condition), 0)                                                           \
+    X("then", subschema, AT(then), 0)                                                              \
     X("else", subschema, AT(otherwise), 0)
 
 #define KEYWORD_ROW(name, compile, offset, bit) {name, compile, offset, bit},
@@ -337,7 +391,8 @@ static int compile_object(struct compiler *compiler, struct node *node)
     for (struct bv_json_iter it = bv_json_iter(node->json); bv_json_next(&it);) {
         const struct keyword *keyword = keyword_find(it.key);
         char name[48];
-        snprintf(name, sizeof name, "%.*s", (int)(it.key.size < 40 ? it.key.size : 40), it.key.data);
+        snprintf(
+            name, sizeof name, "%.*s", (int)(it.key.size < 40 ? it.key.size : 40), it.key.data);
         if (!keyword)
             return bad(compiler, node, name, "unknown keyword");
         BV_TRY(keyword->compile(compiler, node, keyword, it.value));
@@ -345,7 +400,10 @@ static int compile_object(struct compiler *compiler, struct node *node)
     return 0;
 }
 
-int schema_compile(struct compiler *compiler, const struct bv_json *json, const char *base, const char *pointer,
+int schema_compile(struct compiler *compiler,
+                   const struct bv_json *json,
+                   const char *base,
+                   const char *pointer,
                    struct node **ret_node)
 {
     struct node *node = bv_arena_new(compiler->arena, struct node);
@@ -369,6 +427,7 @@ int schema_compile(struct compiler *compiler, const struct bv_json *json, const 
         return 0;
     }
     if (bv_json_type(json) != BV_JSON_OBJECT)
-        return bv_fail(compiler->error, BV_E_INVALID, "%s: a schema is an object, true or false", pointer);
+        return bv_fail(
+            compiler->error, BV_E_INVALID, "%s: a schema is an object, true or false", pointer);
     return compile_object(compiler, node);
 }

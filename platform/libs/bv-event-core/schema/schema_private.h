@@ -1,8 +1,8 @@
 /* Inside of the schema set.
  *
- *   add:  text ──parse──> JSON ──compile──> tree of nodes; every resource ($id, name) and anchor gets a row
- *   link: every $ref: URI of the node's base, resource by URI, then pointer or anchor ──> node
- *   check: walks nodes and value together; nothing is looked up by name any more */
+ *   add:  text ──parse──> JSON ──compile──> tree of nodes; every resource ($id, name) and anchor
+ * gets a row link: every $ref: URI of the node's base, resource by URI, then pointer or anchor ──>
+ * node check: walks nodes and value together; nothing is looked up by name any more */
 #ifndef BV_SCHEMA_PRIVATE_H
 #define BV_SCHEMA_PRIVATE_H
 
@@ -30,7 +30,13 @@ struct dependent {
     struct bv_bytes name;
     const struct bv_json *names; /* array of strings */
 };
-enum bound_bits { BOUND_MINIMUM = 1, BOUND_MAXIMUM = 2, BOUND_ABOVE = 4, BOUND_BELOW = 8, BOUND_MULTIPLE = 16 };
+enum bound_bits {
+    BOUND_MINIMUM = 1,
+    BOUND_MAXIMUM = 2,
+    BOUND_ABOVE = 4,
+    BOUND_BELOW = 8,
+    BOUND_MULTIPLE = 16
+};
 /* What a schema says; a limit that is not set is at its neutral value. */
 struct node {
     struct node *next; /* of all nodes of the set */
@@ -58,7 +64,7 @@ struct node {
     struct bv_bytes reference;
     struct node *target; /* of reference, after link */
     struct node_list all_of, any_of, one_of;
-    struct node *not, *condition, *then, *otherwise;
+    struct node * not, *condition, *then, *otherwise;
 };
 #define TYPE_BIT(type) (1u << (type))
 #define TYPE_NUMBER (TYPE_BIT(BV_JSON_INT) | TYPE_BIT(BV_JSON_REAL))
@@ -82,9 +88,12 @@ struct bv_schemas {
     bool linked;
 };
 
-/* RFC 3986, section 5.2: resolves reference against base; the fragment goes to *ret_fragment (without '#'), the rest to out.
- * BV_E_INVALID when it does not fit URI_MAX. */
-BV_MUST_CHECK int uri_resolve(const char *base, struct bv_bytes reference, char out[URI_MAX], struct bv_bytes *ret_fragment);
+/* RFC 3986, section 5.2: resolves reference against base; the fragment goes to *ret_fragment
+ * (without '#'), the rest to out. BV_E_INVALID when it does not fit URI_MAX. */
+BV_MUST_CHECK int uri_resolve(const char *base,
+                              struct bv_bytes reference,
+                              char out[URI_MAX],
+                              struct bv_bytes *ret_fragment);
 /* Percent-decodes in place of a copy in arena. */
 struct bv_bytes uri_decode(struct bv_arena *arena, struct bv_bytes text);
 
@@ -93,12 +102,18 @@ struct compiler {
     struct bv_arena *arena;
     struct bv_error *error;
 };
-BV_MUST_CHECK int schema_compile(struct compiler *compiler, const struct bv_json *json, const char *base, const char *pointer,
+BV_MUST_CHECK int schema_compile(struct compiler *compiler,
+                                 const struct bv_json *json,
+                                 const char *base,
+                                 const char *pointer,
                                  struct node **ret_node);
-BV_MUST_CHECK int schema_resource_add(struct compiler *compiler, const char *uri, struct node *node);
+BV_MUST_CHECK int
+schema_resource_add(struct compiler *compiler, const char *uri, struct node *node);
 struct node *schema_resource_find(const struct bv_schemas *schemas, const char *uri);
 /* 0 or BV_SCHEMA_MISMATCH. */
-int schema_check_node(const struct bv_schemas *schemas, const struct node *node, const struct bv_json *value,
+int schema_check_node(const struct bv_schemas *schemas,
+                      const struct node *node,
+                      const struct bv_json *value,
                       struct bv_error *error);
 BV_MUST_CHECK int schema_unique(const struct bv_json *array, bool *ret_unique); /* BV_E_NOMEM */
 bool schema_equal(const struct bv_json *a, const struct bv_json *b);

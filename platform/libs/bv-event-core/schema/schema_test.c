@@ -19,11 +19,13 @@ static const struct bv_json *json(const char *text)
 {
     const struct bv_json *root = NULL;
     struct bv_error error = {0};
-    cr_assert_eq(bv_json_parse(arena, bv_bytes_of(text), &root, &error), 0, "%s: %s", text, error.text);
+    cr_assert_eq(
+        bv_json_parse(arena, bv_bytes_of(text), &root, &error), 0, "%s: %s", text, error.text);
     return root;
 }
 
-static int add(struct bv_schemas *schemas, const char *name, const char *text, struct bv_error *error)
+static int
+add(struct bv_schemas *schemas, const char *name, const char *text, struct bv_error *error)
 {
     return bv_schemas_add(schemas, bv_bytes_of(name), bv_bytes_of(text), error);
 }
@@ -50,18 +52,18 @@ Test(schema, refuses_what_it_would_not_check)
         const char *schema;
         const char *pointer;
     } rows[] = {
-        {"{\"propertees\": {}}",                          "/propertees"                    },
-        {"{\"properties\": {\"a\": {\"minimun\": 1}}}",   "/properties/a/minimun"          },
-        {"{\"allOf\": [true, {\"$dynamicRef\": \"#\"}]}", "/allOf/1/$dynamicRef"           },
-        {"{\"type\": \"float\"}",                         "/type"                          },
-        {"{\"minLength\": -1}",                           "/minLength"                     },
-        {"{\"minLength\": 1.5}",                          "/minLength"                     },
-        {"{\"multipleOf\": 0}",                           "/multipleOf"                    },
-        {"{\"pattern\": \"(\"}",                          "/pattern"                       },
-        {"{\"required\": \"a\"}",                         "/required"                      },
-        {"{\"anyOf\": []}",                               "/anyOf"                         },
-        {"{\"$schema\": \"http://json-schema.org/draft-07/schema#\"}", "/$schema"          },
-        {"{\"$defs\": {\"a\": {\"x\": 1}}}",              "/$defs/a/x"                     },
+        {"{\"propertees\": {}}",                                       "/propertees"          },
+        {"{\"properties\": {\"a\": {\"minimun\": 1}}}",                "/properties/a/minimun"},
+        {"{\"allOf\": [true, {\"$dynamicRef\": \"#\"}]}",              "/allOf/1/$dynamicRef" },
+        {"{\"type\": \"float\"}",                                      "/type"                },
+        {"{\"minLength\": -1}",                                        "/minLength"           },
+        {"{\"minLength\": 1.5}",                                       "/minLength"           },
+        {"{\"multipleOf\": 0}",                                        "/multipleOf"          },
+        {"{\"pattern\": \"(\"}",                                       "/pattern"             },
+        {"{\"required\": \"a\"}",                                      "/required"            },
+        {"{\"anyOf\": []}",                                            "/anyOf"               },
+        {"{\"$schema\": \"http://json-schema.org/draft-07/schema#\"}", "/$schema"             },
+        {"{\"$defs\": {\"a\": {\"x\": 1}}}",                           "/$defs/a/x"           },
     };
     for (size_t i = 0; i < BV_COUNT(rows); i++) {
         struct bv_error error = {0};
@@ -73,7 +75,9 @@ Test(schema, refuses_what_it_would_not_check)
 Test(schema, says_where_and_why_a_value_does_not_match)
 {
     struct bv_error error = {0};
-    cr_assert_eq(check("{\"properties\": {\"a/b\": {\"items\": {\"type\": \"integer\"}}}}", "{\"a/b\": [1, 2, \"x\"]}", &error),
+    cr_assert_eq(check("{\"properties\": {\"a/b\": {\"items\": {\"type\": \"integer\"}}}}",
+                       "{\"a/b\": [1, 2, \"x\"]}",
+                       &error),
                  BV_SCHEMA_MISMATCH);
     cr_assert_str_eq(error.pointer, "/a~1b/2");
     cr_assert_str_eq(error.text, "/a~1b/2: has the wrong type");
@@ -88,9 +92,11 @@ Test(schema, a_failing_branch_leaves_no_error_behind)
 
 Test(schema, follows_escaped_pointers)
 {
-    static const char schema[] = "{\"$defs\": {\"t~d\": {\"type\": \"integer\"}, \"s/h\": {\"type\": \"string\"}, \"p%c\": true},"
-                                 "\"properties\": {\"t\": {\"$ref\": \"#/$defs/t~0d\"}, \"s\": {\"$ref\": \"#/$defs/s~1h\"},"
-                                 "\"p\": {\"$ref\": \"#/$defs/p%25c\"}}}";
+    static const char schema[] =
+        "{\"$defs\": {\"t~d\": {\"type\": \"integer\"}, \"s/h\": {\"type\": \"string\"}, \"p%c\": "
+        "true},"
+        "\"properties\": {\"t\": {\"$ref\": \"#/$defs/t~0d\"}, \"s\": {\"$ref\": \"#/$defs/s~1h\"},"
+        "\"p\": {\"$ref\": \"#/$defs/p%25c\"}}}";
     struct bv_error error = {0};
     cr_assert_eq(check(schema, "{\"t\": 1, \"s\": \"x\", \"p\": 1}", &error), 0, "%s", error.text);
     cr_assert_eq(check(schema, "{\"t\": \"x\"}", NULL), BV_SCHEMA_MISMATCH);
@@ -107,25 +113,50 @@ Test(schema, an_endless_reference_ends)
 {
     cr_assert_eq(check("{\"$ref\": \"#\"}", "1", NULL), BV_SCHEMA_MISMATCH);
     cr_assert_eq(check("{\"not\": {\"$ref\": \"#\"}}", "1", NULL), BV_SCHEMA_MISMATCH);
-    cr_assert_eq(check("{\"anyOf\": [{\"$ref\": \"#\"}, {\"$ref\": \"#\"}]}", "1", NULL), BV_SCHEMA_MISMATCH);
+    cr_assert_eq(check("{\"anyOf\": [{\"$ref\": \"#\"}, {\"$ref\": \"#\"}]}", "1", NULL),
+                 BV_SCHEMA_MISMATCH);
 }
 
 Test(schema, documents_refer_to_each_other_in_any_order)
 {
     struct bv_schemas *schemas = NULL;
     cr_assert_eq(bv_schemas_open(&schemas), 0);
-    cr_assert_eq(add(schemas, "a.schema.json", "{\"$id\": \"https://x.example/e/a.schema.json\", \"$ref\": \"b.schema.json#/$defs/n\"}", NULL), 0);
-    cr_assert_eq(add(schemas, "b.schema.json", "{\"$id\": \"https://x.example/e/b.schema.json\", \"$defs\": {\"n\": {\"type\": \"integer\"}}}", NULL), 0);
+    cr_assert_eq(add(schemas,
+                     "a.schema.json",
+                     "{\"$id\": \"https://x.example/e/a.schema.json\", \"$ref\": "
+                     "\"b.schema.json#/$defs/n\"}",
+                     NULL),
+                 0);
+    cr_assert_eq(add(schemas,
+                     "b.schema.json",
+                     "{\"$id\": \"https://x.example/e/b.schema.json\", \"$defs\": {\"n\": "
+                     "{\"type\": \"integer\"}}}",
+                     NULL),
+                 0);
     cr_assert_eq(add(schemas, "b.schema.json", "true", NULL), BV_E_EXISTS);
     bv_schemas_close(&schemas);
     cr_assert_eq(bv_schemas_open(&schemas), 0);
-    cr_assert_eq(add(schemas, "a.schema.json", "{\"$id\": \"https://x.example/e/a.schema.json\", \"$ref\": \"b.schema.json#/$defs/n\"}", NULL), 0);
-    cr_assert_eq(add(schemas, "b.schema.json", "{\"$id\": \"https://x.example/e/b.schema.json\", \"$defs\": {\"n\": {\"type\": \"integer\"}}}", NULL), 0);
+    cr_assert_eq(add(schemas,
+                     "a.schema.json",
+                     "{\"$id\": \"https://x.example/e/a.schema.json\", \"$ref\": "
+                     "\"b.schema.json#/$defs/n\"}",
+                     NULL),
+                 0);
+    cr_assert_eq(add(schemas,
+                     "b.schema.json",
+                     "{\"$id\": \"https://x.example/e/b.schema.json\", \"$defs\": {\"n\": "
+                     "{\"type\": \"integer\"}}}",
+                     NULL),
+                 0);
     cr_assert_eq(bv_schemas_link(schemas, NULL), 0);
     cr_assert_eq(bv_schemas_check(schemas, BV_BYTES("a.schema.json"), json("1"), NULL), 0);
-    cr_assert_eq(bv_schemas_check(schemas, BV_BYTES("https://x.example/e/a.schema.json"), json("\"1\""), NULL), BV_SCHEMA_MISMATCH);
-    cr_assert_eq(bv_schemas_check(schemas, BV_BYTES("b.schema.json#/$defs/n"), json("\"1\""), NULL), BV_SCHEMA_MISMATCH);
-    cr_assert_eq(bv_schemas_check(schemas, BV_BYTES("c.schema.json"), json("1"), NULL), BV_SCHEMA_UNKNOWN);
+    cr_assert_eq(bv_schemas_check(
+                     schemas, BV_BYTES("https://x.example/e/a.schema.json"), json("\"1\""), NULL),
+                 BV_SCHEMA_MISMATCH);
+    cr_assert_eq(bv_schemas_check(schemas, BV_BYTES("b.schema.json#/$defs/n"), json("\"1\""), NULL),
+                 BV_SCHEMA_MISMATCH);
+    cr_assert_eq(bv_schemas_check(schemas, BV_BYTES("c.schema.json"), json("1"), NULL),
+                 BV_SCHEMA_UNKNOWN);
     cr_assert(bv_schemas_has(schemas, BV_BYTES("b.schema.json#/$defs/n")));
     cr_assert_not(bv_schemas_has(schemas, BV_BYTES("b.schema.json#/$defs/m")));
     bv_schemas_close(&schemas);
@@ -138,10 +169,10 @@ Test(schema, formats_are_annotations_unless_asserted)
         const char *bad;
         const char *good;
     } rows[] = {
-        {"date-time", "\"2026-13-01T00:00:00Z\"", "\"2026-12-01T00:00:00Z\""                 },
-        {"uuid",      "\"01936f3e\"",             "\"01936f3e-7c21-7d10-a5b2-6e0f9c1d2a01\"" },
-        {"uri",       "\"/relative\"",            "\"https://a.example/b?c#d\""              },
-        {"uri",       "\"http://a b\"",           "\"urn:a:b\""                              },
+        {"date-time", "\"2026-13-01T00:00:00Z\"", "\"2026-12-01T00:00:00Z\""                },
+        {"uuid",      "\"01936f3e\"",             "\"01936f3e-7c21-7d10-a5b2-6e0f9c1d2a01\""},
+        {"uri",       "\"/relative\"",            "\"https://a.example/b?c#d\""             },
+        {"uri",       "\"http://a b\"",           "\"urn:a:b\""                             },
     };
     for (size_t i = 0; i < BV_COUNT(rows); i++) {
         char schema[64];
@@ -152,8 +183,14 @@ Test(schema, formats_are_annotations_unless_asserted)
         bv_schemas_format(schemas, BV_FORMAT_ASSERT);
         cr_assert_eq(add(schemas, "s", schema, NULL), 0);
         cr_assert_eq(bv_schemas_link(schemas, NULL), 0);
-        cr_expect_eq(bv_schemas_check(schemas, BV_BYTES("s"), json(rows[i].bad), NULL), BV_SCHEMA_MISMATCH, "%s", rows[i].bad);
-        cr_expect_eq(bv_schemas_check(schemas, BV_BYTES("s"), json(rows[i].good), NULL), 0, "%s", rows[i].good);
+        cr_expect_eq(bv_schemas_check(schemas, BV_BYTES("s"), json(rows[i].bad), NULL),
+                     BV_SCHEMA_MISMATCH,
+                     "%s",
+                     rows[i].bad);
+        cr_expect_eq(bv_schemas_check(schemas, BV_BYTES("s"), json(rows[i].good), NULL),
+                     0,
+                     "%s",
+                     rows[i].good);
         bv_schemas_close(&schemas);
     }
 }
@@ -172,9 +209,13 @@ Test(schema, unique_items_is_quick_on_long_arrays)
 
 Test(schema, integers_compare_exactly_and_equal_whatever_their_writing)
 {
-    cr_assert_eq(check("{\"maximum\": 9007199254740992}", "9007199254740993", NULL), BV_SCHEMA_MISMATCH);
+    cr_assert_eq(check("{\"maximum\": 9007199254740992}", "9007199254740993", NULL),
+                 BV_SCHEMA_MISMATCH);
     cr_assert_eq(check("{\"const\": 1}", "1.0", NULL), 0);
-    cr_assert_eq(check("{\"uniqueItems\": true}", "[{\"a\": 1, \"b\": [2]}, {\"b\": [2.0], \"a\": 1}]", NULL), BV_SCHEMA_MISMATCH);
+    cr_assert_eq(check("{\"uniqueItems\": true}",
+                       "[{\"a\": 1, \"b\": [2]}, {\"b\": [2.0], \"a\": 1}]",
+                       NULL),
+                 BV_SCHEMA_MISMATCH);
 }
 
 Test(schema, our_event_contracts_accept_their_own_examples)
@@ -186,8 +227,11 @@ Test(schema, our_event_contracts_accept_their_own_examples)
     bv_schemas_format(schemas, BV_FORMAT_ASSERT);
     cr_assert_eq(bv_schemas_add_folder(schemas, folder, &error), 0, "%s", error.text);
     cr_assert_eq(bv_schemas_link(schemas, &error), 0, "%s", error.text);
-    static const char *const names[] = {"ecommerce.order.created.v1", "ecommerce.order.paid.v1", "ecommerce.payment.authorized.v1",
-                                        "ecommerce.stock.reserved.v1", "ecommerce.product.updated.v1"};
+    static const char *const names[] = {"ecommerce.order.created.v1",
+                                        "ecommerce.order.paid.v1",
+                                        "ecommerce.payment.authorized.v1",
+                                        "ecommerce.stock.reserved.v1",
+                                        "ecommerce.product.updated.v1"};
     for (size_t i = 0; i < BV_COUNT(names); i++) {
         char path[512], name[128], *text = bv_arena_alloc(arena, 65536);
         snprintf(path, sizeof path, "%s/%s.schema.json", folder, names[i]);
@@ -199,8 +243,13 @@ Test(schema, our_event_contracts_accept_their_own_examples)
         const struct bv_json *examples = bv_json_get(json(text), "examples");
         cr_assert_gt(bv_json_size(examples), 0, "%s", name);
         for (struct bv_json_iter it = bv_json_iter(examples); bv_json_next(&it);)
-            cr_expect_eq(bv_schemas_check(schemas, bv_bytes_of(name), it.value, &error), 0, "%s: %s", name, error.text);
-        cr_expect_eq(bv_schemas_check(schemas, bv_bytes_of(name), json("{}"), NULL), BV_SCHEMA_MISMATCH);
+            cr_expect_eq(bv_schemas_check(schemas, bv_bytes_of(name), it.value, &error),
+                         0,
+                         "%s: %s",
+                         name,
+                         error.text);
+        cr_expect_eq(bv_schemas_check(schemas, bv_bytes_of(name), json("{}"), NULL),
+                     BV_SCHEMA_MISMATCH);
     }
     bv_schemas_close(&schemas);
 }

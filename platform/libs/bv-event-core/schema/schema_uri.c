@@ -123,7 +123,10 @@ static void put_target(struct bv_buf *out, const struct parts *base, const struc
     }
 }
 
-int uri_resolve(const char *base, struct bv_bytes reference, char out[URI_MAX], struct bv_bytes *ret_fragment)
+int uri_resolve(const char *base,
+                struct bv_bytes reference,
+                char out[URI_MAX],
+                struct bv_bytes *ret_fragment)
 {
     struct parts base_parts = split(bv_bytes_of(base)), parts = split(reference);
     struct bv_buf buf = {.max = URI_MAX};

@@ -14,10 +14,12 @@ struct bv_test_env {
     int64_t mono_us;
     uint64_t state;
 };
-/* Wall clock at 2026-01-02T03:04:05Z, monotonic clock at one hour, random numbers of seed (splitmix64), no log.
- * Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014. */
+/* Wall clock at 2026-01-02T03:04:05Z, monotonic clock at one hour, random numbers of seed
+ * (splitmix64), no log. Source: Steele, Lea, Flood, "Fast splittable pseudorandom number
+ * generators", OOPSLA 2014. */
 void bv_test_env_init(struct bv_test_env *test, uint64_t seed);
 void bv_test_env_advance_ms(struct bv_test_env *test, int64_t by_ms); /* both clocks; by_ms >= 0 */
-void bv_test_env_jump_ms(struct bv_test_env *test, int64_t by_ms);    /* the wall clock alone, either way */
+void bv_test_env_jump_ms(struct bv_test_env *test,
+                         int64_t by_ms); /* the wall clock alone, either way */
 
 #endif
