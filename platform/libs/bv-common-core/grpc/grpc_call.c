@@ -26,7 +26,7 @@ struct bv_grpc_call {
     struct rpc_event close_event; /* the call is over; unary: with the reply */
     struct rpc_event write_event;
     struct rpc_event read_event;
-    unsigned pending; /* events to come, and code on the stack that still needs the call */
+    unsigned pending;   /* events to come, and code on the stack that still needs the call */
     int peer_cancelled; /* written by the core with close_event */
     bool held;
     bool ended;  /* status decided */
@@ -92,15 +92,20 @@ static void call_drop_queue(struct bv_grpc_call *call)
     }
 }
 
-static struct bv_series *status_series(struct bv_grpc_server *server, struct rpc_method *method, int status)
+static struct bv_series *
+status_series(struct bv_grpc_server *server, struct rpc_method *method, int status)
 {
-    static const struct bv_metric total = {"bv_grpc_server_calls_total", BV_COUNTER, "Calls answered, by status code.",
-                                           "method,code", NULL, 0};
+    static const struct bv_metric total = {"bv_grpc_server_calls_total",
+                                           BV_COUNTER,
+                                           "Calls answered, by status code.",
+                                           "method,code",
+                                           NULL,
+                                           0};
     if (!method->by_status[status]) {
         char number[12];
         snprintf(number, sizeof number, "%d", status);
-        method->by_status[status] =
-            bv_metrics_series(server->deps.metrics, &total, (const char *const[]){method->row->path, number}, 2);
+        method->by_status[status] = bv_metrics_series(
+            server->deps.metrics, &total, (const char *const[]){method->row->path, number}, 2);
     }
     return method->by_status[status];
 }
@@ -118,10 +123,15 @@ static void call_report(struct bv_grpc_call *call)
         bv_count(status_series(server, call->method, status), 1);
         bv_observe(call->method->seconds, (double)took_us / 1e6);
     }
-    bv_log(server->deps.log, BV_DEBUG, "grpc.call", &call->trace, BV_F_TEXT("method", call->method->row->path),
-           BV_F_INT("status", status), BV_F_US("ms", took_us));
+    bv_log(server->deps.log,
+           BV_DEBUG,
+           "grpc.call",
+           &call->trace,
+           BV_F_TEXT("method", call->method->row->path),
+           BV_F_INT("status", status),
+           BV_F_US("ms", took_us));
     struct bv_span_attribute attributes[] = {
-        {.key = "rpc.system", .text = BV_BYTES("grpc")                      },
+        {.key = "rpc.system", .text = BV_BYTES("grpc")},
         {.key = "rpc.grpc.status_code", .text = BV_BYTES_NONE, .number = status},
     };
     struct bv_span span = {.trace = call->trace,
@@ -184,7 +194,8 @@ void rpc_calls_release_spare(struct bv_grpc_server *server)
 
 /* ---- handing things to the core ---- */
 
-static void call_batch(struct bv_grpc_call *call, const grpc_op *ops, size_t count, struct rpc_event *event)
+static void
+call_batch(struct bv_grpc_call *call, const grpc_op *ops, size_t count, struct rpc_event *event)
 {
     call->pending++;
     rpc_engine_batch(call->server->engine, call->core, ops, count, event);
@@ -212,7 +223,8 @@ static grpc_op call_status_op(struct bv_grpc_call *call, grpc_slice *details)
 
 static void close_ran(struct rpc_event *event, bool ok)
 {
-    struct bv_grpc_call *call = (struct bv_grpc_call *)((char *)event - offsetof(struct bv_grpc_call, close_event));
+    struct bv_grpc_call *call =
+        (struct bv_grpc_call *)((char *)event - offsetof(struct bv_grpc_call, close_event));
     (void)ok;
     grpc_byte_buffer_destroy(call->leaving);
     call->leaving = NULL;
@@ -229,7 +241,8 @@ static void close_ran(struct rpc_event *event, bool ok)
     call_settle(call);
 }
 
-/* Everything a call without streaming sends, in one batch; with the end of the call, so that it costs one event. */
+/* Everything a call without streaming sends, in one batch; with the end of the call, so that it
+ * costs one event. */
 static void call_answer(struct bv_grpc_call *call, grpc_byte_buffer *message)
 {
     grpc_op ops[4] = {{.op = GRPC_OP_SEND_INITIAL_METADATA}, {.op = GRPC_OP_RECV_CLOSE_ON_SERVER}};
@@ -251,7 +264,8 @@ static void call_write(struct bv_grpc_call *call);
 
 static void write_ran(struct rpc_event *event, bool ok)
 {
-    struct bv_grpc_call *call = (struct bv_grpc_call *)((char *)event - offsetof(struct bv_grpc_call, write_event));
+    struct bv_grpc_call *call =
+        (struct bv_grpc_call *)((char *)event - offsetof(struct bv_grpc_call, write_event));
     grpc_byte_buffer_destroy(call->leaving);
     call->leaving = NULL;
     call->writing = false;
@@ -317,7 +331,8 @@ static void call_end_with(struct bv_grpc_call *call, int code, const char *text)
 }
 
 /* Decodes and calls the handler. The caller holds a pending count. */
-static void call_handle(struct bv_grpc_call *call, struct bv_arena *arena, grpc_byte_buffer *payload)
+static void
+call_handle(struct bv_grpc_call *call, struct bv_arena *arena, grpc_byte_buffer *payload)
 {
     struct bv_error error = {0};
     ProtobufCMessage *request = NULL;
@@ -335,7 +350,8 @@ static void call_handle(struct bv_grpc_call *call, struct bv_arena *arena, grpc_
 
 static void read_ran(struct rpc_event *event, bool ok)
 {
-    struct bv_grpc_call *call = (struct bv_grpc_call *)((char *)event - offsetof(struct bv_grpc_call, read_event));
+    struct bv_grpc_call *call =
+        (struct bv_grpc_call *)((char *)event - offsetof(struct bv_grpc_call, read_event));
     grpc_byte_buffer *payload = call->incoming;
     call->incoming = NULL;
     call->reading = false;
@@ -353,7 +369,8 @@ static void read_ran(struct rpc_event *event, bool ok)
     call_settle(call);
 }
 
-/* Reads the next message, unless answers to the last are still leaving: write_ran comes back here. */
+/* Reads the next message, unless answers to the last are still leaving: write_ran comes back here.
+ */
 static void call_read(struct bv_grpc_call *call)
 {
     if (call->reading || call->writing || call->ended || call->broken)
@@ -372,7 +389,8 @@ static void call_clock(struct bv_grpc_call *call, gpr_timespec deadline)
     call->start_wall_us = bv_wall_us(env);
     int64_t now_ms = call->start_mono_us / 1000;
     if (gpr_time_cmp(deadline, gpr_inf_future(deadline.clock_type)) != 0) {
-        gpr_timespec left = gpr_time_sub(gpr_convert_clock_type(deadline, GPR_CLOCK_MONOTONIC), gpr_now(GPR_CLOCK_MONOTONIC));
+        gpr_timespec left = gpr_time_sub(gpr_convert_clock_type(deadline, GPR_CLOCK_MONOTONIC),
+                                         gpr_now(GPR_CLOCK_MONOTONIC));
         call->deadline_ms = now_ms + gpr_time_to_millis(left);
     }
     int64_t cap_ms = call->method ? call->method->row->timeout_ms : 0;
@@ -384,12 +402,14 @@ static void call_trace(struct bv_grpc_call *call)
 {
     struct bv_trace parent = {0};
     bool given = bv_trace_parse(rpc_metadata_find(&call->metadata, "traceparent"), &parent) == 0;
-    call->trace = bv_trace_child(bv_loop_env(call->server->deps.loop), given ? &parent : NULL,
+    call->trace = bv_trace_child(bv_loop_env(call->server->deps.loop),
+                                 given ? &parent : NULL,
                                  call->server->deps.trace_sample_per_million);
     bv_trace_id_format(&call->trace, call->trace_id);
 }
 
-static int call_admit(struct bv_grpc_call *call, const struct rpc_incoming *incoming, const char **ret_text)
+static int
+call_admit(struct bv_grpc_call *call, const struct rpc_incoming *incoming, const char **ret_text)
 {
     struct bv_grpc_server *server = call->server;
     if (!incoming->method) {
@@ -415,7 +435,9 @@ static int call_admit(struct bv_grpc_call *call, const struct rpc_incoming *inco
             return BV_E_NOMEM;
     }
     if (incoming->method->reading == RPC_READ_EACH)
-        return bv_arena_open(ARENA_SLACK_BYTES + ARENA_FACTOR * (size_t)server->config.message_bytes_max, &call->message_arena);
+        return bv_arena_open(ARENA_SLACK_BYTES +
+                                 ARENA_FACTOR * (size_t)server->config.message_bytes_max,
+                             &call->message_arena);
     return 0;
 }
 
@@ -423,7 +445,8 @@ void rpc_call_begin(struct bv_grpc_server *server, struct rpc_incoming *incoming
 {
     struct bv_grpc_call *call = call_new(server);
     if (!call) {
-        (void)grpc_call_cancel_with_status(incoming->core, GRPC_STATUS_RESOURCE_EXHAUSTED, "out of memory", NULL);
+        (void)grpc_call_cancel_with_status(
+            incoming->core, GRPC_STATUS_RESOURCE_EXHAUSTED, "out of memory", NULL);
         grpc_call_unref(incoming->core);
         grpc_metadata_array_destroy(&incoming->metadata);
         grpc_byte_buffer_destroy(incoming->payload);
@@ -478,7 +501,8 @@ void rpc_calls_sweep(struct bv_grpc_server *server)
             call = call->next;
             continue;
         }
-        rpc_call_cut(call, BV_E_TIMEOUT, NULL); /* its callback may end any other call: begin again */
+        rpc_call_cut(
+            call, BV_E_TIMEOUT, NULL); /* its callback may end any other call: begin again */
         call = server->calls;
     }
 }
@@ -567,7 +591,9 @@ int bv_grpc_fail(struct bv_grpc_call *call, int code, const struct bv_error *err
     return 0;
 }
 
-void bv_grpc_stream_on_cancel(struct bv_grpc_call *call, void (*cancelled)(void *argument, struct bv_grpc_call *call), void *argument)
+void bv_grpc_stream_on_cancel(struct bv_grpc_call *call,
+                              void (*cancelled)(void *argument, struct bv_grpc_call *call),
+                              void *argument)
 {
     call->cancelled = cancelled;
     call->cancelled_argument = argument;
@@ -583,7 +609,8 @@ int bv_grpc_stream_send(struct bv_grpc_call *call, const ProtobufCMessage *messa
         call->broken = true;
         call->held = false;
         call_drop_queue(call);
-        (void)grpc_call_cancel_with_status(call->core, GRPC_STATUS_RESOURCE_EXHAUSTED, call->text, NULL);
+        (void)grpc_call_cancel_with_status(
+            call->core, GRPC_STATUS_RESOURCE_EXHAUSTED, call->text, NULL);
         return BV_E_LIMIT;
     }
     grpc_byte_buffer *buffer = rpc_encode(message);
@@ -599,7 +626,9 @@ size_t bv_grpc_stream_room(const struct bv_grpc_call *call)
     return BV_GRPC_STREAM_QUEUE_MAX - call->queue_count;
 }
 
-void bv_grpc_stream_on_room(struct bv_grpc_call *call, void (*room)(void *argument, struct bv_grpc_call *call), void *argument)
+void bv_grpc_stream_on_room(struct bv_grpc_call *call,
+                            void (*room)(void *argument, struct bv_grpc_call *call),
+                            void *argument)
 {
     call->room = room;
     call->room_argument = argument;

@@ -1,5 +1,5 @@
-/* Unary calls are one batch and one event. A stream is three kinds of events: headers sent, each message, the status; it is over when
- * the status is here and none of the others is pending. */
+/* Unary calls are one batch and one event. A stream is three kinds of events: headers sent, each
+ * message, the status; it is over when the status is here and none of the others is pending. */
 #include "bv/grpc.h"
 #include "grpc_engine.h"
 #include "grpc_wire.h"
@@ -51,14 +51,17 @@ struct bv_grpc_stream { /* unary calls too */
     grpc_slice details;
 };
 
-int bv_grpc_client_open(struct bv_loop *loop, const struct bv_grpc_client_config *config, struct bv_grpc_client **ret_client)
+int bv_grpc_client_open(struct bv_loop *loop,
+                        const struct bv_grpc_client_config *config,
+                        struct bv_grpc_client **ret_client)
 {
     struct bv_grpc_client *client = calloc(1, sizeof *client);
     if (!client)
         return BV_E_NOMEM;
     client->loop = loop;
     client->calls_max = config->calls_max;
-    int rc = bv_arena_open(ARENA_SLACK_BYTES + ARENA_FACTOR * (size_t)config->message_bytes_max, &client->arena);
+    int rc = bv_arena_open(ARENA_SLACK_BYTES + ARENA_FACTOR * (size_t)config->message_bytes_max,
+                           &client->arena);
     if (rc == 0)
         rc = rpc_engine_open(loop, &client->engine);
     if (rc < 0) {
@@ -68,13 +71,19 @@ int bv_grpc_client_open(struct bv_loop *loop, const struct bv_grpc_client_config
     grpc_arg list[] = {
         {.type = GRPC_ARG_INTEGER,
          .key = GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH,
-         .value.integer = (int)config->message_bytes_max                                                           },
-        {.type = GRPC_ARG_INTEGER, .key = GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, .value.integer = RECONNECT_FIRST_MS},
-        {.type = GRPC_ARG_INTEGER, .key = GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, .value.integer = RECONNECT_FIRST_MS    },
-        {.type = GRPC_ARG_INTEGER, .key = GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, .value.integer = RECONNECT_MAX_MS      },
-        {.type = GRPC_ARG_INTEGER, .key = GRPC_ARG_ENABLE_RETRIES, .value.integer = 0                               },
-        {.type = GRPC_ARG_INTEGER, .key = GRPC_ARG_ENABLE_HTTP_PROXY, .value.integer = 0                            },
-        {.type = GRPC_ARG_INTEGER, .key = GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, .value.integer = 1                    },
+         .value.integer = (int)config->message_bytes_max                                        },
+        {.type = GRPC_ARG_INTEGER,
+         .key = GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS,
+         .value.integer = RECONNECT_FIRST_MS                                                    },
+        {.type = GRPC_ARG_INTEGER,
+         .key = GRPC_ARG_MIN_RECONNECT_BACKOFF_MS,
+         .value.integer = RECONNECT_FIRST_MS                                                    },
+        {.type = GRPC_ARG_INTEGER,
+         .key = GRPC_ARG_MAX_RECONNECT_BACKOFF_MS,
+         .value.integer = RECONNECT_MAX_MS                                                      },
+        {.type = GRPC_ARG_INTEGER, .key = GRPC_ARG_ENABLE_RETRIES,            .value.integer = 0},
+        {.type = GRPC_ARG_INTEGER, .key = GRPC_ARG_ENABLE_HTTP_PROXY,         .value.integer = 0},
+        {.type = GRPC_ARG_INTEGER, .key = GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, .value.integer = 1},
     };
     grpc_channel_args args = {BV_COUNT(list), list};
     grpc_channel_credentials *open_to_all = grpc_insecure_credentials_create();
@@ -124,10 +133,13 @@ static void call_free(struct bv_grpc_stream *call)
     free(call);
 }
 
-static int call_decode(struct bv_grpc_stream *call, ProtobufCMessage **ret_reply, struct bv_error *error)
+static int
+call_decode(struct bv_grpc_stream *call, ProtobufCMessage **ret_reply, struct bv_error *error)
 {
     bv_arena_reset(call->client->arena);
-    int rc = call->incoming ? rpc_decode(call->client->arena, call->reply, call->incoming, ret_reply) : BV_E_PROTOCOL;
+    int rc = call->incoming
+                 ? rpc_decode(call->client->arena, call->reply, call->incoming, ret_reply)
+                 : BV_E_PROTOCOL;
     if (rc < 0)
         (void)bv_fail(error, BV_E_PROTOCOL, "the reply is no %.100s", call->reply->name);
     return rc < 0 ? BV_E_PROTOCOL : 0;
@@ -140,14 +152,19 @@ static int call_result(struct bv_grpc_stream *call, struct bv_error *error)
     int rc = call->cancelled ? BV_E_CANCELLED : rpc_code_of_status(call->status);
     if (rc < 0) {
         struct bv_bytes text = rpc_slice_bytes(&call->details);
-        (void)bv_fail(error, rc, "%.*s", (int)(text.size < 150 ? text.size : 150), text.data ? text.data : "");
+        (void)bv_fail(error,
+                      rc,
+                      "%.*s",
+                      (int)(text.size < 150 ? text.size : 150),
+                      text.data ? text.data : "");
     }
     return rc;
 }
 
 static void unary_ran(struct rpc_event *event, bool ok)
 {
-    struct bv_grpc_stream *call = (struct bv_grpc_stream *)((char *)event - offsetof(struct bv_grpc_stream, status_event));
+    struct bv_grpc_stream *call =
+        (struct bv_grpc_stream *)((char *)event - offsetof(struct bv_grpc_stream, status_event));
     (void)ok; /* always true with a status */
     struct bv_error error = {0};
     ProtobufCMessage *reply = NULL;
@@ -168,7 +185,8 @@ static void stream_settle(struct bv_grpc_stream *call)
     call_free(call);
 }
 
-static void stream_batch(struct bv_grpc_stream *call, const grpc_op *ops, size_t count, struct rpc_event *event)
+static void
+stream_batch(struct bv_grpc_stream *call, const grpc_op *ops, size_t count, struct rpc_event *event)
 {
     call->pending++;
     rpc_engine_batch(call->client->engine, call->core, ops, count, event);
@@ -183,7 +201,8 @@ static void stream_read(struct bv_grpc_stream *call)
 
 static void stream_read_ran(struct rpc_event *event, bool ok)
 {
-    struct bv_grpc_stream *call = (struct bv_grpc_stream *)((char *)event - offsetof(struct bv_grpc_stream, read_event));
+    struct bv_grpc_stream *call =
+        (struct bv_grpc_stream *)((char *)event - offsetof(struct bv_grpc_stream, read_event));
     if (ok && call->incoming) {
         struct bv_error error = {0};
         ProtobufCMessage *reply = NULL;
@@ -213,13 +232,15 @@ static void stream_other_ran(struct bv_grpc_stream *call)
 static void stream_send_ran(struct rpc_event *event, bool ok)
 {
     (void)ok;
-    stream_other_ran((struct bv_grpc_stream *)((char *)event - offsetof(struct bv_grpc_stream, send_event)));
+    stream_other_ran(
+        (struct bv_grpc_stream *)((char *)event - offsetof(struct bv_grpc_stream, send_event)));
 }
 
 static void stream_status_ran(struct rpc_event *event, bool ok)
 {
     (void)ok;
-    stream_other_ran((struct bv_grpc_stream *)((char *)event - offsetof(struct bv_grpc_stream, status_event)));
+    stream_other_ran(
+        (struct bv_grpc_stream *)((char *)event - offsetof(struct bv_grpc_stream, status_event)));
 }
 
 void bv_grpc_stream_cancel(struct bv_grpc_stream *stream)
@@ -236,8 +257,9 @@ static size_t request_metadata(const struct bv_grpc_request *request, grpc_metad
     char traceparent[BV_TRACEPARENT_SIZE];
     if (request->trace && bv_trace_present(request->trace)) {
         bv_trace_format(request->trace, traceparent);
-        entries[count++] =
-            (grpc_metadata){grpc_slice_from_static_string("traceparent"), grpc_slice_from_copied_string(traceparent), {{0}}};
+        entries[count++] = (grpc_metadata){grpc_slice_from_static_string("traceparent"),
+                                           grpc_slice_from_copied_string(traceparent),
+                                           {{0}}};
     }
     const struct {
         const char *key;
@@ -248,13 +270,16 @@ static size_t request_metadata(const struct bv_grpc_request *request, grpc_metad
     };
     for (size_t i = 0; i < BV_COUNT(others); i++)
         if (others[i].value.data)
-            entries[count++] = (grpc_metadata){grpc_slice_from_static_string(others[i].key),
-                                               grpc_slice_from_copied_buffer(others[i].value.data, others[i].value.size),
-                                               {{0}}};
+            entries[count++] = (grpc_metadata){
+                grpc_slice_from_static_string(others[i].key),
+                grpc_slice_from_copied_buffer(others[i].value.data, others[i].value.size),
+                {{0}}};
     return count;
 }
 
-static int call_new(struct bv_grpc_client *client, const struct bv_grpc_request *request, struct bv_grpc_stream **ret_call)
+static int call_new(struct bv_grpc_client *client,
+                    const struct bv_grpc_request *request,
+                    struct bv_grpc_stream **ret_call)
 {
     if (client->call_count >= client->calls_max)
         return BV_E_LIMIT;
@@ -274,10 +299,17 @@ static int call_new(struct bv_grpc_client *client, const struct bv_grpc_request 
     call->outgoing = rpc_encode(request->message);
     gpr_timespec deadline = gpr_inf_future(GPR_CLOCK_MONOTONIC);
     if (request->timeout_ms > 0)
-        deadline = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(request->timeout_ms, GPR_TIMESPAN));
+        deadline = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                                gpr_time_from_millis(request->timeout_ms, GPR_TIMESPAN));
     grpc_slice path = grpc_slice_from_copied_string(request->path);
-    call->core = grpc_channel_create_call(client->channel, NULL, GRPC_PROPAGATE_DEFAULTS, rpc_engine_queue(client->engine), path,
-                                          NULL, deadline, NULL);
+    call->core = grpc_channel_create_call(client->channel,
+                                          NULL,
+                                          GRPC_PROPAGATE_DEFAULTS,
+                                          rpc_engine_queue(client->engine),
+                                          path,
+                                          NULL,
+                                          deadline,
+                                          NULL);
     grpc_slice_unref(path);
     *ret_call = call;
     return 0;
@@ -300,9 +332,12 @@ static int call_start(struct bv_grpc_stream *call, const struct bv_grpc_request 
     if (!metadata_legal(entries, count)) {
         rc = BV_E_INVALID;
     } else {
-        grpc_op ops[6] = {{.op = GRPC_OP_SEND_INITIAL_METADATA},  {.op = GRPC_OP_SEND_MESSAGE},
-                          {.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT}, {.op = GRPC_OP_RECV_INITIAL_METADATA},
-                          {.op = GRPC_OP_RECV_STATUS_ON_CLIENT},  {.op = GRPC_OP_RECV_MESSAGE}};
+        grpc_op ops[6] = {{.op = GRPC_OP_SEND_INITIAL_METADATA},
+                          {.op = GRPC_OP_SEND_MESSAGE},
+                          {.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT},
+                          {.op = GRPC_OP_RECV_INITIAL_METADATA},
+                          {.op = GRPC_OP_RECV_STATUS_ON_CLIENT},
+                          {.op = GRPC_OP_RECV_MESSAGE}};
         ops[0].data.send_initial_metadata.count = count;
         ops[0].data.send_initial_metadata.metadata = entries;
         ops[1].data.send_message.send_message = call->outgoing;
@@ -324,7 +359,10 @@ static int call_start(struct bv_grpc_stream *call, const struct bv_grpc_request 
     return rc;
 }
 
-int bv_grpc_send(struct bv_grpc_client *client, const struct bv_grpc_request *request, bv_grpc_done *done, void *argument)
+int bv_grpc_send(struct bv_grpc_client *client,
+                 const struct bv_grpc_request *request,
+                 bv_grpc_done *done,
+                 void *argument)
 {
     assert(request->timeout_ms > 0);
     struct bv_grpc_stream *call = NULL;
@@ -338,8 +376,12 @@ int bv_grpc_send(struct bv_grpc_client *client, const struct bv_grpc_request *re
     return rc;
 }
 
-int bv_grpc_stream_open(struct bv_grpc_client *client, const struct bv_grpc_request *request, bv_grpc_message *message,
-                        bv_grpc_done *done, void *argument, struct bv_grpc_stream **ret_stream)
+int bv_grpc_stream_open(struct bv_grpc_client *client,
+                        const struct bv_grpc_request *request,
+                        bv_grpc_message *message,
+                        bv_grpc_done *done,
+                        void *argument,
+                        struct bv_grpc_stream **ret_stream)
 {
     struct bv_grpc_stream *call = NULL;
     BV_TRY(call_new(client, request, &call));

@@ -11,7 +11,8 @@ struct seen {
     int rc;
 };
 
-static void on_done(void *argument, int rc, const ProtobufCMessage *reply, const struct bv_error *error)
+static void
+on_done(void *argument, int rc, const ProtobufCMessage *reply, const struct bv_error *error)
 {
     struct seen *seen = argument;
     cr_assert(!reply);
@@ -40,7 +41,8 @@ static struct bv_grpc_client *client_to_nowhere(struct seen *seen, int64_t calls
 static Bitvelocity__Peer__V1__MetaRequest meta = BITVELOCITY__PEER__V1__META_REQUEST__INIT;
 static const struct bv_grpc_request request = {.path = "/bitvelocity.peer.v1.Peer/Meta",
                                                .message = &meta.base,
-                                               .reply = &bitvelocity__peer__v1__meta_reply__descriptor,
+                                               .reply =
+                                                   &bitvelocity__peer__v1__meta_reply__descriptor,
                                                .timeout_ms = 5000};
 
 Test(grpc_client, says_unavailable_when_nobody_listens)
@@ -86,7 +88,8 @@ Test(grpc_client, refuses_metadata_that_no_header_can_carry)
     struct bv_grpc_request bad = request;
     bad.correlation_id = BV_BYTES("line\nbreak");
     cr_expect_eq(bv_grpc_send(client, &bad, on_done, &seen), BV_E_INVALID);
-    cr_expect_eq(bv_grpc_send(client, &request, on_done, &seen), 0, "the refused call left its place");
+    cr_expect_eq(
+        bv_grpc_send(client, &request, on_done, &seen), 0, "the refused call left its place");
     bv_grpc_client_close(&client);
     bv_loop_close(&seen.loop);
 }

@@ -105,7 +105,11 @@ static struct bv_bytes wire_find(struct bv_bytes message, uint64_t number)
 
 /* ---- index ---- */
 
-static int symbol_add(struct rpc_descriptors *index, const char *scope, struct bv_bytes name, bool service, const char **ret_full)
+static int symbol_add(struct rpc_descriptors *index,
+                      const char *scope,
+                      struct bv_bytes name,
+                      bool service,
+                      const char **ret_full)
 {
     if (name.size == 0)
         return BV_E_INVALID;
@@ -116,14 +120,18 @@ static int symbol_add(struct rpc_descriptors *index, const char *scope, struct b
     char *full = NULL;
     if (asprintf(&full, "%s%s%.*s", scope, scope[0] ? "." : "", BV_ARG(name)) < 0)
         return BV_E_NOMEM;
-    grown[index->symbol_count++] = (struct rpc_symbol){.full = full, .file = index->file_count, .service = service};
+    grown[index->symbol_count++] =
+        (struct rpc_symbol){.full = full, .file = index->file_count, .service = service};
     if (ret_full)
         *ret_full = full;
     return 0;
 }
 
 /* Names of all children of `number`; grandchildren live in the scope of the child. */
-static int add_children(struct rpc_descriptors *index, const char *scope, struct bv_bytes parent, uint64_t number)
+static int add_children(struct rpc_descriptors *index,
+                        const char *scope,
+                        struct bv_bytes parent,
+                        uint64_t number)
 {
     struct wire wire = wire_of(parent);
     struct wire_field field;
@@ -146,7 +154,8 @@ static int add_service(struct rpc_descriptors *index, const char *scope, struct 
     return add_children(index, full, bytes, SERVICE_METHOD);
 }
 
-static int add_message(struct rpc_descriptors *index, const char *scope, struct bv_bytes bytes, unsigned depth)
+static int
+add_message(struct rpc_descriptors *index, const char *scope, struct bv_bytes bytes, unsigned depth)
 {
     if (depth > NESTING_MAX)
         return BV_E_INVALID;
@@ -222,7 +231,8 @@ void rpc_descriptors_release(struct rpc_descriptors *index)
     *index = (struct rpc_descriptors){0};
 }
 
-const struct rpc_symbol *rpc_descriptors_symbol(const struct rpc_descriptors *index, struct bv_bytes full)
+const struct rpc_symbol *rpc_descriptors_symbol(const struct rpc_descriptors *index,
+                                                struct bv_bytes full)
 {
     for (size_t i = 0; i < index->symbol_count; i++)
         if (bv_bytes_equal(bv_bytes_of(index->symbols[i].full), full))

@@ -9,14 +9,19 @@ extern const struct bv_bytes rpc_reflection_descriptors;
 Test(grpc_descriptors, finds_every_kind_of_symbol)
 {
     static const char *const known[] = {
-        "bitvelocity.peer.v1.Peer",        "bitvelocity.peer.v1.Peer.Echo", "bitvelocity.peer.v1.Kinds",
-        "bitvelocity.peer.v1.Kinds.a_bool", "bitvelocity.peer.v1.Colour",    "bitvelocity.peer.v1.RED",
+        "bitvelocity.peer.v1.Peer",
+        "bitvelocity.peer.v1.Peer.Echo",
+        "bitvelocity.peer.v1.Kinds",
+        "bitvelocity.peer.v1.Kinds.a_bool",
+        "bitvelocity.peer.v1.Colour",
+        "bitvelocity.peer.v1.RED",
         "grpc.reflection.v1alpha.ServerReflection",
     };
     struct rpc_descriptors index = {0};
     cr_assert_eq(rpc_descriptors_add(&index, peer_descriptors), 0);
     cr_assert_eq(rpc_descriptors_add(&index, rpc_reflection_descriptors), 0);
-    cr_assert_eq(rpc_descriptors_add(&index, peer_descriptors), 0, "a file that is known is skipped");
+    cr_assert_eq(
+        rpc_descriptors_add(&index, peer_descriptors), 0, "a file that is known is skipped");
     cr_expect_eq(index.file_count, 2);
     for (size_t i = 0; i < BV_COUNT(known); i++)
         cr_expect(rpc_descriptors_symbol(&index, bv_bytes_of(known[i])), "%s", known[i]);

@@ -17,7 +17,8 @@ struct rpc_engine {
     struct rpc_event **tail;
 };
 
-/* The core would write lines of its own to stderr, among our JSON lines; what matters comes back as a status. */
+/* The core would write lines of its own to stderr, among our JSON lines; what matters comes back as
+ * a status. */
 static void core_is_silent(gpr_log_func_args *args)
 {
     (void)args;
@@ -67,7 +68,8 @@ static void *engine_poll(void *argument)
 {
     struct rpc_engine *engine = argument;
     for (;;) {
-        grpc_event got = grpc_completion_queue_next(engine->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+        grpc_event got =
+            grpc_completion_queue_next(engine->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
         if (got.type == GRPC_QUEUE_SHUTDOWN)
             return NULL;
         struct rpc_event *event = got.tag;
@@ -141,10 +143,15 @@ void rpc_engine_started(struct rpc_engine *engine)
     engine->outstanding++;
 }
 
-void rpc_engine_batch(struct rpc_engine *engine, grpc_call *call, const grpc_op *ops, size_t count, struct rpc_event *event)
+void rpc_engine_batch(struct rpc_engine *engine,
+                      grpc_call *call,
+                      const grpc_op *ops,
+                      size_t count,
+                      struct rpc_event *event)
 {
     engine->outstanding++;
     grpc_call_error rc = grpc_call_start_batch(call, ops, count, event, NULL);
     if (rc != GRPC_CALL_OK)
-        abort(); /* a batch that the core refuses is a bug here: continuing would leak the call silently */
+        abort(); /* a batch that the core refuses is a bug here: continuing would leak the call
+                    silently */
 }

@@ -1,10 +1,10 @@
 /* One completion queue, the thread that polls it, and the way of its events to the loop.
  *
- *     core ──► polling thread ──► list ──(one wake-up per batch)──► loop thread ──► event->run(event, ok)
+ *     core ──► polling thread ──► list ──(one wake-up per batch)──► loop ──► event->run
  *
- * Whatever arrived while the loop was busy is delivered by one wake-up. Invariant: `outstanding` counts started operations whose event
- * has not run; the queue is shut down only at zero, because the core aborts the process otherwise.
- * Thread: loop, apart from the polling thread inside. */
+ * Whatever arrived while the loop was busy is delivered by one wake-up. Invariant: `outstanding`
+ * counts started operations whose event has not run; the queue is shut down only at zero, because
+ * the core aborts the process otherwise. Thread: loop, apart from the polling thread inside. */
 #ifndef BV_GRPC_ENGINE_H
 #define BV_GRPC_ENGINE_H
 
@@ -18,14 +18,21 @@ struct rpc_event { /* embedded in what waits; given to the core as tag */
 };
 struct rpc_engine;
 
-/* Initialises the core on first use. Errors: BV_E_NOMEM, BV_E_INTERNAL when no thread can be started. */
+/* Initialises the core on first use.
+ * Errors: BV_E_NOMEM, BV_E_INTERNAL when no thread can be started. */
 BV_MUST_CHECK int rpc_engine_open(struct bv_loop *loop, struct rpc_engine **ret_engine);
-void rpc_engine_drain(struct rpc_engine *engine); /* runs events, blocking, until none is outstanding; not inside an event */
+void rpc_engine_drain(struct rpc_engine *engine); /* runs events, blocking, until none is
+                                                     outstanding; not inside an event */
 /* Drains, then joins the thread. */
 void rpc_engine_close(struct rpc_engine **engine);
 grpc_completion_queue *rpc_engine_queue(struct rpc_engine *engine);
-void rpc_engine_started(struct rpc_engine *engine); /* one operation with an event was handed to the core */
+void rpc_engine_started(
+    struct rpc_engine *engine); /* one operation with an event was handed to the core */
 /* Starts a batch whose completion runs event. A refusal is our own mistake and asserts. */
-void rpc_engine_batch(struct rpc_engine *engine, grpc_call *call, const grpc_op *ops, size_t count, struct rpc_event *event);
+void rpc_engine_batch(struct rpc_engine *engine,
+                      grpc_call *call,
+                      const grpc_op *ops,
+                      size_t count,
+                      struct rpc_event *event);
 
 #endif

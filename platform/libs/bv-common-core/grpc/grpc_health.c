@@ -1,4 +1,5 @@
-/* grpc.health.v1: the whole process has one state; every service of the method table answers with it. */
+/* grpc.health.v1: the whole process has one state; every service of the method table answers with
+ * it. */
 #include "grpc_server.h"
 #include "health.pb-c.h"
 
@@ -20,17 +21,22 @@ struct rpc_health {
 static Grpc__Health__V1__HealthCheckResponse health_answer(const struct rpc_health *health)
 {
     Grpc__Health__V1__HealthCheckResponse answer = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
-    answer.status = health->state == BV_GRPC_SERVING ? GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING
-                                                     : GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__NOT_SERVING;
+    answer.status = health->state == BV_GRPC_SERVING
+                        ? GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING
+                        : GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__NOT_SERVING;
     return answer;
 }
 
-static int health_check(struct bv_grpc_call *call, const ProtobufCMessage *message, void *context, struct bv_error *error)
+static int health_check(struct bv_grpc_call *call,
+                        const ProtobufCMessage *message,
+                        void *context,
+                        struct bv_error *error)
 {
     const struct rpc_health *health = context;
     const Grpc__Health__V1__HealthCheckRequest *request = (const void *)message;
     if (!rpc_server_knows(health->server, bv_bytes_of(request->service)))
-        return bv_fail(error, BV_E_NOT_FOUND, "this process does not serve %.80s", request->service);
+        return bv_fail(
+            error, BV_E_NOT_FOUND, "this process does not serve %.80s", request->service);
     Grpc__Health__V1__HealthCheckResponse answer = health_answer(health);
     return bv_grpc_reply(call, &answer.base);
 }
@@ -55,24 +61,32 @@ static void watch_tell(struct rpc_health *health, const struct watcher *watcher)
         watch_gone(health, call);
 }
 
-static int health_watch(struct bv_grpc_call *call, const ProtobufCMessage *message, void *context, struct bv_error *error)
+static int health_watch(struct bv_grpc_call *call,
+                        const ProtobufCMessage *message,
+                        void *context,
+                        struct bv_error *error)
 {
     struct rpc_health *health = context;
     const Grpc__Health__V1__HealthCheckRequest *request = (const void *)message;
     if (health->watcher_count == WATCHERS_MAX)
         return bv_fail(error, BV_E_LIMIT, "at most %d health watches", WATCHERS_MAX);
     struct watcher *watcher = &health->watchers[health->watcher_count++];
-    *watcher = (struct watcher){call, rpc_server_knows(health->server, bv_bytes_of(request->service))};
+    *watcher =
+        (struct watcher){call, rpc_server_knows(health->server, bv_bytes_of(request->service))};
     bv_grpc_stream_on_cancel(call, watch_gone, health);
     watch_tell(health, watcher);
     return 0;
 }
 
 static const struct bv_grpc_method health_rows[] = {
-    {"/grpc.health.v1.Health/Check", BV_GRPC_UNARY, &grpc__health__v1__health_check_request__descriptor,
-     &grpc__health__v1__health_check_response__descriptor, health_check, 5000},
-    {"/grpc.health.v1.Health/Watch", BV_GRPC_SERVER_STREAM, &grpc__health__v1__health_check_request__descriptor,
-     &grpc__health__v1__health_check_response__descriptor, health_watch, 0   },
+    {"/grpc.health.v1.Health/Check",
+     BV_GRPC_UNARY,         &grpc__health__v1__health_check_request__descriptor,
+     &grpc__health__v1__health_check_response__descriptor,
+     health_check, 5000},
+    {"/grpc.health.v1.Health/Watch",
+     BV_GRPC_SERVER_STREAM, &grpc__health__v1__health_check_request__descriptor,
+     &grpc__health__v1__health_check_response__descriptor,
+     health_watch, 0   },
 };
 
 int rpc_health_open(struct bv_grpc_server *server, struct rpc_health **ret_health)

@@ -1,4 +1,5 @@
-/* grpc.reflection.v1alpha and v1 (same messages, two names). One answer per request, in order; the client half-closes to end. */
+/* grpc.reflection.v1alpha and v1 (same messages, two names). One answer per request, in order; the
+ * client half-closes to end. */
 #include "bv/grpc.h"
 #include "grpc_descriptors.h"
 #include "grpc_server.h"
@@ -17,26 +18,35 @@ struct rpc_reflection {
     struct rpc_descriptors index;
 };
 
-static int answer_error(struct bv_grpc_call *call, reflection_response *response, int code, char *text)
+static int
+answer_error(struct bv_grpc_call *call, reflection_response *response, int code, char *text)
 {
-    Grpc__Reflection__V1alpha__ErrorResponse error = GRPC__REFLECTION__V1ALPHA__ERROR_RESPONSE__INIT;
+    Grpc__Reflection__V1alpha__ErrorResponse error =
+        GRPC__REFLECTION__V1ALPHA__ERROR_RESPONSE__INIT;
     error.error_code = bv_error_row(code)->grpc_status;
     error.error_message = text;
-    response->message_response_case = GRPC__REFLECTION__V1ALPHA__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ERROR_RESPONSE;
+    response->message_response_case =
+        GRPC__REFLECTION__V1ALPHA__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ERROR_RESPONSE;
     response->error_response = &error;
     return bv_grpc_stream_send(call, &response->base);
 }
 
-static int answer_services(const struct rpc_reflection *reflection, struct bv_grpc_call *call, reflection_response *response)
+static int answer_services(const struct rpc_reflection *reflection,
+                           struct bv_grpc_call *call,
+                           reflection_response *response)
 {
     const struct rpc_descriptors *index = &reflection->index;
-    Grpc__Reflection__V1alpha__ListServiceResponse list = GRPC__REFLECTION__V1ALPHA__LIST_SERVICE_RESPONSE__INIT;
-    Grpc__Reflection__V1alpha__ServiceResponse *rows = calloc(index->symbol_count + 1, sizeof *rows);
-    Grpc__Reflection__V1alpha__ServiceResponse **pointers = calloc(index->symbol_count + 1, sizeof *pointers);
+    Grpc__Reflection__V1alpha__ListServiceResponse list =
+        GRPC__REFLECTION__V1ALPHA__LIST_SERVICE_RESPONSE__INIT;
+    Grpc__Reflection__V1alpha__ServiceResponse *rows =
+        calloc(index->symbol_count + 1, sizeof *rows);
+    Grpc__Reflection__V1alpha__ServiceResponse **pointers =
+        calloc(index->symbol_count + 1, sizeof *pointers);
     int rc = BV_E_NOMEM;
     if (rows && pointers) {
         for (size_t i = 0; i < index->symbol_count; i++) {
-            if (!index->symbols[i].service || !rpc_server_knows(reflection->server, bv_bytes_of(index->symbols[i].full)))
+            if (!index->symbols[i].service ||
+                !rpc_server_knows(reflection->server, bv_bytes_of(index->symbols[i].full)))
                 continue;
             grpc__reflection__v1alpha__service_response__init(&rows[list.n_service]);
             rows[list.n_service].name = index->symbols[i].full;
@@ -55,21 +65,25 @@ static int answer_services(const struct rpc_reflection *reflection, struct bv_gr
 }
 
 /* The file and all that it needs, so that one round trip suffices. */
-static int answer_file(const struct rpc_reflection *reflection, struct bv_grpc_call *call, reflection_response *response, size_t file)
+static int answer_file(const struct rpc_reflection *reflection,
+                       struct bv_grpc_call *call,
+                       reflection_response *response,
+                       size_t file)
 {
     const struct rpc_descriptors *index = &reflection->index;
-    Grpc__Reflection__V1alpha__FileDescriptorResponse files = GRPC__REFLECTION__V1ALPHA__FILE_DESCRIPTOR_RESPONSE__INIT;
+    Grpc__Reflection__V1alpha__FileDescriptorResponse files =
+        GRPC__REFLECTION__V1ALPHA__FILE_DESCRIPTOR_RESPONSE__INIT;
     bool *marks = calloc(index->file_count, sizeof *marks);
     ProtobufCBinaryData *spans = calloc(index->file_count, sizeof *spans);
     int rc = BV_E_NOMEM;
     if (marks && spans) {
         rpc_descriptors_closure(index, file, marks);
-        spans[files.n_file_descriptor_proto++] =
-            (ProtobufCBinaryData){index->files[file].bytes.size, (uint8_t *)(uintptr_t)index->files[file].bytes.data};
+        spans[files.n_file_descriptor_proto++] = (ProtobufCBinaryData){
+            index->files[file].bytes.size, (uint8_t *)(uintptr_t)index->files[file].bytes.data};
         for (size_t i = 0; i < index->file_count; i++)
             if (marks[i] && i != file)
-                spans[files.n_file_descriptor_proto++] =
-                    (ProtobufCBinaryData){index->files[i].bytes.size, (uint8_t *)(uintptr_t)index->files[i].bytes.data};
+                spans[files.n_file_descriptor_proto++] = (ProtobufCBinaryData){
+                    index->files[i].bytes.size, (uint8_t *)(uintptr_t)index->files[i].bytes.data};
         files.file_descriptor_proto = spans;
         response->message_response_case =
             GRPC__REFLECTION__V1ALPHA__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_FILE_DESCRIPTOR_RESPONSE;
@@ -81,7 +95,9 @@ static int answer_file(const struct rpc_reflection *reflection, struct bv_grpc_c
     return rc;
 }
 
-static int answer(const struct rpc_reflection *reflection, struct bv_grpc_call *call, reflection_request *request)
+static int answer(const struct rpc_reflection *reflection,
+                  struct bv_grpc_call *call,
+                  reflection_request *request)
 {
     const struct rpc_descriptors *index = &reflection->index;
     reflection_response response = GRPC__REFLECTION__V1ALPHA__SERVER_REFLECTION_RESPONSE__INIT;
@@ -97,7 +113,8 @@ static int answer(const struct rpc_reflection *reflection, struct bv_grpc_call *
         return answer_file(reflection, call, &response, file);
     }
     case GRPC__REFLECTION__V1ALPHA__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_SYMBOL: {
-        const struct rpc_symbol *symbol = rpc_descriptors_symbol(index, bv_bytes_of(request->file_containing_symbol));
+        const struct rpc_symbol *symbol =
+            rpc_descriptors_symbol(index, bv_bytes_of(request->file_containing_symbol));
         if (!symbol)
             return answer_error(call, &response, BV_E_NOT_FOUND, "no such symbol");
         return answer_file(reflection, call, &response, symbol->file);
@@ -110,19 +127,22 @@ static int answer(const struct rpc_reflection *reflection, struct bv_grpc_call *
     }
 }
 
-/* A client that sends without reading meets flow control (one answer must leave before the next request is read), so the queue of the
- * stream never fills and BV_E_LIMIT cannot come. */
-static int reflection_info(struct bv_grpc_call *call, const ProtobufCMessage *message, void *context, struct bv_error *error)
+/* A client that sends without reading meets flow control (one answer must leave before the next
+ * request is read), so the queue of the stream never fills and BV_E_LIMIT cannot come. */
+static int reflection_info(struct bv_grpc_call *call,
+                           const ProtobufCMessage *message,
+                           void *context,
+                           struct bv_error *error)
 {
     (void)error;
     return answer(context, call, (reflection_request *)(uintptr_t)message);
 }
 
-#define REFLECTION_ROW(package)                                                                                                    \
-    {                                                                                                                              \
-        "/" package ".ServerReflection/ServerReflectionInfo", BV_GRPC_SERVER_STREAM,                                               \
-            &grpc__reflection__v1alpha__server_reflection_request__descriptor,                                                     \
-            &grpc__reflection__v1alpha__server_reflection_response__descriptor, reflection_info, 0                                 \
+#define REFLECTION_ROW(package)                                                                    \
+    {                                                                                              \
+        "/" package ".ServerReflection/ServerReflectionInfo", BV_GRPC_SERVER_STREAM,               \
+            &grpc__reflection__v1alpha__server_reflection_request__descriptor,                     \
+            &grpc__reflection__v1alpha__server_reflection_response__descriptor, reflection_info, 0 \
     }
 static const struct bv_grpc_method reflection_rows[] = {
     REFLECTION_ROW("grpc.reflection.v1alpha"),

@@ -4,11 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SLOTS_PER_METHOD 32 /* calls that may arrive between two turns of the loop without waiting in the core */
+#define SLOTS_PER_METHOD                                                                           \
+    32 /* calls that may arrive between two turns of the loop without waiting in the core */
 #define SLOTS_UNKNOWN 4
 #define PING_INTERVAL_MIN_MS 10000
 
-/* A slot is armed in the core for one method (or for unknown ones) and armed again as soon as a call came. */
+/* A slot is armed in the core for one method (or for unknown ones) and armed again as soon as a
+ * call came. */
 struct rpc_slot {
     struct rpc_event event;
     struct bv_grpc_server *server;
@@ -21,12 +23,26 @@ struct rpc_slot {
 };
 
 static const struct bv_metric metric_late = {
-    "bv_grpc_server_late_replies_total", BV_COUNTER, "Replies that came after the deadline or the peer's leaving.", "", NULL, 0};
-static const struct bv_metric metric_refused = {
-    "bv_grpc_server_refused_total", BV_COUNTER, "Calls refused because calls_max were active.", "", NULL, 0};
-static const struct bv_metric metric_active = {"bv_grpc_server_active", BV_GAUGE, "Calls and streams being served.", "", NULL, 0};
-static const struct bv_metric metric_seconds = {
-    "bv_grpc_server_seconds", BV_HISTOGRAM, "Time from a call's arrival to its end.", "method", NULL, 0};
+    "bv_grpc_server_late_replies_total",
+    BV_COUNTER,
+    "Replies that came after the deadline or the peer's leaving.",
+    "",
+    NULL,
+    0};
+static const struct bv_metric metric_refused = {"bv_grpc_server_refused_total",
+                                                BV_COUNTER,
+                                                "Calls refused because calls_max were active.",
+                                                "",
+                                                NULL,
+                                                0};
+static const struct bv_metric metric_active = {
+    "bv_grpc_server_active", BV_GAUGE, "Calls and streams being served.", "", NULL, 0};
+static const struct bv_metric metric_seconds = {"bv_grpc_server_seconds",
+                                                BV_HISTOGRAM,
+                                                "Time from a call's arrival to its end.",
+                                                "method",
+                                                NULL,
+                                                0};
 
 static double read_active(void *argument)
 {
@@ -44,12 +60,21 @@ static void slot_arm(struct rpc_slot *slot)
     grpc_metadata_array_init(&slot->metadata);
     grpc_call_error rc = GRPC_CALL_OK;
     if (slot->method) {
-        grpc_byte_buffer **payload = slot->method->reading == RPC_READ_SINGLE ? &slot->payload : NULL;
-        rc = grpc_server_request_registered_call(server->core, slot->method->registered, &slot->core, &slot->deadline,
-                                                 &slot->metadata, payload, queue, queue, &slot->event);
+        grpc_byte_buffer **payload =
+            slot->method->reading == RPC_READ_SINGLE ? &slot->payload : NULL;
+        rc = grpc_server_request_registered_call(server->core,
+                                                 slot->method->registered,
+                                                 &slot->core,
+                                                 &slot->deadline,
+                                                 &slot->metadata,
+                                                 payload,
+                                                 queue,
+                                                 queue,
+                                                 &slot->event);
     } else {
         grpc_call_details_init(&slot->details);
-        rc = grpc_server_request_call(server->core, &slot->core, &slot->details, &slot->metadata, queue, queue, &slot->event);
+        rc = grpc_server_request_call(
+            server->core, &slot->core, &slot->details, &slot->metadata, queue, queue, &slot->event);
     }
     if (rc != GRPC_CALL_OK)
         abort(); /* see rpc_engine_batch */
@@ -60,7 +85,8 @@ static void slot_ran(struct rpc_event *event, bool ok)
 {
     struct rpc_slot *slot = (struct rpc_slot *)((char *)event - offsetof(struct rpc_slot, event));
     struct bv_grpc_server *server = slot->server;
-    struct rpc_incoming incoming = {slot->method, slot->core, slot->metadata, slot->payload, slot->deadline};
+    struct rpc_incoming incoming = {
+        slot->method, slot->core, slot->metadata, slot->payload, slot->deadline};
     if (!slot->method) {
         incoming.deadline = slot->details.deadline;
         grpc_call_details_destroy(&slot->details);
@@ -108,7 +134,10 @@ static bool path_valid(const char *path)
     return slash && slash > path + 1 && slash[1] != '\0' && !strchr(slash + 1, '/');
 }
 
-int rpc_server_add(struct bv_grpc_server *server, const struct bv_grpc_method *row, enum rpc_reading reading, void *context)
+int rpc_server_add(struct bv_grpc_server *server,
+                   const struct bv_grpc_method *row,
+                   enum rpc_reading reading,
+                   void *context)
 {
     if (server->core || !path_valid(row->path))
         return BV_E_INVALID;
@@ -122,12 +151,15 @@ int rpc_server_add(struct bv_grpc_server *server, const struct bv_grpc_method *r
     struct rpc_method *method = &grown[server->method_count++];
     *method = (struct rpc_method){.row = row, .context = context, .reading = reading};
     if (server->deps.metrics)
-        method->seconds =
-            bv_metrics_series(server->deps.metrics, &metric_seconds, (const char *const[]){row->path}, 1);
+        method->seconds = bv_metrics_series(
+            server->deps.metrics, &metric_seconds, (const char *const[]){row->path}, 1);
     return 0;
 }
 
-int bv_grpc_server_methods(struct bv_grpc_server *server, const struct bv_grpc_method *rows, size_t count, void *context)
+int bv_grpc_server_methods(struct bv_grpc_server *server,
+                           const struct bv_grpc_method *rows,
+                           size_t count,
+                           void *context)
 {
     for (size_t i = 0; i < count; i++)
         BV_TRY(rpc_server_add(server, &rows[i], RPC_READ_SINGLE, context));
@@ -171,7 +203,11 @@ static void limit_due(void *argument)
 {
     struct bv_grpc_server *server = argument;
     if (server->core) {
-        bv_log(server->deps.log, BV_WARN, "grpc.drain_deadline", NULL, BV_F_INT("calls_cut", server->call_count));
+        bv_log(server->deps.log,
+               BV_WARN,
+               "grpc.drain_deadline",
+               NULL,
+               BV_F_INT("calls_cut", server->call_count));
         grpc_server_cancel_all_calls(server->core);
     }
     drain_is_over(server);
@@ -183,7 +219,8 @@ void rpc_server_progress(struct bv_grpc_server *server)
         drain_is_over(server);
 }
 
-int bv_grpc_server_open(const struct bv_grpc_server_config *config, const struct bv_grpc_deps *deps,
+int bv_grpc_server_open(const struct bv_grpc_server_config *config,
+                        const struct bv_grpc_deps *deps,
                         struct bv_grpc_server **ret_server)
 {
     struct bv_grpc_server *server = calloc(1, sizeof *server);
@@ -214,13 +251,13 @@ int bv_grpc_server_open(const struct bv_grpc_server_config *config, const struct
 static void server_core(struct bv_grpc_server *server)
 {
     grpc_arg list[] = {
-        {.type = GRPC_ARG_INTEGER, .key = GRPC_ARG_ALLOW_REUSEPORT, .value.integer = 0},
+        {.type = GRPC_ARG_INTEGER, .key = GRPC_ARG_ALLOW_REUSEPORT,    .value.integer = 0},
         {.type = GRPC_ARG_INTEGER,
          .key = GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH,
-         .value.integer = (int)server->config.message_bytes_max},
+         .value.integer = (int)server->config.message_bytes_max                          },
         {.type = GRPC_ARG_INTEGER,
          .key = GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
-         .value.integer = PING_INTERVAL_MIN_MS},
+         .value.integer = PING_INTERVAL_MIN_MS                                           },
     };
     grpc_channel_args args = {BV_COUNT(list), list};
     server->core = grpc_server_create(&args, NULL);
@@ -228,8 +265,12 @@ static void server_core(struct bv_grpc_server *server)
     for (size_t i = 0; i < server->method_count; i++) {
         struct rpc_method *method = &server->methods[i];
         method->registered = grpc_server_register_method(
-            server->core, method->row->path, NULL,
-            method->reading == RPC_READ_SINGLE ? GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER : GRPC_SRM_PAYLOAD_NONE, 0);
+            server->core,
+            method->row->path,
+            NULL,
+            method->reading == RPC_READ_SINGLE ? GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER
+                                               : GRPC_SRM_PAYLOAD_NONE,
+            0);
     }
 }
 
@@ -245,7 +286,8 @@ int bv_grpc_server_start(struct bv_grpc_server *server, struct bv_error *error)
     if (server->port == 0) {
         grpc_server_destroy(server->core);
         server->core = NULL;
-        return bv_fail(error, BV_E_UNAVAILABLE, "cannot listen on %s for gRPC: is the port in use?", address);
+        return bv_fail(
+            error, BV_E_UNAVAILABLE, "cannot listen on %s for gRPC: is the port in use?", address);
     }
     grpc_server_start(server->core);
     for (size_t i = 0; i < server->slot_count; i++)
@@ -266,7 +308,8 @@ void bv_grpc_server_health(struct bv_grpc_server *server, enum bv_grpc_health he
 
 static void shutdown_ran(struct rpc_event *event, bool ok)
 {
-    struct bv_grpc_server *server = (struct bv_grpc_server *)((char *)event - offsetof(struct bv_grpc_server, shutdown));
+    struct bv_grpc_server *server =
+        (struct bv_grpc_server *)((char *)event - offsetof(struct bv_grpc_server, shutdown));
     (void)ok;
     server->shutdown_done = true;
     rpc_server_progress(server);
@@ -279,10 +322,14 @@ static void server_shutdown(struct bv_grpc_server *server)
     server->shutdown_started = true;
     server->shutdown.run = shutdown_ran;
     rpc_engine_started(server->engine);
-    grpc_server_shutdown_and_notify(server->core, rpc_engine_queue(server->engine), &server->shutdown);
+    grpc_server_shutdown_and_notify(
+        server->core, rpc_engine_queue(server->engine), &server->shutdown);
 }
 
-void bv_grpc_server_drain(struct bv_grpc_server *server, int64_t within_ms, void (*drained)(void *argument), void *argument)
+void bv_grpc_server_drain(struct bv_grpc_server *server,
+                          int64_t within_ms,
+                          void (*drained)(void *argument),
+                          void *argument)
 {
     server->drained = drained;
     server->drained_argument = argument;

@@ -1,6 +1,7 @@
-/* What the parts of the server share: methods, slots that wait for a call, calls, health and reflection.
- * Life of a call: slot (armed in the core) -> call_begin -> handler holds it -> ended (status decided) -> settled (no event pending, no
- * hold) -> freed or kept as a spare. Thread: loop. */
+/* What the parts of the server share: methods, slots that wait for a call, calls, health and
+ * reflection. Life of a call: slot (armed in the core) -> call_begin -> handler holds it -> ended
+ * (status decided) -> settled (no event pending, no hold) -> freed or kept as a spare.
+ * Thread: loop. */
 #ifndef BV_GRPC_SERVER_H
 #define BV_GRPC_SERVER_H
 
@@ -10,8 +11,9 @@
 
 #define STATUS_COUNT 17 /* OK to UNAUTHENTICATED */
 
-/* SINGLE: one request message; EACH: the handler runs for every message of a bidirectional stream, and the next is read when the
- * answers to the former have left (flow control); the stream ends with OK at the client's half-close. */
+/* SINGLE: one request message; EACH: the handler runs for every message of a bidirectional
+ * stream, and the next is read when the answers to the former have left (flow control); the
+ * stream ends with OK at the client's half-close. */
 enum rpc_reading { RPC_READ_SINGLE, RPC_READ_EACH };
 struct rpc_method {
     const struct bv_grpc_method *row; /* borrowed */
@@ -36,8 +38,8 @@ struct bv_grpc_server {
     grpc_server *core;      /* owned; NULL before start */
     struct rpc_slot *slots; /* owned array */
     size_t slot_count;
-    struct bv_timer *sweep; /* owned; deadlines */
-    struct bv_timer *limit; /* owned; of the drain */
+    struct bv_timer *sweep;     /* owned; deadlines */
+    struct bv_timer *limit;     /* owned; of the drain */
     struct bv_grpc_call *calls; /* list of all live calls */
     struct bv_grpc_call *spare; /* list, at most SPARE_MAX */
     size_t call_count;
@@ -52,8 +54,11 @@ struct bv_grpc_server {
     struct bv_series *refused;
 };
 
-/* Adds one row; used by the public table function, health and reflection. BV_E_INVALID, BV_E_EXISTS, BV_E_NOMEM. */
-BV_MUST_CHECK int rpc_server_add(struct bv_grpc_server *server, const struct bv_grpc_method *row, enum rpc_reading reading,
+/* Adds one row; used by the public table function, health and reflection. BV_E_INVALID,
+ * BV_E_EXISTS, BV_E_NOMEM. */
+BV_MUST_CHECK int rpc_server_add(struct bv_grpc_server *server,
+                                 const struct bv_grpc_method *row,
+                                 enum rpc_reading reading,
                                  void *context);
 /* Whether any row belongs to the service of that name; "" always. */
 bool rpc_server_knows(const struct bv_grpc_server *server, struct bv_bytes service);
@@ -75,7 +80,8 @@ struct rpc_incoming {
     gpr_timespec deadline;
 };
 void rpc_call_begin(struct bv_grpc_server *server, struct rpc_incoming *incoming);
-/* Ends the hold (cancelled runs) and the call with a status. Does nothing to a call that ended before. */
+/* Ends the hold (cancelled runs) and the call with a status. Does nothing to a call that ended
+ * before. */
 void rpc_call_cut(struct bv_grpc_call *call, int code, const char *text);
 void rpc_calls_sweep(struct bv_grpc_server *server); /* deadlines */
 void rpc_calls_cut_streams(struct bv_grpc_server *server);
@@ -86,8 +92,10 @@ BV_MUST_CHECK int rpc_health_open(struct bv_grpc_server *server, struct rpc_heal
 void rpc_health_close(struct rpc_health **health);
 void rpc_health_set(struct rpc_health *health, enum bv_grpc_health state);
 
-BV_MUST_CHECK int rpc_reflection_open(struct bv_grpc_server *server, struct rpc_reflection **ret_reflection);
-BV_MUST_CHECK int rpc_reflection_add(struct rpc_reflection *reflection, struct bv_bytes descriptor_set);
+BV_MUST_CHECK int rpc_reflection_open(struct bv_grpc_server *server,
+                                      struct rpc_reflection **ret_reflection);
+BV_MUST_CHECK int rpc_reflection_add(struct rpc_reflection *reflection,
+                                     struct bv_bytes descriptor_set);
 void rpc_reflection_close(struct rpc_reflection **reflection);
 
 #endif

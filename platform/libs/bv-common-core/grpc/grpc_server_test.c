@@ -60,7 +60,8 @@ static void fixture_close(struct fixture *f)
     bv_loop_close(&f->loop);
 }
 
-static void on_done(void *argument, int rc, const ProtobufCMessage *reply, const struct bv_error *error)
+static void
+on_done(void *argument, int rc, const ProtobufCMessage *reply, const struct bv_error *error)
 {
     struct fixture *f = argument;
     (void)reply;
@@ -71,7 +72,8 @@ static void on_done(void *argument, int rc, const ProtobufCMessage *reply, const
     bv_loop_stop(f->loop);
 }
 
-static void send_to(struct fixture *f, const char *path, const ProtobufCMessage *message, int64_t timeout_ms)
+static void
+send_to(struct fixture *f, const char *path, const ProtobufCMessage *message, int64_t timeout_ms)
 {
     struct bv_grpc_request request = {.path = path,
                                       .message = message,
@@ -102,8 +104,9 @@ static void open_count(struct fixture *f, int count, int fill_bytes)
     request.count = count;
     request.stay = 1;
     request.fill_bytes = fill_bytes;
-    struct bv_grpc_request open = {
-        .path = PEER("Count"), .message = &request.base, .reply = &bitvelocity__peer__v1__count_reply__descriptor};
+    struct bv_grpc_request open = {.path = PEER("Count"),
+                                   .message = &request.base,
+                                   .reply = &bitvelocity__peer__v1__count_reply__descriptor};
     cr_assert_eq(bv_grpc_stream_open(f->client, &open, on_message, on_done, f, &f->stream), 0);
     f->open++;
 }
@@ -153,17 +156,31 @@ Test(grpc_server, answers_many_calls_at_once)
 
 Test(grpc_server, maps_every_fault_to_its_status_and_back)
 {
-    static const int codes[] = {BV_E_INVALID, BV_E_UNAUTHENTICATED, BV_E_FORBIDDEN, BV_E_NOT_FOUND,     BV_E_TIMEOUT,     BV_E_CONFLICT,
-                                BV_E_EXISTS,  BV_E_STALE,           BV_E_CANCELLED, BV_E_UNIMPLEMENTED, BV_E_UNAVAILABLE, BV_E_INTERNAL};
+    static const int codes[] = {BV_E_INVALID,
+                                BV_E_UNAUTHENTICATED,
+                                BV_E_FORBIDDEN,
+                                BV_E_NOT_FOUND,
+                                BV_E_TIMEOUT,
+                                BV_E_CONFLICT,
+                                BV_E_EXISTS,
+                                BV_E_STALE,
+                                BV_E_CANCELLED,
+                                BV_E_UNIMPLEMENTED,
+                                BV_E_UNAVAILABLE,
+                                BV_E_INTERNAL};
     struct fixture f;
     fixture_open(&f, 1000);
     for (size_t i = 0; i < BV_COUNT(codes); i++) {
         Bitvelocity__Peer__V1__FailRequest fail = BITVELOCITY__PEER__V1__FAIL_REQUEST__INIT;
         fail.status = bv_error_row(codes[i])->grpc_status;
-        fail.text = (char *)(uintptr_t)"why, in words: 100 %";
+        fail.text = (char *)(uintptr_t) "why, in words: 100 %";
         send_to(&f, PEER("Fail"), &fail.base, 5000);
         run(&f);
-        cr_expect_eq(f.rc, codes[i], "%s came back as %s", bv_error_row(codes[i])->name, bv_error_row(f.rc)->name);
+        cr_expect_eq(f.rc,
+                     codes[i],
+                     "%s came back as %s",
+                     bv_error_row(codes[i])->name,
+                     bv_error_row(f.rc)->name);
         cr_expect_str_eq(f.text, "why, in words: 100 %");
     }
     fixture_close(&f);
@@ -198,7 +215,10 @@ Test(grpc_server, ends_a_call_at_its_deadline_and_takes_the_late_reply)
     cr_expect_eq(f.service.delayed, 0);
     struct bv_buf text = {.max = 1 << 20};
     bv_metrics_print(f.metrics, &text);
-    cr_expect(bv_buf_char(&text, '\0') == 0 && strstr(text.data, "bv_grpc_server_late_replies_total 1"), "%s", text.data);
+    cr_expect(bv_buf_char(&text, '\0') == 0 &&
+                  strstr(text.data, "bv_grpc_server_late_replies_total 1"),
+              "%s",
+              text.data);
     bv_buf_release(&text);
     fixture_close(&f);
 }

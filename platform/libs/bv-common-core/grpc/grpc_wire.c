@@ -24,7 +24,9 @@ static void arena_keep(void *arena, void *memory)
     (void)memory;
 }
 
-int rpc_decode(struct bv_arena *arena, const ProtobufCMessageDescriptor *type, grpc_byte_buffer *payload,
+int rpc_decode(struct bv_arena *arena,
+               const ProtobufCMessageDescriptor *type,
+               grpc_byte_buffer *payload,
                ProtobufCMessage **ret_message)
 {
     grpc_byte_buffer_reader reader;
@@ -33,8 +35,8 @@ int rpc_decode(struct bv_arena *arena, const ProtobufCMessageDescriptor *type, g
     grpc_slice bytes = grpc_byte_buffer_reader_readall(&reader);
     grpc_byte_buffer_reader_destroy(&reader);
     ProtobufCAllocator allocator = {arena_alloc, arena_keep, arena};
-    ProtobufCMessage *message =
-        protobuf_c_message_unpack(type, &allocator, GRPC_SLICE_LENGTH(bytes), GRPC_SLICE_START_PTR(bytes));
+    ProtobufCMessage *message = protobuf_c_message_unpack(
+        type, &allocator, GRPC_SLICE_LENGTH(bytes), GRPC_SLICE_START_PTR(bytes));
     grpc_slice_unref(bytes);
     if (!message)
         return bv_arena_failed(arena) ? BV_E_TOO_LARGE : BV_E_INVALID;

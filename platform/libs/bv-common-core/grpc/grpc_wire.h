@@ -1,4 +1,5 @@
-/* Between protobuf-c and the core: messages, metadata, status codes. Thread: any (no state). */
+/* Between protobuf-c and the core: messages, metadata, status codes.
+ * Thread: any (no state). */
 #ifndef BV_GRPC_WIRE_H
 #define BV_GRPC_WIRE_H
 
@@ -9,10 +10,15 @@
 
 /* NULL when memory runs out. The caller destroys it. */
 grpc_byte_buffer *rpc_encode(const ProtobufCMessage *message);
-/* Decodes into arena. Errors: BV_E_INVALID when the bytes are no such message, BV_E_TOO_LARGE when the arena's cap is reached. */
-BV_MUST_CHECK int rpc_decode(struct bv_arena *arena, const ProtobufCMessageDescriptor *type, grpc_byte_buffer *payload,
+/* Decodes into arena.
+ * Errors: BV_E_INVALID when the bytes are no such message, BV_E_TOO_LARGE when the arena's cap is
+ * reached. */
+BV_MUST_CHECK int rpc_decode(struct bv_arena *arena,
+                             const ProtobufCMessageDescriptor *type,
+                             grpc_byte_buffer *payload,
                              ProtobufCMessage **ret_message);
-/* Value of the first entry named key; BV_BYTES_NONE when absent. Lives as long as the array's call. */
+/* Value of the first entry named key; BV_BYTES_NONE when absent. Lives as long as the array's
+ * call. */
 struct bv_bytes rpc_metadata_find(const grpc_metadata_array *metadata, const char *key);
 static inline struct bv_bytes rpc_slice_bytes(const grpc_slice *slice)
 {

@@ -1,8 +1,9 @@
 /* JSON to protobuf-c. A message struct is filled through the offsets of its descriptor:
  *
- *     singular   value at offset                                   (message: pointer, NULL when unset)
+ *     singular   value at offset (message: pointer, NULL when unset)
  *     repeated   count at quantifier_offset, array pointer at offset
- *     oneof      number of the set field at quantifier_offset, value at offset (shared by all members) */
+ *     oneof      number of the set field at quantifier_offset, value at offset, shared
+ */
 #include "bv/grpc.h"
 #include "bv/json.h"
 #include "pb_fields.h"
@@ -17,12 +18,15 @@ struct pb_reader {
     unsigned depth;
 };
 
-static int read_message(struct pb_reader *r, const ProtobufCMessageDescriptor *type, const struct bv_json *value,
+static int read_message(struct pb_reader *r,
+                        const ProtobufCMessageDescriptor *type,
+                        const struct bv_json *value,
                         ProtobufCMessage **ret_message);
 
 static int refuse(struct pb_reader *r, const char *what)
 {
-    int rc = bv_fail(r->error, BV_E_UNPROCESSABLE, "%s: %s", r->pointer[0] ? r->pointer : "the message", what);
+    int rc = bv_fail(
+        r->error, BV_E_UNPROCESSABLE, "%s: %s", r->pointer[0] ? r->pointer : "the message", what);
     if (r->error)
         snprintf(r->error->pointer, sizeof r->error->pointer, "%s", r->pointer);
     return rc;
@@ -43,28 +47,33 @@ static void pointer_pop(struct pb_reader *r, size_t size)
 
 /* ---- scalars ---- */
 
-static int read_signed(struct pb_reader *r, const struct bv_json *value, int64_t min, int64_t max, int64_t *ret_number)
+static int read_signed(
+    struct pb_reader *r, const struct bv_json *value, int64_t min, int64_t max, int64_t *ret_number)
 {
     if (bv_json_type(value) == BV_JSON_STRING)
-        return bv_bytes_int64(bv_json_string(value), min, max, ret_number) < 0 ? refuse(r, "not an integer in range") : 0;
+        return bv_bytes_int64(bv_json_string(value), min, max, ret_number) < 0
+                   ? refuse(r, "not an integer in range")
+                   : 0;
     if (bv_json_type(value) == BV_JSON_INT) {
         int64_t number = bv_json_int(value, INT64_MIN);
-        if (number >= min && number <= max && (number != INT64_MIN || bv_json_int(value, 0) == INT64_MIN)) {
+        if (number >= min && number <= max &&
+            (number != INT64_MIN || bv_json_int(value, 0) == INT64_MIN)) {
             *ret_number = number;
             return 0;
         }
         return refuse(r, "integer out of range");
     }
     double real = bv_json_real(value, NAN); /* 3.0 is an integer in the mapping */
-    if (bv_json_type(value) == BV_JSON_REAL && real == floor(real) && fabs(real) <= 9007199254740992.0 && real >= (double)min &&
-        real <= (double)max) {
+    if (bv_json_type(value) == BV_JSON_REAL && real == floor(real) &&
+        fabs(real) <= 9007199254740992.0 && real >= (double)min && real <= (double)max) {
         *ret_number = (int64_t)real;
         return 0;
     }
     return refuse(r, "not an integer in range");
 }
 
-static int read_unsigned(struct pb_reader *r, const struct bv_json *value, uint64_t max, uint64_t *ret_number)
+static int
+read_unsigned(struct pb_reader *r, const struct bv_json *value, uint64_t max, uint64_t *ret_number)
 {
     struct bv_bytes text = bv_json_string(value);
     if (bv_json_type(value) != BV_JSON_STRING) {
@@ -110,10 +119,14 @@ static int read_real(struct pb_reader *r, const struct bv_json *value, double *r
     return refuse(r, "not a number");
 }
 
-static int read_enum(struct pb_reader *r, const ProtobufCEnumDescriptor *type, const struct bv_json *value, int *ret_number)
+static int read_enum(struct pb_reader *r,
+                     const ProtobufCEnumDescriptor *type,
+                     const struct bv_json *value,
+                     int *ret_number)
 {
     if (bv_json_type(value) == BV_JSON_STRING) {
-        const ProtobufCEnumValue *found = protobuf_c_enum_descriptor_get_value_by_name(type, bv_json_string(value).data);
+        const ProtobufCEnumValue *found =
+            protobuf_c_enum_descriptor_get_value_by_name(type, bv_json_string(value).data);
         if (!found)
             return refuse(r, "no such name in the enum");
         *ret_number = found->value;
@@ -125,7 +138,8 @@ static int read_enum(struct pb_reader *r, const ProtobufCEnumDescriptor *type, c
     return 0;
 }
 
-static int read_bytes(struct pb_reader *r, const struct bv_json *value, ProtobufCBinaryData *ret_data)
+static int
+read_bytes(struct pb_reader *r, const struct bv_json *value, ProtobufCBinaryData *ret_data)
 {
     struct bv_bytes text = bv_json_string(value);
     if (bv_json_type(value) != BV_JSON_STRING)
@@ -158,7 +172,10 @@ static int read_text(struct pb_reader *r, const struct bv_json *value, char **re
 }
 
 /* One value, written to `at`, which has room for the field's type. */
-static int read_value(struct pb_reader *r, const ProtobufCFieldDescriptor *field, const struct bv_json *value, void *at)
+static int read_value(struct pb_reader *r,
+                      const ProtobufCFieldDescriptor *field,
+                      const struct bv_json *value,
+                      void *at)
 {
     int64_t number = 0;
     uint64_t natural = 0;
@@ -209,7 +226,10 @@ static int read_value(struct pb_reader *r, const ProtobufCFieldDescriptor *field
 
 /* ---- fields ---- */
 
-static int read_repeated(struct pb_reader *r, const ProtobufCFieldDescriptor *field, const struct bv_json *array, char *message)
+static int read_repeated(struct pb_reader *r,
+                         const ProtobufCFieldDescriptor *field,
+                         const struct bv_json *array,
+                         char *message)
 {
     if (bv_json_type(array) != BV_JSON_ARRAY)
         return refuse(r, "not an array");
@@ -233,7 +253,10 @@ static int read_repeated(struct pb_reader *r, const ProtobufCFieldDescriptor *fi
     return 0;
 }
 
-static int read_field(struct pb_reader *r, const ProtobufCFieldDescriptor *field, const struct bv_json *value, char *message)
+static int read_field(struct pb_reader *r,
+                      const ProtobufCFieldDescriptor *field,
+                      const struct bv_json *value,
+                      char *message)
 {
     if (bv_json_type(value) == BV_JSON_NULL)
         return 0;
@@ -242,7 +265,9 @@ static int read_field(struct pb_reader *r, const ProtobufCFieldDescriptor *field
     if (pb_in_oneof(field)) {
         uint32_t *which = (uint32_t *)(void *)(message + field->quantifier_offset);
         if (*which != 0)
-            return refuse(r, *which == field->id ? "given twice" : "another member of its oneof is given too");
+            return refuse(r,
+                          *which == field->id ? "given twice"
+                                              : "another member of its oneof is given too");
         *which = field->id;
     } else if (field->label == PROTOBUF_C_LABEL_OPTIONAL && pb_has_flag(field)) {
         *(protobuf_c_boolean *)(void *)(message + field->quantifier_offset) = 1;
@@ -250,18 +275,22 @@ static int read_field(struct pb_reader *r, const ProtobufCFieldDescriptor *field
     return read_value(r, field, value, message + field->offset);
 }
 
-static const ProtobufCFieldDescriptor *find_field(const ProtobufCMessageDescriptor *type, struct bv_bytes key)
+static const ProtobufCFieldDescriptor *find_field(const ProtobufCMessageDescriptor *type,
+                                                  struct bv_bytes key)
 {
     for (unsigned i = 0; i < type->n_fields; i++) {
         char name[PB_NAME_SIZE];
         pb_json_name(type->fields[i].name, name);
-        if (bv_bytes_equal(key, bv_bytes_of(name)) || bv_bytes_equal(key, bv_bytes_of(type->fields[i].name)))
+        if (bv_bytes_equal(key, bv_bytes_of(name)) ||
+            bv_bytes_equal(key, bv_bytes_of(type->fields[i].name)))
             return &type->fields[i];
     }
     return NULL;
 }
 
-static int read_message(struct pb_reader *r, const ProtobufCMessageDescriptor *type, const struct bv_json *value,
+static int read_message(struct pb_reader *r,
+                        const ProtobufCMessageDescriptor *type,
+                        const struct bv_json *value,
                         ProtobufCMessage **ret_message)
 {
     if (bv_json_type(value) != BV_JSON_OBJECT)
@@ -286,8 +315,11 @@ static int read_message(struct pb_reader *r, const ProtobufCMessageDescriptor *t
     return 0;
 }
 
-int bv_pb_from_json(struct bv_arena *arena, const ProtobufCMessageDescriptor *type, struct bv_bytes json,
-                    ProtobufCMessage **ret_message, struct bv_error *error)
+int bv_pb_from_json(struct bv_arena *arena,
+                    const ProtobufCMessageDescriptor *type,
+                    struct bv_bytes json,
+                    ProtobufCMessage **ret_message,
+                    struct bv_error *error)
 {
     const struct bv_json *root = NULL;
     BV_TRY(bv_json_parse(arena, json, &root, error));

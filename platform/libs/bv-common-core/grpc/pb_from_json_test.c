@@ -6,18 +6,27 @@
 
 typedef Bitvelocity__Peer__V1__Kinds kinds_message;
 
-static int parse(struct bv_arena *arena, const char *json, kinds_message **ret_kinds, struct bv_error *error)
+static int
+parse(struct bv_arena *arena, const char *json, kinds_message **ret_kinds, struct bv_error *error)
 {
-    return bv_pb_from_json(arena, &bitvelocity__peer__v1__kinds__descriptor, bv_bytes_of(json), (ProtobufCMessage **)ret_kinds, error);
+    return bv_pb_from_json(arena,
+                           &bitvelocity__peer__v1__kinds__descriptor,
+                           bv_bytes_of(json),
+                           (ProtobufCMessage **)ret_kinds,
+                           error);
 }
 
 /* Text in, text out; what is left at its default is not compared. */
-static const char all_kinds[] =
-    "{\"anInt32\":-2147483648,\"anInt64\":\"-9223372036854775808\",\"aUint32\":4294967295,\"aUint64\":\"18446744073709551615\","
-    "\"aSint32\":-1,\"aSint64\":\"-1\",\"aFixed32\":7,\"aFixed64\":\"8\",\"aSfixed32\":-9,\"aSfixed64\":\"-10\",\"aFloat\":0.1,"
-    "\"aDouble\":-0.5,\"aBool\":true,\"aString\":\"grüß \\\"x\\\"\",\"aBytes\":\"AAH/\",\"aColour\":\"DARK_BLUE\","
-    "\"anInner\":{\"name\":\"a\",\"child\":{\"name\":\"b\"}},\"manyInt64\":[\"1\",\"-2\"],\"manyString\":[\"x\",\"\"],"
-    "\"manyInner\":[{\"name\":\"c\"},{\"name\":\"\"}],\"manyColour\":[\"RED\",9],\"manyBool\":[true,false],\"choiceText\":\"t\"}";
+static const char all_kinds[] = "{\"anInt32\":-2147483648,\"anInt64\":\"-9223372036854775808\","
+                                "\"aUint32\":4294967295,\"aUint64\":\"18446744073709551615\","
+                                "\"aSint32\":-1,\"aSint64\":\"-1\",\"aFixed32\":7,\"aFixed64\":"
+                                "\"8\",\"aSfixed32\":-9,\"aSfixed64\":\"-10\",\"aFloat\":0.1,"
+                                "\"aDouble\":-0.5,\"aBool\":true,\"aString\":\"grüß "
+                                "\\\"x\\\"\",\"aBytes\":\"AAH/\",\"aColour\":\"DARK_BLUE\","
+                                "\"anInner\":{\"name\":\"a\",\"child\":{\"name\":\"b\"}},"
+                                "\"manyInt64\":[\"1\",\"-2\"],\"manyString\":[\"x\",\"\"],"
+                                "\"manyInner\":[{\"name\":\"c\"},{\"name\":\"\"}],\"manyColour\":["
+                                "\"RED\",9],\"manyBool\":[true,false],\"choiceText\":\"t\"}";
 
 Test(pb_json, carries_all_kinds_there_and_back)
 {
@@ -43,17 +52,17 @@ Test(pb_json, accepts_the_other_spellings)
         const char *json;
         const char *same;
     } rows[] = {
-        {"{\"an_int64\":5}",                   "{\"anInt64\":\"5\"}"         },
-        {"{\"aColour\":2}",                    "{\"aColour\":\"DARK_BLUE\"}" },
-        {"{\"anInt32\":\"-5\"}",               "{\"anInt32\":-5}"            },
-        {"{\"anInt32\":3.0}",                  "{\"anInt32\":3}"             },
-        {"{\"aUint64\":12}",                   "{\"aUint64\":\"12\"}"        },
-        {"{\"aBytes\":\"-_8=\"}",              "{\"aBytes\":\"+/8=\"}"       },
-        {"{\"aBytes\":\"-_8\"}",               "{\"aBytes\":\"+/8=\"}"       },
-        {"{\"aDouble\":\"-Infinity\"}",        "{\"aDouble\":\"-Infinity\"}" },
-        {"{\"aDouble\":4}",                    "{\"aDouble\":4.0}"           },
+        {"{\"an_int64\":5}",                    "{\"anInt64\":\"5\"}"        },
+        {"{\"aColour\":2}",                     "{\"aColour\":\"DARK_BLUE\"}"},
+        {"{\"anInt32\":\"-5\"}",                "{\"anInt32\":-5}"           },
+        {"{\"anInt32\":3.0}",                   "{\"anInt32\":3}"            },
+        {"{\"aUint64\":12}",                    "{\"aUint64\":\"12\"}"       },
+        {"{\"aBytes\":\"-_8=\"}",               "{\"aBytes\":\"+/8=\"}"      },
+        {"{\"aBytes\":\"-_8\"}",                "{\"aBytes\":\"+/8=\"}"      },
+        {"{\"aDouble\":\"-Infinity\"}",         "{\"aDouble\":\"-Infinity\"}"},
+        {"{\"aDouble\":4}",                     "{\"aDouble\":4.0}"          },
         {"{\"aString\":null,\"anInner\":null}", "{}"                         },
-        {"{\"choiceInner\":{}}",               "{\"choiceInner\":{}}"        },
+        {"{\"choiceInner\":{}}",                "{\"choiceInner\":{}}"       },
     };
     for (size_t i = 0; i < BV_COUNT(rows); i++) {
         struct bv_arena *arena = NULL;
@@ -62,11 +71,15 @@ Test(pb_json, accepts_the_other_spellings)
         struct bv_error error = {0};
         struct bv_buf texts[2] = {{.max = 65536}, {.max = 65536}};
         cr_assert_eq(bv_arena_open(1 << 20, &arena), 0);
-        cr_assert_eq(parse(arena, rows[i].json, &first, &error), 0, "%s: %s", rows[i].json, error.text);
-        cr_assert_eq(parse(arena, rows[i].same, &second, &error), 0, "%s: %s", rows[i].same, error.text);
+        cr_assert_eq(
+            parse(arena, rows[i].json, &first, &error), 0, "%s: %s", rows[i].json, error.text);
+        cr_assert_eq(
+            parse(arena, rows[i].same, &second, &error), 0, "%s: %s", rows[i].same, error.text);
         cr_assert_eq(bv_pb_to_json(&texts[0], &first->base), 0);
         cr_assert_eq(bv_pb_to_json(&texts[1], &second->base), 0);
-        cr_expect(bv_bytes_equal(bv_buf_view(&texts[0]), bv_buf_view(&texts[1])), "%s: %.*s", rows[i].json,
+        cr_expect(bv_bytes_equal(bv_buf_view(&texts[0]), bv_buf_view(&texts[1])),
+                  "%s: %.*s",
+                  rows[i].json,
                   BV_ARG(bv_buf_view(&texts[0])));
         bv_buf_release(&texts[0]);
         bv_buf_release(&texts[1]);
@@ -80,37 +93,38 @@ Test(pb_json, refuses_what_does_not_fit_and_points_at_it)
         const char *json;
         const char *pointer;
     } rows[] = {
-        {"{\"nope\":1}",                                  "/nope"                 },
-        {"{\"anInner\":{\"child\":{\"nope\":1}}}",        "/anInner/child/nope"   },
-        {"{\"manyInner\":[{},{\"nope\":1}]}",             "/manyInner/1/nope"     },
-        {"{\"anInt32\":2147483648}",                      "/anInt32"              },
-        {"{\"anInt32\":1.5}",                             "/anInt32"              },
-        {"{\"anInt32\":\"1x\"}",                          "/anInt32"              },
-        {"{\"anInt32\":true}",                            "/anInt32"              },
-        {"{\"anInt64\":\"9223372036854775808\"}",         "/anInt64"              },
-        {"{\"aUint32\":-1}",                              "/aUint32"              },
-        {"{\"aUint64\":\"18446744073709551616\"}",        "/aUint64"              },
-        {"{\"aUint64\":\"\"}",                            "/aUint64"              },
-        {"{\"aFloat\":1e39}",                             "/aFloat"               },
-        {"{\"aDouble\":\"1\"}",                           "/aDouble"              },
-        {"{\"aBool\":\"true\"}",                          "/aBool"                },
-        {"{\"aString\":1}",                               "/aString"              },
-        {"{\"aString\":\"a\\u0000b\"}",                   "/aString"              },
-        {"{\"aBytes\":\"*\"}",                            "/aBytes"               },
-        {"{\"aColour\":\"PINK\"}",                        "/aColour"              },
-        {"{\"anInner\":[]}",                              "/anInner"              },
-        {"{\"manyInt64\":{}}",                            "/manyInt64"            },
-        {"{\"manyInt64\":[1,null]}",                      "/manyInt64/1"          },
-        {"{\"choiceText\":\"a\",\"choiceNumber\":1}",     "/choiceNumber"         },
-        {"{\"choiceText\":\"a\",\"choice_text\":\"b\"}",  "/choice_text"          },
-        {"[]",                                            ""                      },
+        {"{\"nope\":1}",                                 "/nope"              },
+        {"{\"anInner\":{\"child\":{\"nope\":1}}}",       "/anInner/child/nope"},
+        {"{\"manyInner\":[{},{\"nope\":1}]}",            "/manyInner/1/nope"  },
+        {"{\"anInt32\":2147483648}",                     "/anInt32"           },
+        {"{\"anInt32\":1.5}",                            "/anInt32"           },
+        {"{\"anInt32\":\"1x\"}",                         "/anInt32"           },
+        {"{\"anInt32\":true}",                           "/anInt32"           },
+        {"{\"anInt64\":\"9223372036854775808\"}",        "/anInt64"           },
+        {"{\"aUint32\":-1}",                             "/aUint32"           },
+        {"{\"aUint64\":\"18446744073709551616\"}",       "/aUint64"           },
+        {"{\"aUint64\":\"\"}",                           "/aUint64"           },
+        {"{\"aFloat\":1e39}",                            "/aFloat"            },
+        {"{\"aDouble\":\"1\"}",                          "/aDouble"           },
+        {"{\"aBool\":\"true\"}",                         "/aBool"             },
+        {"{\"aString\":1}",                              "/aString"           },
+        {"{\"aString\":\"a\\u0000b\"}",                  "/aString"           },
+        {"{\"aBytes\":\"*\"}",                           "/aBytes"            },
+        {"{\"aColour\":\"PINK\"}",                       "/aColour"           },
+        {"{\"anInner\":[]}",                             "/anInner"           },
+        {"{\"manyInt64\":{}}",                           "/manyInt64"         },
+        {"{\"manyInt64\":[1,null]}",                     "/manyInt64/1"       },
+        {"{\"choiceText\":\"a\",\"choiceNumber\":1}",    "/choiceNumber"      },
+        {"{\"choiceText\":\"a\",\"choice_text\":\"b\"}", "/choice_text"       },
+        {"[]",                                           ""                   },
     };
     for (size_t i = 0; i < BV_COUNT(rows); i++) {
         struct bv_arena *arena = NULL;
         kinds_message *kinds = NULL;
         struct bv_error error = {0};
         cr_assert_eq(bv_arena_open(1 << 20, &arena), 0);
-        cr_expect_eq(parse(arena, rows[i].json, &kinds, &error), BV_E_UNPROCESSABLE, "%s", rows[i].json);
+        cr_expect_eq(
+            parse(arena, rows[i].json, &kinds, &error), BV_E_UNPROCESSABLE, "%s", rows[i].json);
         cr_expect_str_eq(error.pointer, rows[i].pointer, "%s", rows[i].json);
         bv_arena_close(&arena);
     }

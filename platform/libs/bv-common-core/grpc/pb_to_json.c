@@ -105,7 +105,8 @@ static int write_bytes(struct bv_json_writer *w, const ProtobufCBinaryData *data
     return 0;
 }
 
-static int write_value(struct bv_json_writer *w, const ProtobufCFieldDescriptor *field, const void *at)
+static int
+write_value(struct bv_json_writer *w, const ProtobufCFieldDescriptor *field, const void *at)
 {
     switch (field->type) {
     case PROTOBUF_C_TYPE_INT32:
@@ -159,12 +160,14 @@ static bool field_present(const ProtobufCFieldDescriptor *field, const char *mes
         return true;
     if (pb_has_flag(field))
         return *(const protobuf_c_boolean *)(const void *)(message + field->quantifier_offset) != 0;
-    if (field->type == PROTOBUF_C_TYPE_MESSAGE || (field->label == PROTOBUF_C_LABEL_OPTIONAL && field->type == PROTOBUF_C_TYPE_STRING))
+    if (field->type == PROTOBUF_C_TYPE_MESSAGE ||
+        (field->label == PROTOBUF_C_LABEL_OPTIONAL && field->type == PROTOBUF_C_TYPE_STRING))
         return *(void *const *)(const void *)(message + field->offset) != NULL;
     return true;
 }
 
-static int write_field(struct bv_json_writer *w, const ProtobufCFieldDescriptor *field, const char *message)
+static int
+write_field(struct bv_json_writer *w, const ProtobufCFieldDescriptor *field, const char *message)
 {
     char name[PB_NAME_SIZE];
     pb_json_name(field->name, name);

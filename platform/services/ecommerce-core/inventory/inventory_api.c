@@ -1,4 +1,5 @@
-/* gRPC methods: check and translate, submit, translate back. Limits and shapes are those of contracts/proto/inventory.proto. */
+/* gRPC methods: check and translate, submit, translate back. Limits and shapes are those of
+ * contracts/proto/inventory.proto. */
 #include "inventory_service.h"
 
 #include "bv/uuid.h"
@@ -12,12 +13,19 @@ static const char *const op_names[INVENTORY_OP_COUNT] = {"reserve", "commit", "r
 
 void inventory_api_metrics(struct inventory_service *service, struct bv_metrics *metrics)
 {
-    static const struct bv_metric row = {"bv_inventory_operations_total", BV_COUNTER, "Operations by what was answered.",
-                                         "operation,answer", NULL, 0};
+    static const struct bv_metric row = {"bv_inventory_operations_total",
+                                         BV_COUNTER,
+                                         "Operations by what was answered.",
+                                         "operation,answer",
+                                         NULL,
+                                         0};
     for (size_t op = 0; op < INVENTORY_OP_COUNT; op++)
         for (size_t answer = 0; answer < INVENTORY_ANSWER_COUNT; answer++)
-            service->answers[op][answer] =
-                bv_metrics_series(metrics, &row, (const char *const[]){op_names[op], inventory_answer_names[answer]}, 2);
+            service->answers[op][answer] = bv_metrics_series(
+                metrics,
+                &row,
+                (const char *const[]){op_names[op], inventory_answer_names[answer]},
+                2);
 }
 
 /* ---- checks ---- */
@@ -57,7 +65,11 @@ static int check_tenant(const char *text, struct bv_bytes *ret_tenant, struct bv
     return good ? 0 : refuse(error, "tenant_id", "must match ^[a-z0-9][a-z0-9-]{0,62}$");
 }
 
-static int check_text(const char *field, const char *text, size_t max, struct bv_bytes *ret_text, struct bv_error *error)
+static int check_text(const char *field,
+                      const char *text,
+                      size_t max,
+                      struct bv_bytes *ret_text,
+                      struct bv_error *error)
 {
     *ret_text = bv_bytes_of(text);
     if (ret_text->size == 0 || ret_text->size > max)
@@ -65,7 +77,10 @@ static int check_text(const char *field, const char *text, size_t max, struct bv
     return bv_bytes_utf8(*ret_text) ? 0 : refuse(error, field, "is not UTF-8");
 }
 
-static int check_order(struct bv_arena *arena, const char *text, struct bv_bytes *ret_order_id, struct bv_error *error)
+static int check_order(struct bv_arena *arena,
+                       const char *text,
+                       struct bv_bytes *ret_order_id,
+                       struct bv_error *error)
 {
     struct bv_uuid uuid;
     if (bv_uuid_parse(bv_bytes_of(text), &uuid) < 0 || bv_uuid_v7_ms(uuid) < 0)
@@ -78,8 +93,11 @@ static int check_order(struct bv_arena *arena, const char *text, struct bv_bytes
     return 0;
 }
 
-static int check_lines(struct bv_arena *arena, Bitvelocity__Inventory__V1__Line *const *lines, size_t count,
-                       struct inventory_line **ret_lines, struct bv_error *error)
+static int check_lines(struct bv_arena *arena,
+                       Bitvelocity__Inventory__V1__Line *const *lines,
+                       size_t count,
+                       struct inventory_line **ret_lines,
+                       struct bv_error *error)
 {
     if (count == 0 || count > INVENTORY_LINES_MAX)
         return bv_fail(error, BV_E_INVALID, "lines: 1 to %d are needed", INVENTORY_LINES_MAX);
@@ -100,7 +118,11 @@ static int check_lines(struct bv_arena *arena, Bitvelocity__Inventory__V1__Line 
     return 0;
 }
 
-static int check_skus(struct bv_arena *arena, char *const *skus, size_t count, struct bv_bytes **ret_skus, struct bv_error *error)
+static int check_skus(struct bv_arena *arena,
+                      char *const *skus,
+                      size_t count,
+                      struct bv_bytes **ret_skus,
+                      struct bv_error *error)
 {
     if (count > SKUS_ASKED_MAX)
         return bv_fail(error, BV_E_INVALID, "sku: at most %d", SKUS_ASKED_MAX);
@@ -118,7 +140,7 @@ static int check_skus(struct bv_arena *arena, char *const *skus, size_t count, s
 
 /* ---- answers ---- */
 
-struct served { /* an operation in the arena of its call */
+struct served {             /* an operation in the arena of its call */
     struct inventory_op op; /* first: they share their address */
     struct inventory_service *service;
 };
@@ -129,9 +151,11 @@ static void answer_reserve(struct bv_grpc_call *call, const struct inventory_op 
     static const int outcomes[INVENTORY_ANSWER_COUNT] = {
         [INVENTORY_ANSWER_RESERVED] = BITVELOCITY__INVENTORY__V1__RESERVE_REPLY__OUTCOME__RESERVED,
         [INVENTORY_ANSWER_SOLD_OUT] = BITVELOCITY__INVENTORY__V1__RESERVE_REPLY__OUTCOME__SOLD_OUT,
-        [INVENTORY_ANSWER_RELEASED_BEFORE] = BITVELOCITY__INVENTORY__V1__RESERVE_REPLY__OUTCOME__RELEASED_BEFORE,
+        [INVENTORY_ANSWER_RELEASED_BEFORE] =
+            BITVELOCITY__INVENTORY__V1__RESERVE_REPLY__OUTCOME__RELEASED_BEFORE,
     };
-    Bitvelocity__Inventory__V1__ReserveReply reply = BITVELOCITY__INVENTORY__V1__RESERVE_REPLY__INIT;
+    Bitvelocity__Inventory__V1__ReserveReply reply =
+        BITVELOCITY__INVENTORY__V1__RESERVE_REPLY__INIT;
     shortage rows[INVENTORY_LINES_MAX];
     shortage *pointers[INVENTORY_LINES_MAX];
     for (size_t i = 0; op->answer == INVENTORY_ANSWER_SOLD_OUT && i < op->line_count; i++) {
@@ -152,8 +176,9 @@ static void answer_reserve(struct bv_grpc_call *call, const struct inventory_op 
 static void answer_commit(struct bv_grpc_call *call, const struct inventory_op *op)
 {
     Bitvelocity__Inventory__V1__CommitReply reply = BITVELOCITY__INVENTORY__V1__COMMIT_REPLY__INIT;
-    reply.outcome = op->answer == INVENTORY_ANSWER_COMMITTED ? BITVELOCITY__INVENTORY__V1__COMMIT_REPLY__OUTCOME__COMMITTED
-                                                             : BITVELOCITY__INVENTORY__V1__COMMIT_REPLY__OUTCOME__NOT_RESERVED;
+    reply.outcome = op->answer == INVENTORY_ANSWER_COMMITTED
+                        ? BITVELOCITY__INVENTORY__V1__COMMIT_REPLY__OUTCOME__COMMITTED
+                        : BITVELOCITY__INVENTORY__V1__COMMIT_REPLY__OUTCOME__NOT_RESERVED;
     bv_grpc_reply(call, &reply.base);
 }
 
@@ -161,15 +186,20 @@ static void answer_release(struct bv_grpc_call *call, const struct inventory_op 
 {
     static const int outcomes[INVENTORY_ANSWER_COUNT] = {
         [INVENTORY_ANSWER_RELEASED] = BITVELOCITY__INVENTORY__V1__RELEASE_REPLY__OUTCOME__RELEASED,
-        [INVENTORY_ANSWER_NOT_RESERVED] = BITVELOCITY__INVENTORY__V1__RELEASE_REPLY__OUTCOME__NOT_RESERVED,
-        [INVENTORY_ANSWER_COMMITTED_BEFORE] = BITVELOCITY__INVENTORY__V1__RELEASE_REPLY__OUTCOME__COMMITTED_BEFORE,
+        [INVENTORY_ANSWER_NOT_RESERVED] =
+            BITVELOCITY__INVENTORY__V1__RELEASE_REPLY__OUTCOME__NOT_RESERVED,
+        [INVENTORY_ANSWER_COMMITTED_BEFORE] =
+            BITVELOCITY__INVENTORY__V1__RELEASE_REPLY__OUTCOME__COMMITTED_BEFORE,
     };
-    Bitvelocity__Inventory__V1__ReleaseReply reply = BITVELOCITY__INVENTORY__V1__RELEASE_REPLY__INIT;
+    Bitvelocity__Inventory__V1__ReleaseReply reply =
+        BITVELOCITY__INVENTORY__V1__RELEASE_REPLY__INIT;
     reply.outcome = (Bitvelocity__Inventory__V1__ReleaseReply__Outcome)outcomes[op->answer];
     bv_grpc_reply(call, &reply.base);
 }
 
-static void fill_level(Bitvelocity__Inventory__V1__Level *out, struct bv_bytes sku, const struct inventory_level *level)
+static void fill_level(Bitvelocity__Inventory__V1__Level *out,
+                       struct bv_bytes sku,
+                       const struct inventory_level *level)
 {
     bitvelocity__inventory__v1__level__init(out);
     out->sku = (char *)(uintptr_t)sku.data;
@@ -185,14 +215,16 @@ static void answer_adjust(struct bv_grpc_call *call, const struct inventory_op *
     Bitvelocity__Inventory__V1__Level level;
     fill_level(&level, op->sku, &op->level);
     reply.level = &level;
-    reply.outcome = op->answer == INVENTORY_ANSWER_ADJUSTED ? BITVELOCITY__INVENTORY__V1__ADJUST_REPLY__OUTCOME__ADJUSTED
-                                                            : BITVELOCITY__INVENTORY__V1__ADJUST_REPLY__OUTCOME__WOULD_BE_NEGATIVE;
+    reply.outcome = op->answer == INVENTORY_ANSWER_ADJUSTED
+                        ? BITVELOCITY__INVENTORY__V1__ADJUST_REPLY__OUTCOME__ADJUSTED
+                        : BITVELOCITY__INVENTORY__V1__ADJUST_REPLY__OUTCOME__WOULD_BE_NEGATIVE;
     bv_grpc_reply(call, &reply.base);
 }
 
 static void op_done(struct inventory_op *op, int rc, const struct bv_error *error)
 {
-    static void (*const answer[INVENTORY_OP_COUNT])(struct bv_grpc_call *, const struct inventory_op *) = {
+    static void (*const answer[INVENTORY_OP_COUNT])(struct bv_grpc_call *,
+                                                    const struct inventory_op *) = {
         answer_reserve, answer_commit, answer_release, answer_adjust};
     struct bv_grpc_call *call = op->context;
     if (rc < 0) {
@@ -205,7 +237,8 @@ static void op_done(struct inventory_op *op, int rc, const struct bv_error *erro
 
 /* ---- operations ---- */
 
-static struct inventory_op *op_new(struct inventory_service *service, struct bv_grpc_call *call, enum inventory_op_kind kind)
+static struct inventory_op *
+op_new(struct inventory_service *service, struct bv_grpc_call *call, enum inventory_op_kind kind)
 {
     struct served *served = bv_arena_new(bv_grpc_arena(call), struct served);
     if (!served)
@@ -220,7 +253,8 @@ static struct inventory_op *op_new(struct inventory_service *service, struct bv_
     return &served->op;
 }
 
-static int submit(struct inventory_service *service, struct inventory_op *op, struct bv_error *error)
+static int
+submit(struct inventory_service *service, struct inventory_op *op, struct bv_error *error)
 {
     int rc = inventory_batch_submit(service->batch, op);
     if (rc == BV_E_LIMIT)
@@ -228,7 +262,10 @@ static int submit(struct inventory_service *service, struct inventory_op *op, st
     return rc < 0 ? bv_fail(error, BV_E_UNAVAILABLE, "the service is stopping") : 0;
 }
 
-static int inventory_reserve(struct bv_grpc_call *call, const ProtobufCMessage *message, void *context, struct bv_error *error)
+static int inventory_reserve(struct bv_grpc_call *call,
+                             const ProtobufCMessage *message,
+                             void *context,
+                             struct bv_error *error)
 {
     const Bitvelocity__Inventory__V1__ReserveRequest *request = (const void *)message;
     struct bv_arena *arena = bv_grpc_arena(call);
@@ -242,7 +279,10 @@ static int inventory_reserve(struct bv_grpc_call *call, const ProtobufCMessage *
     return submit(context, op, error);
 }
 
-static int inventory_commit(struct bv_grpc_call *call, const ProtobufCMessage *message, void *context, struct bv_error *error)
+static int inventory_commit(struct bv_grpc_call *call,
+                            const ProtobufCMessage *message,
+                            void *context,
+                            struct bv_error *error)
 {
     const Bitvelocity__Inventory__V1__CommitRequest *request = (const void *)message;
     struct inventory_op *op = op_new(context, call, INVENTORY_OP_COMMIT);
@@ -253,7 +293,10 @@ static int inventory_commit(struct bv_grpc_call *call, const ProtobufCMessage *m
     return submit(context, op, error);
 }
 
-static int inventory_release(struct bv_grpc_call *call, const ProtobufCMessage *message, void *context, struct bv_error *error)
+static int inventory_release(struct bv_grpc_call *call,
+                             const ProtobufCMessage *message,
+                             void *context,
+                             struct bv_error *error)
 {
     const Bitvelocity__Inventory__V1__ReleaseRequest *request = (const void *)message;
     struct inventory_op *op = op_new(context, call, INVENTORY_OP_RELEASE);
@@ -265,7 +308,10 @@ static int inventory_release(struct bv_grpc_call *call, const ProtobufCMessage *
     return submit(context, op, error);
 }
 
-static int inventory_adjust(struct bv_grpc_call *call, const ProtobufCMessage *message, void *context, struct bv_error *error)
+static int inventory_adjust(struct bv_grpc_call *call,
+                            const ProtobufCMessage *message,
+                            void *context,
+                            struct bv_error *error)
 {
     const Bitvelocity__Inventory__V1__AdjustRequest *request = (const void *)message;
     struct inventory_op *op = op_new(context, call, INVENTORY_OP_ADJUST);
@@ -273,7 +319,8 @@ static int inventory_adjust(struct bv_grpc_call *call, const ProtobufCMessage *m
         return BV_E_NOMEM;
     BV_TRY(check_tenant(request->tenant_id, &op->tenant, error));
     BV_TRY(check_text("reason", request->reason, INVENTORY_REASON_BYTES_MAX, &op->reason, error));
-    BV_TRY(check_text("idempotency_key", request->idempotency_key, INVENTORY_KEY_BYTES_MAX, &op->key, error));
+    BV_TRY(check_text(
+        "idempotency_key", request->idempotency_key, INVENTORY_KEY_BYTES_MAX, &op->key, error));
     op->sku = bv_bytes_of(request->sku);
     op->delta = request->delta;
     if (!sku_valid(op->sku))
@@ -291,7 +338,10 @@ struct asking {
     size_t count;
 };
 
-static void levels_loaded(void *argument, int rc, const struct inventory_found *found, const struct bv_error *error)
+static void levels_loaded(void *argument,
+                          int rc,
+                          const struct inventory_found *found,
+                          const struct bv_error *error)
 {
     const struct asking *asking = argument;
     if (rc < 0) {
@@ -299,8 +349,10 @@ static void levels_loaded(void *argument, int rc, const struct inventory_found *
         return;
     }
     struct bv_arena *arena = bv_grpc_arena(asking->call);
-    Bitvelocity__Inventory__V1__GetLevelsReply reply = BITVELOCITY__INVENTORY__V1__GET_LEVELS_REPLY__INIT;
-    Bitvelocity__Inventory__V1__Level *rows = bv_arena_array(arena, Bitvelocity__Inventory__V1__Level, asking->count);
+    Bitvelocity__Inventory__V1__GetLevelsReply reply =
+        BITVELOCITY__INVENTORY__V1__GET_LEVELS_REPLY__INIT;
+    Bitvelocity__Inventory__V1__Level *rows =
+        bv_arena_array(arena, Bitvelocity__Inventory__V1__Level, asking->count);
     reply.levels = bv_arena_array(arena, Bitvelocity__Inventory__V1__Level *, asking->count);
     if (!rows || !reply.levels) {
         (void)bv_grpc_fail(asking->call, BV_E_NOMEM, NULL);
@@ -317,7 +369,10 @@ static void levels_loaded(void *argument, int rc, const struct inventory_found *
     bv_grpc_reply(asking->call, &reply.base);
 }
 
-static int inventory_get_levels(struct bv_grpc_call *call, const ProtobufCMessage *message, void *context, struct bv_error *error)
+static int inventory_get_levels(struct bv_grpc_call *call,
+                                const ProtobufCMessage *message,
+                                void *context,
+                                struct bv_error *error)
 {
     const Bitvelocity__Inventory__V1__GetLevelsRequest *request = (const void *)message;
     struct inventory_service *service = context;
@@ -339,7 +394,10 @@ static int inventory_get_levels(struct bv_grpc_call *call, const ProtobufCMessag
     return service->store->ops->load(service->store, &want, levels_loaded, asking);
 }
 
-static int inventory_watch(struct bv_grpc_call *call, const ProtobufCMessage *message, void *context, struct bv_error *error)
+static int inventory_watch(struct bv_grpc_call *call,
+                           const ProtobufCMessage *message,
+                           void *context,
+                           struct bv_error *error)
 {
     const Bitvelocity__Inventory__V1__WatchRequest *request = (const void *)message;
     struct inventory_service *service = context;

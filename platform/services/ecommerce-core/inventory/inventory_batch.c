@@ -18,9 +18,10 @@ struct inventory_batch {
     enum phase phase;
     struct inventory_op *ops[INVENTORY_BATCH_MAX]; /* the batch in flight */
     size_t count;
-    uint32_t attempt; /* 0: decided on what is known; after a lost one everything the batch names is loaded */
-    size_t cap;      /* of the next batch */
-    size_t suspects; /* at the head of the queue: one of them makes the store refuse */
+    uint32_t attempt; /* 0: decided on what is known; after a lost one everything the batch names is
+                         loaded */
+    size_t cap;       /* of the next batch */
+    size_t suspects;  /* at the head of the queue: one of them makes the store refuse */
     bool stopped;
     void (*stopped_idle)(void *argument);
     void *stopped_argument;
@@ -30,13 +31,28 @@ struct inventory_batch {
 };
 
 static const double size_bounds[] = {1, 2, 4, 8, 16, 32, 64};
-static const struct bv_metric metric_size = {
-    "bv_inventory_batch_operations", BV_HISTOGRAM, "Operations committed together.", "", size_bounds, BV_COUNT(size_bounds)};
+static const struct bv_metric metric_size = {"bv_inventory_batch_operations",
+                                             BV_HISTOGRAM,
+                                             "Operations committed together.",
+                                             "",
+                                             size_bounds,
+                                             BV_COUNT(size_bounds)};
 static const struct bv_metric metric_conflicts = {
-    "bv_inventory_conflicts_total", BV_COUNTER, "Batches that another replica was faster than; decided again.", "", NULL, 0};
+    "bv_inventory_conflicts_total",
+    BV_COUNTER,
+    "Batches that another replica was faster than; decided again.",
+    "",
+    NULL,
+    0};
 static const struct bv_metric metric_bisections = {
-    "bv_inventory_bisections_total", BV_COUNTER, "Batches the database refused; tried again in halves.", "", NULL, 0};
-static const struct bv_metric metric_waiting = {"bv_inventory_waiting", BV_GAUGE, "Operations waiting for the next batch.", "", NULL, 0};
+    "bv_inventory_bisections_total",
+    BV_COUNTER,
+    "Batches the database refused; tried again in halves.",
+    "",
+    NULL,
+    0};
+static const struct bv_metric metric_waiting = {
+    "bv_inventory_waiting", BV_GAUGE, "Operations waiting for the next batch.", "", NULL, 0};
 
 static void batch_begin(struct inventory_batch *batch);
 
@@ -63,7 +79,8 @@ static void batch_over(struct inventory_batch *batch)
 static void count_suspects(struct inventory_batch *batch, size_t tried)
 {
     batch->suspects = batch->suspects > tried ? batch->suspects - tried : 0;
-    batch->cap = batch->suspects > 0 && batch->suspects < INVENTORY_BATCH_MAX ? batch->suspects : INVENTORY_BATCH_MAX;
+    batch->cap = batch->suspects > 0 && batch->suspects < INVENTORY_BATCH_MAX ? batch->suspects
+                                                                              : INVENTORY_BATCH_MAX;
 }
 
 /* Answers every operation; done may submit new ones, which wait for the next batch. */
@@ -79,7 +96,10 @@ static void batch_answer(struct inventory_batch *batch, int rc, const struct bv_
         if (rc < 0 && error)
             own = *error;
         else if (op_rc < 0)
-            bv_fail(&own, op_rc, "%s is known with other content", ops[i]->kind == INVENTORY_OP_ADJUST ? "the idempotency key" : "the order");
+            bv_fail(&own,
+                    op_rc,
+                    "%s is known with other content",
+                    ops[i]->kind == INVENTORY_OP_ADJUST ? "the idempotency key" : "the order");
         ops[i]->done(ops[i], op_rc, op_rc < 0 ? &own : NULL);
     }
     batch_over(batch);
@@ -127,13 +147,17 @@ static void batch_again(struct inventory_batch *batch)
         return;
     }
     struct bv_error error = {0};
-    bv_fail(&error, BV_E_UNAVAILABLE, "other replicas were faster %d times in a row: repeat the call", INVENTORY_ATTEMPTS_MAX);
+    bv_fail(&error,
+            BV_E_UNAVAILABLE,
+            "other replicas were faster %d times in a row: repeat the call",
+            INVENTORY_ATTEMPTS_MAX);
     batch_fail(batch, BV_E_UNAVAILABLE, &error);
 }
 
 static bool refused_for_content(int rc)
 {
-    static const int others[] = {BV_E_UNAVAILABLE, BV_E_TIMEOUT, BV_E_CANCELLED, BV_E_CLOSED, BV_E_LIMIT, BV_E_NOMEM};
+    static const int others[] = {
+        BV_E_UNAVAILABLE, BV_E_TIMEOUT, BV_E_CANCELLED, BV_E_CLOSED, BV_E_LIMIT, BV_E_NOMEM};
     for (size_t i = 0; i < BV_COUNT(others); i++)
         if (rc == others[i])
             return false;
@@ -150,8 +174,13 @@ static void on_applied(void *argument, int rc, const struct bv_error *error)
     } else if (refused_for_content(rc) && batch->count > 1) {
         batch_bisect(batch);
     } else {
-        bv_log(batch->deps.log, BV_WARN, "inventory.batch_failed", &batch->ops[0]->trace, BV_F_INT("operations", batch->count),
-               BV_F_TEXT("code", bv_error_row(rc)->name), BV_F_TEXT("why", error->text));
+        bv_log(batch->deps.log,
+               BV_WARN,
+               "inventory.batch_failed",
+               &batch->ops[0]->trace,
+               BV_F_INT("operations", batch->count),
+               BV_F_TEXT("code", bv_error_row(rc)->name),
+               BV_F_TEXT("why", error->text));
         batch_fail(batch, rc, error);
     }
 }
@@ -182,7 +211,8 @@ static void batch_decide(struct inventory_batch *batch)
     }
 }
 
-static void on_loaded(void *argument, int rc, const struct inventory_found *found, const struct bv_error *error)
+static void
+on_loaded(void *argument, int rc, const struct inventory_found *found, const struct bv_error *error)
 {
     struct inventory_batch *batch = argument;
     struct bv_error own = {0};
@@ -203,12 +233,14 @@ struct wanting {
     struct inventory_want want;
 };
 
-static bool lacks(const struct inventory_batch *batch, enum inventory_kind kind, struct inventory_key key)
+static bool
+lacks(const struct inventory_batch *batch, enum inventory_kind kind, struct inventory_key key)
 {
     return batch->attempt > 0 || !inventory_cache_find(batch->cache, kind, key);
 }
 
-static void want_op(const struct inventory_batch *batch, const struct inventory_op *op, struct wanting *w)
+static void
+want_op(const struct inventory_batch *batch, const struct inventory_op *op, struct wanting *w)
 {
     for (size_t i = 0; i < op->line_count; i++) {
         struct inventory_key key = {op->tenant, op->lines[i].sku};
@@ -226,12 +258,15 @@ static void want_op(const struct inventory_batch *batch, const struct inventory_
     }
     /* A Reserve of an unknown order is taken for new: the primary key tells if it is not. */
     struct inventory_key order = {BV_BYTES_NONE, op->order_id};
-    if ((batch->attempt > 0 || op->kind != INVENTORY_OP_RESERVE) && lacks(batch, INVENTORY_KIND_RESERVATION, order))
+    if ((batch->attempt > 0 || op->kind != INVENTORY_OP_RESERVE) &&
+        lacks(batch, INVENTORY_KIND_RESERVATION, order))
         w->orders[w->want.order_count++] = op->order_id;
 }
 
-/* Second step for commits and releases: the lines of a reservation that was just loaded name levels that may not be known. */
-static void want_lines(const struct inventory_batch *batch, const struct inventory_op *op, struct wanting *w)
+/* Second step for commits and releases: the lines of a reservation that was just loaded name levels
+ * that may not be known. */
+static void
+want_lines(const struct inventory_batch *batch, const struct inventory_op *op, struct wanting *w)
 {
     struct inventory_key order = {BV_BYTES_NONE, op->order_id};
     const struct inventory_reservation_entry *entry = NULL;
@@ -282,7 +317,10 @@ static void load_then(struct inventory_batch *batch, struct wanting *w, inventor
     }
 }
 
-static void on_orders_loaded(void *argument, int rc, const struct inventory_found *found, const struct bv_error *error)
+static void on_orders_loaded(void *argument,
+                             int rc,
+                             const struct inventory_found *found,
+                             const struct bv_error *error)
 {
     struct inventory_batch *batch = argument;
     struct wanting w = {0};
@@ -368,7 +406,9 @@ static void batch_form(void *argument)
 
 /* ---- life ---- */
 
-int inventory_batch_open(const struct inventory_batch_deps *deps, int64_t waiting_max, struct inventory_batch **ret_batch)
+int inventory_batch_open(const struct inventory_batch_deps *deps,
+                         int64_t waiting_max,
+                         struct inventory_batch **ret_batch)
 {
     struct inventory_batch *batch = calloc(1, sizeof *batch);
     if (!batch)
@@ -410,7 +450,9 @@ int inventory_batch_submit(struct inventory_batch *batch, struct inventory_op *o
     return 0;
 }
 
-void inventory_batch_stop(struct inventory_batch *batch, void (*idle)(void *argument), void *argument)
+void inventory_batch_stop(struct inventory_batch *batch,
+                          void (*idle)(void *argument),
+                          void *argument)
 {
     batch->stopped = true;
     batch->stopped_idle = idle;
@@ -419,10 +461,13 @@ void inventory_batch_stop(struct inventory_batch *batch, void (*idle)(void *argu
         batch_over(batch);
 }
 
-void inventory_batch_learn(struct inventory_batch *batch, const struct inventory_stock_row *rows, size_t count)
+void inventory_batch_learn(struct inventory_batch *batch,
+                           const struct inventory_stock_row *rows,
+                           size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        struct inventory_level_entry *entry = inventory_cache_find(batch->cache, INVENTORY_KIND_LEVEL, rows[i].key);
+        struct inventory_level_entry *entry =
+            inventory_cache_find(batch->cache, INVENTORY_KIND_LEVEL, rows[i].key);
         if (entry && !entry->node.touched && rows[i].level.version > entry->committed.version)
             entry->committed = entry->working = rows[i].level;
     }

@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Replicas of the service's heart (pool, store, group commit) over one database, all on one loop. */
+/* Replicas of the service's heart (pool, store, group commit) over one database, all on one loop.
+ */
 
 #define REPLICAS 3
 #define GUARD_MS 60000
@@ -51,8 +52,12 @@ static void on_committed(void *argument, const struct inventory_change *changes,
 
 static void replica_open(struct fixture *f, struct replica *r)
 {
-    struct bv_pg_config pg = {
-        .conninfo = f->database, .connections = 2, .calls_max = 4096, .call_timeout_ms = 20000, .pipeline_depth = 8, .application = "it"};
+    struct bv_pg_config pg = {.conninfo = f->database,
+                              .connections = 2,
+                              .calls_max = 4096,
+                              .call_timeout_ms = 20000,
+                              .pipeline_depth = 8,
+                              .application = "it"};
     cr_assert_eq(bv_metrics_open(1000, &r->metrics), 0);
     cr_assert_eq(bv_pg_open(f->loop, &pg, r->metrics, &r->pg), 0);
     cr_assert_eq(inventory_store_pg_open(r->pg, &r->store), 0);
@@ -82,24 +87,37 @@ static void fixture_open(struct fixture *f)
 /* What must hold after anything: levels, ledger and reservations tell the same. */
 static void check_books(struct fixture *f)
 {
-    cr_expect_eq(bv_test_sql_int(f->database,
-                                 "SELECT count(*) FROM stock s JOIN (SELECT tenant, sku, sum(delta_on_hand) h, sum(delta_reserved) r,"
-                                 " count(*) n, max(version) v FROM ledger GROUP BY 1, 2) l USING (tenant, sku)"
-                                 " WHERE s.on_hand <> l.h OR s.reserved <> l.r OR s.version <> l.n OR s.version <> l.v"),
-                 0, "ledger and levels differ");
-    cr_expect_eq(bv_test_sql_int(f->database, "SELECT count(*) FROM (SELECT tenant, sku, on_hand, reserved,"
-                                              " sum(delta_on_hand) OVER w h, sum(delta_reserved) OVER w r FROM ledger"
-                                              " WINDOW w AS (PARTITION BY tenant, sku ORDER BY version)) x"
-                                              " WHERE on_hand <> h OR reserved <> r OR r < 0 OR h < r"),
-                 0, "a running sum of the ledger is wrong or negative");
-    cr_expect_eq(bv_test_sql_int(f->database,
-                                 "SELECT coalesce(sum(reserved), 0) - (SELECT coalesce(sum((l->>'quantity')::bigint), 0) FROM reservations,"
-                                 " jsonb_array_elements(lines::jsonb) l WHERE state = 'RESERVED') FROM stock"),
-                 0, "what is reserved is not what orders hold");
-    cr_expect_eq(bv_test_sql_int(f->database, "SELECT count(*) FROM (SELECT count(*) n, max(sequence) s FROM outbox"
-                                              " WHERE event_type <> 'ecommerce.stock.adjusted.v1' GROUP BY partition_key) x"
-                                              " WHERE n <> s"),
-                 0, "an order's events have a gap");
+    cr_expect_eq(
+        bv_test_sql_int(
+            f->database,
+            "SELECT count(*) FROM stock s JOIN (SELECT tenant, sku, sum(delta_on_hand) h, "
+            "sum(delta_reserved) r,"
+            " count(*) n, max(version) v FROM ledger GROUP BY 1, 2) l USING (tenant, sku)"
+            " WHERE s.on_hand <> l.h OR s.reserved <> l.r OR s.version <> l.n OR s.version <> l.v"),
+        0,
+        "ledger and levels differ");
+    cr_expect_eq(
+        bv_test_sql_int(f->database,
+                        "SELECT count(*) FROM (SELECT tenant, sku, on_hand, reserved,"
+                        " sum(delta_on_hand) OVER w h, sum(delta_reserved) OVER w r FROM ledger"
+                        " WINDOW w AS (PARTITION BY tenant, sku ORDER BY version)) x"
+                        " WHERE on_hand <> h OR reserved <> r OR r < 0 OR h < r"),
+        0,
+        "a running sum of the ledger is wrong or negative");
+    cr_expect_eq(bv_test_sql_int(
+                     f->database,
+                     "SELECT coalesce(sum(reserved), 0) - (SELECT "
+                     "coalesce(sum((l->>'quantity')::bigint), 0) FROM reservations,"
+                     " jsonb_array_elements(lines::jsonb) l WHERE state = 'RESERVED') FROM stock"),
+                 0,
+                 "what is reserved is not what orders hold");
+    cr_expect_eq(bv_test_sql_int(
+                     f->database,
+                     "SELECT count(*) FROM (SELECT count(*) n, max(sequence) s FROM outbox"
+                     " WHERE event_type <> 'ecommerce.stock.adjusted.v1' GROUP BY partition_key) x"
+                     " WHERE n <> s"),
+                 0,
+                 "an order's events have a gap");
 }
 
 static void fixture_close(struct fixture *f)
@@ -154,7 +172,11 @@ static void new_order(char order_id[BV_UUID_TEXT_SIZE])
 }
 
 /* A reserve of up to two lines (second NULL: one) for a new order. */
-static void reserve(struct call *call, const char *sku, int64_t quantity, const char *second, int64_t second_quantity)
+static void reserve(struct call *call,
+                    const char *sku,
+                    int64_t quantity,
+                    const char *second,
+                    int64_t second_quantity)
 {
     *call = (struct call){0};
     new_order(call->order_id);
@@ -168,27 +190,37 @@ static void reserve(struct call *call, const char *sku, int64_t quantity, const 
 
 static struct call again(const struct call *first)
 {
-    struct call call = {.op = {.kind = first->op.kind, .order_id = first->op.order_id}};
+    struct call call = {
+        .op = {.kind = first->op.kind, .order_id = first->op.order_id}
+    };
     memcpy(call.lines, first->lines, sizeof call.lines);
     call.op.line_count = first->op.line_count;
     return call;
 }
 
-static enum inventory_answer move(struct fixture *f, size_t replica, enum inventory_op_kind kind, const char *order_id)
+static enum inventory_answer
+move(struct fixture *f, size_t replica, enum inventory_op_kind kind, const char *order_id)
 {
-    struct call call = {.op = {.kind = kind, .order_id = bv_bytes_of(order_id), .reason = BV_BYTES("changed my mind")}};
+    struct call call = {
+        .op = {.kind = kind,
+               .order_id = bv_bytes_of(order_id),
+               .reason = BV_BYTES("changed my mind")}
+    };
     enum inventory_answer answer = run_one(f, replica, &call);
     cr_assert_eq(call.rc, 0);
     return answer;
 }
 
-static struct call adjust(struct fixture *f, size_t replica, const char *sku, int64_t delta, const char *key)
+static struct call
+adjust(struct fixture *f, size_t replica, const char *sku, int64_t delta, const char *key)
 {
-    struct call call = {.op = {.kind = INVENTORY_OP_ADJUST,
-                               .sku = bv_bytes_of(sku),
-                               .delta = delta,
-                               .key = bv_bytes_of(key),
-                               .reason = BV_BYTES("counted")}};
+    struct call call = {
+        .op = {.kind = INVENTORY_OP_ADJUST,
+               .sku = bv_bytes_of(sku),
+               .delta = delta,
+               .key = bv_bytes_of(key),
+               .reason = BV_BYTES("counted")}
+    };
     run_one(f, replica, &call);
     return call;
 }
@@ -196,7 +228,11 @@ static struct call adjust(struct fixture *f, size_t replica, const char *sku, in
 static int64_t level(struct fixture *f, const char *column, const char *sku)
 {
     char sql[200];
-    snprintf(sql, sizeof sql, "SELECT %s FROM stock WHERE tenant = 'default' AND sku = '%s'", column, sku);
+    snprintf(sql,
+             sizeof sql,
+             "SELECT %s FROM stock WHERE tenant = 'default' AND sku = '%s'",
+             column,
+             sku);
     return bv_test_sql_int(f->database, sql);
 }
 
@@ -223,8 +259,13 @@ Test(inventory_batch_it, sells_exactly_what_is_there_from_several_replicas)
     cr_expect_eq(sold_out, CALLS - UNITS);
     cr_expect_eq(level(&f, "reserved", "MUG"), UNITS);
     cr_expect_eq(level(&f, "on_hand", "MUG"), UNITS);
-    cr_expect_eq(bv_test_sql_int(f.database, "SELECT count(*) FROM ledger WHERE cause = 'RESERVE'"), UNITS);
-    cr_expect_eq(bv_test_sql_int(f.database, "SELECT count(*) FROM outbox WHERE event_type = 'ecommerce.stock.reserved.v1'"), UNITS);
+    cr_expect_eq(bv_test_sql_int(f.database, "SELECT count(*) FROM ledger WHERE cause = 'RESERVE'"),
+                 UNITS);
+    cr_expect_eq(
+        bv_test_sql_int(
+            f.database,
+            "SELECT count(*) FROM outbox WHERE event_type = 'ecommerce.stock.reserved.v1'"),
+        UNITS);
     cr_expect_eq(f.changes, UNITS + 1);
     fixture_close(&f);
 }
@@ -247,9 +288,11 @@ Test(inventory_batch_it, keeps_the_books_through_a_mixed_storm)
         submit(&f, i % REPLICAS, &reserves[i]);
         for (size_t k = 0; k < 2; k++) { /* at once, on other replicas: before, after, or twice */
             struct call *move_call = &moves[i * 2 + k];
-            *move_call = (struct call){.op = {.kind = (i + k) % 3 ? INVENTORY_OP_COMMIT : INVENTORY_OP_RELEASE,
-                                              .order_id = reserves[i].op.order_id,
-                                              .reason = BV_BYTES("storm")}};
+            *move_call = (struct call){
+                .op = {.kind = (i + k) % 3 ? INVENTORY_OP_COMMIT : INVENTORY_OP_RELEASE,
+                       .order_id = reserves[i].op.order_id,
+                       .reason = BV_BYTES("storm")}
+            };
             submit(&f, (i + k + 1) % REPLICAS, move_call);
         }
     }
@@ -299,7 +342,9 @@ Test(inventory_batch_it, answers_a_repeated_call_the_same_on_every_replica)
         cr_expect_eq(run_one(&f, r, &second), INVENTORY_ANSWER_RESERVED, "replica %zu", r);
         second = again(&refused);
         second.op.lines = second.lines;
-        cr_expect_eq(run_one(&f, r, &second), INVENTORY_ANSWER_SOLD_OUT, "restocked since, but that was the answer");
+        cr_expect_eq(run_one(&f, r, &second),
+                     INVENTORY_ANSWER_SOLD_OUT,
+                     "restocked since, but that was the answer");
         cr_expect_eq(second.lines[0].available, 2, "also what was lacking");
         second = again(&held);
         second.op.lines = second.lines;
@@ -310,8 +355,10 @@ Test(inventory_batch_it, answers_a_repeated_call_the_same_on_every_replica)
     for (size_t r = 0; r < REPLICAS; r++)
         cr_expect_eq(move(&f, r, INVENTORY_OP_COMMIT, held.order_id), INVENTORY_ANSWER_COMMITTED);
     for (size_t r = 0; r < REPLICAS; r++) {
-        cr_expect_eq(move(&f, r, INVENTORY_OP_RELEASE, held.order_id), INVENTORY_ANSWER_COMMITTED_BEFORE);
-        cr_expect_eq(move(&f, r, INVENTORY_OP_COMMIT, refused.order_id), INVENTORY_ANSWER_NOT_RESERVED);
+        cr_expect_eq(move(&f, r, INVENTORY_OP_RELEASE, held.order_id),
+                     INVENTORY_ANSWER_COMMITTED_BEFORE);
+        cr_expect_eq(move(&f, r, INVENTORY_OP_COMMIT, refused.order_id),
+                     INVENTORY_ANSWER_NOT_RESERVED);
     }
     cr_expect_eq(level(&f, "on_hand", "MUG"), 102);
     cr_expect_eq(level(&f, "reserved", "MUG"), 0);
@@ -347,7 +394,9 @@ Test(inventory_batch_it, refuses_the_late_reserve_of_a_released_order)
     cr_expect_eq(run_one(&f, 0, &call), INVENTORY_ANSWER_RELEASED_BEFORE);
     cr_expect_eq(move(&f, 2, INVENTORY_OP_RELEASE, call.order_id), INVENTORY_ANSWER_NOT_RESERVED);
     cr_expect_eq(level(&f, "reserved", "MUG"), 0);
-    cr_expect_eq(bv_test_sql_int(f.database, "SELECT count(*) FROM reservations WHERE state = 'TOMBSTONE'"), 1);
+    cr_expect_eq(
+        bv_test_sql_int(f.database, "SELECT count(*) FROM reservations WHERE state = 'TOMBSTONE'"),
+        1);
     fixture_close(&f);
 }
 
@@ -359,7 +408,10 @@ Test(inventory_batch_it, keeps_tenants_apart)
     struct call call;
     reserve(&call, "MUG", 1, NULL, 0);
     cr_assert_eq(run_one(&f, 0, &call), INVENTORY_ANSWER_RESERVED);
-    struct call other = {.f = &f, .op = {.kind = INVENTORY_OP_COMMIT, .order_id = call.op.order_id, .done = on_done}};
+    struct call other = {
+        .f = &f,
+        .op = {.kind = INVENTORY_OP_COMMIT, .order_id = call.op.order_id, .done = on_done}
+    };
     other.op.tenant = BV_BYTES("other");
     other.op.trace = bv_trace_child(&env, NULL, 0);
     f.pending++;
@@ -399,11 +451,15 @@ Test(inventory_batch_it, isolates_the_one_operation_that_the_database_refuses)
     for (size_t i = 0; i < CALLS; i++)
         reserve(&calls[i], "MUG", 1, NULL, 0);
     char sql[600];
-    snprintf(sql, sizeof sql,
-             "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.order_id IN ('%s', '%s') THEN"
-             " RAISE EXCEPTION 'spoilt'; END IF; RETURN NEW; END $$;"
-             "CREATE TRIGGER spoil BEFORE INSERT ON reservations FOR EACH ROW EXECUTE FUNCTION spoil()",
-             calls[17].order_id, calls[40].order_id);
+    snprintf(
+        sql,
+        sizeof sql,
+        "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.order_id IN "
+        "('%s', '%s') THEN"
+        " RAISE EXCEPTION 'spoilt'; END IF; RETURN NEW; END $$;"
+        "CREATE TRIGGER spoil BEFORE INSERT ON reservations FOR EACH ROW EXECUTE FUNCTION spoil()",
+        calls[17].order_id,
+        calls[40].order_id);
     bv_test_sql(f.database, sql);
     for (size_t i = 0; i < CALLS; i++)
         submit(&f, 0, &calls[i]);
@@ -412,7 +468,10 @@ Test(inventory_batch_it, isolates_the_one_operation_that_the_database_refuses)
         if (i == 17 || i == 40)
             cr_expect_eq(calls[i].rc, BV_E_UNPROCESSABLE);
         else
-            cr_expect(calls[i].rc == 0 && calls[i].op.answer == INVENTORY_ANSWER_RESERVED, "call %zu: rc %d", i, calls[i].rc);
+            cr_expect(calls[i].rc == 0 && calls[i].op.answer == INVENTORY_ANSWER_RESERVED,
+                      "call %zu: rc %d",
+                      i,
+                      calls[i].rc);
     cr_expect_eq(level(&f, "reserved", "MUG"), CALLS - 2);
     struct call after;
     reserve(&after, "MUG", 1, NULL, 0);
@@ -466,7 +525,10 @@ Test(inventory_batch_it, writes_a_ledger_that_nobody_can_change)
     struct fixture f;
     fixture_open(&f);
     adjust(&f, 0, "MUG", 5, "in");
-    bv_test_sql(f.database, "DO $$ BEGIN UPDATE ledger SET on_hand = 6; RAISE 'changed'; EXCEPTION WHEN raise_exception THEN"
-                            " IF sqlerrm = 'changed' THEN RAISE 'the ledger was changed' USING ERRCODE = 'data_exception'; END IF; END $$");
+    bv_test_sql(f.database,
+                "DO $$ BEGIN UPDATE ledger SET on_hand = 6; RAISE 'changed'; EXCEPTION WHEN "
+                "raise_exception THEN"
+                " IF sqlerrm = 'changed' THEN RAISE 'the ledger was changed' USING ERRCODE = "
+                "'data_exception'; END IF; END $$");
     fixture_close(&f);
 }

@@ -15,7 +15,7 @@ struct script {
     size_t apply_times; /* as often; then 0 */
     size_t loads;
     size_t applies;
-    size_t largest; /* reservations of one apply */
+    size_t largest;          /* reservations of one apply */
     struct bv_bytes refused; /* order that makes an apply fail with BV_E_UNPROCESSABLE */
     inventory_loaded *loaded;
     inventory_applied *applied;
@@ -26,12 +26,18 @@ struct script {
 static void load_now(void *argument)
 {
     struct script *s = argument;
-    struct inventory_stock_row row = {{BV_BYTES("default"), BV_BYTES("MUG")}, 0, {1000, 0, 7}};
+    struct inventory_stock_row row = {
+        {BV_BYTES("default"), BV_BYTES("MUG")},
+        0, {1000, 0, 7}
+    };
     struct inventory_found found = {.stock = &row, .stock_count = 1};
     s->loaded(s->argument, 0, &found, NULL);
 }
 
-static int script_load(struct inventory_store *self, const struct inventory_want *want, inventory_loaded *done, void *argument)
+static int script_load(struct inventory_store *self,
+                       const struct inventory_want *want,
+                       inventory_loaded *done,
+                       void *argument)
 {
     struct script *s = (struct script *)self;
     (void)want;
@@ -50,7 +56,10 @@ static void apply_now(void *argument)
     s->applied(s->argument, s->rc, s->rc < 0 ? &error : NULL);
 }
 
-static int script_apply(struct inventory_store *self, const struct inventory_write *write, inventory_applied *done, void *argument)
+static int script_apply(struct inventory_store *self,
+                        const struct inventory_write *write,
+                        inventory_applied *done,
+                        void *argument)
 {
     struct script *s = (struct script *)self;
     s->rc = s->applies++ < s->apply_times ? s->apply_rc : 0;
@@ -93,7 +102,8 @@ static void fixture_open(struct fixture *f, int64_t waiting_max)
     *f = (struct fixture){.script = {.base = {&script_ops}}};
     cr_assert_eq(bv_loop_open(&env, &f->script.loop), 0);
     cr_assert_eq(bv_metrics_open(100, &f->metrics), 0);
-    struct inventory_batch_deps deps = {f->script.loop, NULL, f->metrics, &f->script.base, on_committed, f};
+    struct inventory_batch_deps deps = {
+        f->script.loop, NULL, f->metrics, &f->script.base, on_committed, f};
     cr_assert_eq(inventory_batch_open(&deps, waiting_max, &f->batch), 0);
 }
 
@@ -116,7 +126,9 @@ static void on_done(struct inventory_op *op, int rc, const struct bv_error *erro
 
 static int submit(struct fixture *f, struct call *call)
 {
-    *call = (struct call){.f = f, .line = {BV_BYTES("MUG"), 1, -1}};
+    *call = (struct call){
+        .f = f, .line = {BV_BYTES("MUG"), 1, -1}
+    };
     bv_uuid_format(bv_uuid_v7(&env), call->order_id);
     call->op = (struct inventory_op){.kind = INVENTORY_OP_RESERVE,
                                      .tenant = BV_BYTES("default"),

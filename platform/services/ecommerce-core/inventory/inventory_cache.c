@@ -13,9 +13,11 @@ struct inventory_cache {
     struct table tables[INVENTORY_KIND_COUNT];
 };
 
-static const size_t entry_sizes[INVENTORY_KIND_COUNT] = {
-    sizeof(struct inventory_level_entry), sizeof(struct inventory_reservation_entry), sizeof(struct inventory_adjustment_entry)};
-static const size_t entry_maxima[INVENTORY_KIND_COUNT] = {INVENTORY_CACHE_LEVELS_MAX, INVENTORY_CACHE_RESERVATIONS_MAX, 0};
+static const size_t entry_sizes[INVENTORY_KIND_COUNT] = {sizeof(struct inventory_level_entry),
+                                                         sizeof(struct inventory_reservation_entry),
+                                                         sizeof(struct inventory_adjustment_entry)};
+static const size_t entry_maxima[INVENTORY_KIND_COUNT] = {
+    INVENTORY_CACHE_LEVELS_MAX, INVENTORY_CACHE_RESERVATIONS_MAX, 0};
 
 static void entry_free(enum inventory_kind kind, struct inventory_node *node)
 {
@@ -78,25 +80,32 @@ static uint32_t hash_of(struct inventory_key key) /* FNV-1a */
     return hash;
 }
 
-static struct inventory_node **place_of(const struct inventory_cache *cache, enum inventory_kind kind, struct inventory_key key,
+static struct inventory_node **place_of(const struct inventory_cache *cache,
+                                        enum inventory_kind kind,
+                                        struct inventory_key key,
                                         uint32_t hash)
 {
     struct inventory_node **at = &cache->tables[kind].buckets[hash & (BUCKETS - 1)];
     while (*at) {
         struct inventory_key other = inventory_node_key(*at);
-        if ((*at)->hash == hash && bv_bytes_equal(other.name, key.name) && bv_bytes_equal(other.tenant, key.tenant))
+        if ((*at)->hash == hash && bv_bytes_equal(other.name, key.name) &&
+            bv_bytes_equal(other.tenant, key.tenant))
             break;
         at = &(*at)->chain;
     }
     return at;
 }
 
-void *inventory_cache_find(const struct inventory_cache *cache, enum inventory_kind kind, struct inventory_key key)
+void *inventory_cache_find(const struct inventory_cache *cache,
+                           enum inventory_kind kind,
+                           struct inventory_key key)
 {
     return *place_of(cache, kind, key, hash_of(key));
 }
 
-void *inventory_cache_make(struct inventory_cache *cache, enum inventory_kind kind, struct inventory_key key)
+void *inventory_cache_make(struct inventory_cache *cache,
+                           enum inventory_kind kind,
+                           struct inventory_key key)
 {
     uint32_t hash = hash_of(key);
     struct inventory_node **at = place_of(cache, kind, key, hash);
@@ -122,7 +131,9 @@ void *inventory_cache_make(struct inventory_cache *cache, enum inventory_kind ki
     return node;
 }
 
-int inventory_cache_lines(struct inventory_reservation_entry *entry, const struct inventory_line *lines, size_t count)
+int inventory_cache_lines(struct inventory_reservation_entry *entry,
+                          const struct inventory_line *lines,
+                          size_t count)
 {
     size_t bytes = count * sizeof *lines + 1;
     for (size_t i = 0; i < count; i++)
@@ -142,7 +153,9 @@ int inventory_cache_lines(struct inventory_reservation_entry *entry, const struc
     return 0;
 }
 
-void inventory_cache_touch(struct inventory_cache *cache, enum inventory_kind kind, struct inventory_node *node)
+void inventory_cache_touch(struct inventory_cache *cache,
+                           enum inventory_kind kind,
+                           struct inventory_node *node)
 {
     if (node->touched)
         return;
@@ -151,12 +164,14 @@ void inventory_cache_touch(struct inventory_cache *cache, enum inventory_kind ki
     cache->tables[kind].touched = node;
 }
 
-struct inventory_node *inventory_cache_touched(const struct inventory_cache *cache, enum inventory_kind kind)
+struct inventory_node *inventory_cache_touched(const struct inventory_cache *cache,
+                                               enum inventory_kind kind)
 {
     return cache->tables[kind].touched;
 }
 
-static void node_remove(struct inventory_cache *cache, enum inventory_kind kind, struct inventory_node *node)
+static void
+node_remove(struct inventory_cache *cache, enum inventory_kind kind, struct inventory_node *node)
 {
     struct inventory_node **at = place_of(cache, kind, inventory_node_key(node), node->hash);
     *at = node->chain;
@@ -164,7 +179,8 @@ static void node_remove(struct inventory_cache *cache, enum inventory_kind kind,
     entry_free(kind, node);
 }
 
-/* Says whether there is anything to remember: that something does not exist holds for this batch only. */
+/* Says whether there is anything to remember: that something does not exist holds for this batch
+ * only. */
 static bool entry_commit(enum inventory_kind kind, struct inventory_node *node)
 {
     if (kind == INVENTORY_KIND_LEVEL) {
@@ -215,7 +231,8 @@ void inventory_cache_forget(struct inventory_cache *cache)
 static int learn_reservation(struct inventory_cache *cache, const struct inventory_reservation *row)
 {
     struct inventory_key key = {BV_BYTES_NONE, row->order_id};
-    struct inventory_reservation_entry *entry = inventory_cache_make(cache, INVENTORY_KIND_RESERVATION, key);
+    struct inventory_reservation_entry *entry =
+        inventory_cache_make(cache, INVENTORY_KIND_RESERVATION, key);
     if (!entry)
         return BV_E_NOMEM;
     if (entry->committed_version > row->version)
@@ -232,7 +249,8 @@ static int learn_reservation(struct inventory_cache *cache, const struct invento
 int inventory_cache_learn(struct inventory_cache *cache, const struct inventory_found *found)
 {
     for (size_t i = 0; i < found->stock_count; i++) {
-        struct inventory_level_entry *entry = inventory_cache_make(cache, INVENTORY_KIND_LEVEL, found->stock[i].key);
+        struct inventory_level_entry *entry =
+            inventory_cache_make(cache, INVENTORY_KIND_LEVEL, found->stock[i].key);
         if (!entry)
             return BV_E_NOMEM;
         if (found->stock[i].level.version > entry->committed.version)
@@ -242,7 +260,8 @@ int inventory_cache_learn(struct inventory_cache *cache, const struct inventory_
         BV_TRY(learn_reservation(cache, &found->reservations[i]));
     for (size_t i = 0; i < found->adjustment_count; i++) {
         const struct inventory_adjustment *row = &found->adjustments[i];
-        struct inventory_adjustment_entry *entry = inventory_cache_make(cache, INVENTORY_KIND_ADJUSTMENT, row->key);
+        struct inventory_adjustment_entry *entry =
+            inventory_cache_make(cache, INVENTORY_KIND_ADJUSTMENT, row->key);
         if (!entry)
             return BV_E_NOMEM;
         if (row->sku.size >= sizeof entry->sku)

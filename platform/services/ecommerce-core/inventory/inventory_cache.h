@@ -1,6 +1,8 @@
-/* What this replica believes of levels, reservations and adjustments: as last committed, and as the batch under way would leave them.
- * A wrong belief does no harm: the store refuses a batch that was decided on it, and it is loaded anew.
- * Invariant: outside a batch every entry's working state equals its committed one. Thread: loop. */
+/* What this replica believes of levels, reservations and adjustments: as last committed, and as
+ * the batch under way would leave them. A wrong belief does no harm: the store refuses a batch
+ * that was decided on it, and it is loaded anew.
+ * Invariant: outside a batch every entry's working state equals its committed one.
+ * Thread: loop. */
 #ifndef INVENTORY_CACHE_H
 #define INVENTORY_CACHE_H
 
@@ -9,7 +11,12 @@
 #define INVENTORY_CACHE_LEVELS_MAX 65536
 #define INVENTORY_CACHE_RESERVATIONS_MAX 16384
 
-enum inventory_kind { INVENTORY_KIND_LEVEL, INVENTORY_KIND_RESERVATION, INVENTORY_KIND_ADJUSTMENT, INVENTORY_KIND_COUNT };
+enum inventory_kind {
+    INVENTORY_KIND_LEVEL,
+    INVENTORY_KIND_RESERVATION,
+    INVENTORY_KIND_ADJUSTMENT,
+    INVENTORY_KIND_COUNT
+};
 struct inventory_node { /* head of each entry */
     struct inventory_node *chain;
     struct inventory_node *touched_next;
@@ -50,20 +57,36 @@ BV_MUST_CHECK int inventory_cache_open(struct inventory_cache **ret_cache);
 void inventory_cache_close(struct inventory_cache **cache);
 static inline struct inventory_key inventory_node_key(const struct inventory_node *node)
 {
-    return (struct inventory_key){{node->text, node->tenant_size}, {node->text + node->tenant_size, node->name_size}};
+    return (struct inventory_key){
+        {node->text,                     node->tenant_size},
+        {node->text + node->tenant_size, node->name_size  }
+    };
 }
-/* The entry of that kind, or NULL: the caller knows its type. An order's key has an empty tenant. */
-void *inventory_cache_find(const struct inventory_cache *cache, enum inventory_kind kind, struct inventory_key key);
+/* The entry of that kind, or NULL: the caller knows its type. An order's key has an empty tenant.
+ */
+void *inventory_cache_find(const struct inventory_cache *cache,
+                           enum inventory_kind kind,
+                           struct inventory_key key);
 /* The same, made all-zero when missing; NULL when memory ran out. */
-void *inventory_cache_make(struct inventory_cache *cache, enum inventory_kind kind, struct inventory_key key);
+void *inventory_cache_make(struct inventory_cache *cache,
+                           enum inventory_kind kind,
+                           struct inventory_key key);
 /* Replaces the lines, copying; BV_E_NOMEM. */
-BV_MUST_CHECK int inventory_cache_lines(struct inventory_reservation_entry *entry, const struct inventory_line *lines, size_t count);
-void inventory_cache_touch(struct inventory_cache *cache, enum inventory_kind kind, struct inventory_node *node);
-struct inventory_node *inventory_cache_touched(const struct inventory_cache *cache, enum inventory_kind kind); /* list by touched_next */
-/* Ends the batch: its working states are committed, or everything it touched is forgotten. Then trims to the maxima. */
+BV_MUST_CHECK int inventory_cache_lines(struct inventory_reservation_entry *entry,
+                                        const struct inventory_line *lines,
+                                        size_t count);
+void inventory_cache_touch(struct inventory_cache *cache,
+                           enum inventory_kind kind,
+                           struct inventory_node *node);
+struct inventory_node *inventory_cache_touched(const struct inventory_cache *cache,
+                                               enum inventory_kind kind); /* list by touched_next */
+/* Ends the batch: its working states are committed, or everything it touched is forgotten. Then
+ * trims to the maxima. */
 void inventory_cache_commit(struct inventory_cache *cache);
 void inventory_cache_forget(struct inventory_cache *cache);
-/* Takes in what the store found; entries with a newer version than found keep theirs. BV_E_NOMEM. */
-BV_MUST_CHECK int inventory_cache_learn(struct inventory_cache *cache, const struct inventory_found *found);
+/* Takes in what the store found; entries with a newer version than found keep theirs. BV_E_NOMEM.
+ */
+BV_MUST_CHECK int inventory_cache_learn(struct inventory_cache *cache,
+                                        const struct inventory_found *found);
 
 #endif

@@ -11,6 +11,6 @@ const struct bv_option inventory_options[INVENTORY_OPTION_COUNT] = {
     {"queue-max",      AT(queue_max),       BV_OPT_INT,      "4096", 1,  1000000, BV_PUBLIC,       "",   "Operations that may wait for a group commit; further ones get RESOURCE_EXHAUSTED."},
     {"watchers-max",   AT(watchers_max),    BV_OPT_INT,      "256",  1,  4096,    BV_PUBLIC,       "",   "Watch streams at once."},
     {"pg-connections", AT(pg_connections),  BV_OPT_INT,      "3",    1,  16,      BV_PUBLIC,       "",   "Pipelined database connections."},
-    {"call-timeout",   AT(call_timeout_ms), BV_OPT_DURATION, "5s",   10, 60000,   BV_PUBLIC,       "ms", "Deadline of a database call; an operation without an own deadline gets this one."},
+    {"call-timeout",   AT(call_timeout_ms), BV_OPT_DURATION, "5s",   10, 60000,   BV_PUBLIC,       "ms", "Deadline of a database call."},
 };
 /* clang-format on */

@@ -12,7 +12,10 @@
 static char *readme(void)
 {
     char path[512];
-    snprintf(path, sizeof path, "%s/platform/services/ecommerce-core/inventory/README.md", bv_test_source_folder());
+    snprintf(path,
+             sizeof path,
+             "%s/platform/services/ecommerce-core/inventory/README.md",
+             bv_test_source_folder());
     FILE *file = fopen(path, "r");
     cr_assert_not_null(file, "%s", path);
     char *text = calloc(1, 65536);
@@ -33,11 +36,17 @@ static void expect_in_readme(struct bv_buf *part)
 Test(inventory_readme, prints_the_lifecycle)
 {
     struct bv_buf part = {.max = 65536};
-    bv_buf_text(&part, "| from | on | to | effect on each line | answer |\n|---|---|---|---|---|\n");
+    bv_buf_text(&part,
+                "| from | on | to | effect on each line | answer |\n|---|---|---|---|---|\n");
     for (size_t i = 0; i < BV_COUNT(inventory_transitions); i++) {
         const struct inventory_transition *row = &inventory_transitions[i];
-        bv_buf_format(&part, "| %s | %s | %s | %s | %s |\n", inventory_state_names[row->from], inventory_event_names[row->on],
-                      inventory_state_names[row->to], inventory_effect_names[row->effect], inventory_answer_names[row->answer]);
+        bv_buf_format(&part,
+                      "| %s | %s | %s | %s | %s |\n",
+                      inventory_state_names[row->from],
+                      inventory_event_names[row->on],
+                      inventory_state_names[row->to],
+                      inventory_effect_names[row->effect],
+                      inventory_answer_names[row->answer]);
     }
     expect_in_readme(&part);
 }

@@ -10,9 +10,10 @@ const char *const inventory_effect_names[] = {INVENTORY_EFFECTS(NAME)};
 const char *const inventory_answer_names[] = {INVENTORY_ANSWERS(NAME)};
 #undef NAME
 
-#define ROW(from, on, to, effect, answer)                                                                                          \
-    {                                                                                                                              \
-        INVENTORY_##from, INVENTORY_ON_##on, INVENTORY_##to, INVENTORY_EFFECT_##effect, INVENTORY_ANSWER_##answer                  \
+#define ROW(from, on, to, effect, answer)                                                          \
+    {                                                                                              \
+        INVENTORY_##from, INVENTORY_ON_##on, INVENTORY_##to, INVENTORY_EFFECT_##effect,            \
+            INVENTORY_ANSWER_##answer                                                              \
     }
 /* In the order of the enums, so that a pair is an index. */
 const struct inventory_transition inventory_transitions[] = {
@@ -48,7 +49,8 @@ const struct inventory_transition inventory_transitions[] = {
 };
 #undef ROW
 
-const struct inventory_transition *inventory_core_next(enum inventory_state state, enum inventory_event event)
+const struct inventory_transition *inventory_core_next(enum inventory_state state,
+                                                       enum inventory_event event)
 {
     return &inventory_transitions[(size_t)state * INVENTORY_EVENT_COUNT + (size_t)event];
 }
@@ -56,8 +58,8 @@ const struct inventory_transition *inventory_core_next(enum inventory_state stat
 enum inventory_state inventory_state_named(const char *name, size_t size)
 {
     size_t state = 0;
-    while (state < INVENTORY_STATE_COUNT &&
-           (strlen(inventory_state_names[state]) != size || memcmp(inventory_state_names[state], name, size) != 0))
+    while (state < INVENTORY_STATE_COUNT && (strlen(inventory_state_names[state]) != size ||
+                                             memcmp(inventory_state_names[state], name, size) != 0))
         state++;
     return (enum inventory_state)state;
 }
@@ -70,14 +72,18 @@ enum inventory_event inventory_core_weigh(const struct inventory_draw *draws, si
     return INVENTORY_ON_ENOUGH;
 }
 
-bool inventory_core_fits(enum inventory_effect effect, int64_t quantity, const struct inventory_level *level)
+bool inventory_core_fits(enum inventory_effect effect,
+                         int64_t quantity,
+                         const struct inventory_level *level)
 {
     if (effect == INVENTORY_EFFECT_NOTHING)
         return true;
-    return (effect == INVENTORY_EFFECT_HOLD ? inventory_available(level) : level->reserved) >= quantity;
+    return (effect == INVENTORY_EFFECT_HOLD ? inventory_available(level) : level->reserved) >=
+           quantity;
 }
 
-struct inventory_delta inventory_core_move(enum inventory_effect effect, int64_t quantity, struct inventory_level *level)
+struct inventory_delta
+inventory_core_move(enum inventory_effect effect, int64_t quantity, struct inventory_level *level)
 {
     static const struct {
         int64_t on_hand;
@@ -88,7 +94,8 @@ struct inventory_delta inventory_core_move(enum inventory_effect effect, int64_t
         [INVENTORY_EFFECT_TAKE] = {-1, -1},
         [INVENTORY_EFFECT_FREE] = {0,  -1},
     };
-    struct inventory_delta delta = {signs[effect].on_hand * quantity, signs[effect].reserved * quantity};
+    struct inventory_delta delta = {signs[effect].on_hand * quantity,
+                                    signs[effect].reserved * quantity};
     assert(inventory_core_fits(effect, quantity, level));
     if (effect == INVENTORY_EFFECT_NOTHING)
         return delta;

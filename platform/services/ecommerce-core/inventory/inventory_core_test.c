@@ -6,7 +6,8 @@ Test(inventory_core, knows_every_pair_of_state_and_event)
 {
     for (int state = 0; state < INVENTORY_STATE_COUNT; state++)
         for (int event = 0; event < INVENTORY_EVENT_COUNT; event++) {
-            const struct inventory_transition *row = inventory_core_next((enum inventory_state)state, (enum inventory_event)event);
+            const struct inventory_transition *row =
+                inventory_core_next((enum inventory_state)state, (enum inventory_event)event);
             cr_expect_eq(row->from, state);
             cr_expect_eq(row->on, event);
         }
@@ -14,16 +15,24 @@ Test(inventory_core, knows_every_pair_of_state_and_event)
 
 Test(inventory_core, holds_stock_in_the_state_reserved_and_in_no_other)
 {
-    static const int held_after[] = {[INVENTORY_EFFECT_NOTHING] = -1, [INVENTORY_EFFECT_HOLD] = 1, [INVENTORY_EFFECT_TAKE] = 0,
+    static const int held_after[] = {[INVENTORY_EFFECT_NOTHING] = -1,
+                                     [INVENTORY_EFFECT_HOLD] = 1,
+                                     [INVENTORY_EFFECT_TAKE] = 0,
                                      [INVENTORY_EFFECT_FREE] = 0};
     for (size_t i = 0; i < sizeof inventory_transitions / sizeof inventory_transitions[0]; i++) {
         const struct inventory_transition *row = &inventory_transitions[i];
         bool held_from = row->from == INVENTORY_RESERVED;
         bool held_to = row->to == INVENTORY_RESERVED;
         if (row->effect == INVENTORY_EFFECT_NOTHING)
-            cr_expect_eq(held_from, held_to, "%s on %s", inventory_state_names[row->from], inventory_event_names[row->on]);
+            cr_expect_eq(held_from,
+                         held_to,
+                         "%s on %s",
+                         inventory_state_names[row->from],
+                         inventory_event_names[row->on]);
         else
-            cr_expect(held_from != held_to && held_to == held_after[row->effect], "%s on %s", inventory_state_names[row->from],
+            cr_expect(held_from != held_to && held_to == held_after[row->effect],
+                      "%s on %s",
+                      inventory_state_names[row->from],
                       inventory_event_names[row->on]);
     }
 }
@@ -32,9 +41,14 @@ Test(inventory_core, gives_a_repeated_call_the_same_answer)
 {
     for (int state = 0; state < INVENTORY_STATE_COUNT; state++)
         for (int event = 0; event < INVENTORY_EVENT_COUNT; event++) {
-            const struct inventory_transition *first = inventory_core_next((enum inventory_state)state, (enum inventory_event)event);
+            const struct inventory_transition *first =
+                inventory_core_next((enum inventory_state)state, (enum inventory_event)event);
             const struct inventory_transition *again = inventory_core_next(first->to, first->on);
-            cr_expect_eq(again->answer, first->answer, "%s on %s", inventory_state_names[state], inventory_event_names[event]);
+            cr_expect_eq(again->answer,
+                         first->answer,
+                         "%s on %s",
+                         inventory_state_names[state],
+                         inventory_event_names[event]);
             cr_expect_eq(again->to, first->to);
             cr_expect_eq(again->effect, INVENTORY_EFFECT_NOTHING);
         }
@@ -49,7 +63,8 @@ Test(inventory_core, answers_a_known_order_whatever_the_stock_is_now)
 
 Test(inventory_core, never_leaves_a_final_state)
 {
-    static const enum inventory_state final[] = {INVENTORY_COMMITTED, INVENTORY_RELEASED, INVENTORY_TOMBSTONE, INVENTORY_SOLD_OUT};
+    static const enum inventory_state final[] = {
+        INVENTORY_COMMITTED, INVENTORY_RELEASED, INVENTORY_TOMBSTONE, INVENTORY_SOLD_OUT};
     for (size_t i = 0; i < sizeof final / sizeof final[0]; i++)
         for (int event = 0; event < INVENTORY_EVENT_COUNT; event++)
             cr_expect_eq(inventory_core_next(final[i], (enum inventory_event)event)->to, final[i]);
@@ -59,7 +74,8 @@ Test(inventory_core, refuses_a_late_reserve_after_a_release)
 {
     enum inventory_state state = inventory_core_next(INVENTORY_NONE, INVENTORY_ON_RELEASE)->to;
     cr_expect_eq(state, INVENTORY_TOMBSTONE);
-    cr_expect_eq(inventory_core_next(state, INVENTORY_ON_ENOUGH)->answer, INVENTORY_ANSWER_RELEASED_BEFORE);
+    cr_expect_eq(inventory_core_next(state, INVENTORY_ON_ENOUGH)->answer,
+                 INVENTORY_ANSWER_RELEASED_BEFORE);
 }
 
 Test(inventory_core, weighs_all_lines_or_none)
@@ -79,7 +95,8 @@ Test(inventory_core, weighs_all_lines_or_none)
     cr_expect_eq(a.version + b.version, 2, "weighing changes nothing");
 }
 
-/* Random walks over orders of one SKU: the level always equals the sums of the deltas and of what is held. */
+/* Random walks over orders of one SKU: the level always equals the sums of the deltas and of what
+ * is held. */
 Test(inventory_core, keeps_level_and_reservations_in_balance)
 {
     for (unsigned seed = 1; seed <= 200; seed++) {
@@ -104,18 +121,27 @@ Test(inventory_core, keeps_level_and_reservations_in_balance)
             if (states[order] == INVENTORY_NONE)
                 quantities[order] = amount;
             struct inventory_draw draw = {&level, quantities[order]};
-            enum inventory_event event = kind == 0 ? inventory_core_weigh(&draw, 1) : kind == 1 ? INVENTORY_ON_COMMIT : INVENTORY_ON_RELEASE;
+            enum inventory_event event = kind == 0   ? inventory_core_weigh(&draw, 1)
+                                         : kind == 1 ? INVENTORY_ON_COMMIT
+                                                     : INVENTORY_ON_RELEASE;
             const struct inventory_transition *row = inventory_core_next(states[order], event);
             states[order] = row->to;
-            struct inventory_delta delta = inventory_core_move(row->effect, quantities[order], &level);
+            struct inventory_delta delta =
+                inventory_core_move(row->effect, quantities[order], &level);
             sum.on_hand += delta.on_hand;
             sum.reserved += delta.reserved;
             int64_t held = 0;
             for (unsigned i = 0; i < 8; i++)
                 held += states[i] == INVENTORY_RESERVED ? quantities[i] : 0;
             cr_assert_eq(level.reserved, held, "seed %u step %d", seed, step);
-            cr_assert(level.on_hand == sum.on_hand && level.reserved == sum.reserved, "seed %u step %d", seed, step);
-            cr_assert(level.reserved >= 0 && level.on_hand >= level.reserved, "seed %u step %d", seed, step);
+            cr_assert(level.on_hand == sum.on_hand && level.reserved == sum.reserved,
+                      "seed %u step %d",
+                      seed,
+                      step);
+            cr_assert(level.reserved >= 0 && level.on_hand >= level.reserved,
+                      "seed %u step %d",
+                      seed,
+                      step);
         }
     }
 }

@@ -42,7 +42,9 @@ static void write_payload(struct bv_buf *buf, const struct inventory_fact *fact)
     bv_jw_end(&w);
 }
 
-int inventory_events_add(struct bv_outbox_rows *rows, const struct bv_env *env, const struct inventory_fact *fact)
+int inventory_events_add(struct bv_outbox_rows *rows,
+                         const struct bv_env *env,
+                         const struct inventory_fact *fact)
 {
     struct bv_buf payload = {.max = PAYLOAD_BYTES_MAX};
     write_payload(&payload, fact);
@@ -65,7 +67,10 @@ int inventory_events_add(struct bv_outbox_rows *rows, const struct bv_env *env, 
     return rc;
 }
 
-int inventory_events_read(struct bv_arena *arena, struct bv_bytes envelope, struct inventory_news **ret_news, size_t *ret_count)
+int inventory_events_read(struct bv_arena *arena,
+                          struct bv_bytes envelope,
+                          struct inventory_news **ret_news,
+                          size_t *ret_count)
 {
     struct bv_event event;
     BV_TRY(bv_event_decode(arena, envelope, &event, NULL));
@@ -80,7 +85,8 @@ int inventory_events_read(struct bv_arena *arena, struct bv_bytes envelope, stru
     for (struct bv_json_iter it = bv_json_iter(lines); bv_json_next(&it); i++)
         news[i] = (struct inventory_news){
             {event.tenant, bv_json_string(bv_json_get(it.value, "sku"))},
-            {bv_json_int(bv_json_get(it.value, "onHand"), 0), bv_json_int(bv_json_get(it.value, "reserved"), 0),
+            {bv_json_int(bv_json_get(it.value, "onHand"), 0),
+             bv_json_int(bv_json_get(it.value, "reserved"), 0),
              bv_json_int(bv_json_get(it.value, "version"), 0)},
         };
     *ret_news = news;

@@ -42,7 +42,12 @@ static struct bv_bytes envelope_of(struct bv_arena *arena, const struct bv_outbo
 
 static struct bv_bytes encode(struct bv_arena *arena, const struct row *row)
 {
-    struct inventory_change change = {.key = {BV_BYTES("default"), BV_BYTES("MUG")}, .level = {40, 2, 7}, .delta = row->delta, .cause = row->cause};
+    struct inventory_change change = {
+        .key = {BV_BYTES("default"), BV_BYTES("MUG")},
+        .level = {40, 2, 7},
+        .delta = row->delta,
+        .cause = row->cause
+    };
     struct bv_trace trace = bv_trace_child(&env, NULL, 0);
     struct inventory_fact fact = {.cause = row->cause,
                                   .trace = &trace,
@@ -78,12 +83,24 @@ Test(inventory_events, keep_the_contract_of_their_type)
         char name[128];
         cr_assert_eq(bv_arena_open(1 << 20, &arena), 0);
         struct bv_bytes envelope = encode(arena, &rows[i]);
-        cr_assert_eq(bv_json_parse(arena, envelope, &root, &error), 0, "%.*s: %s", BV_ARG(envelope), error.text);
+        cr_assert_eq(bv_json_parse(arena, envelope, &root, &error),
+                     0,
+                     "%.*s: %s",
+                     BV_ARG(envelope),
+                     error.text);
         snprintf(name, sizeof name, "%s.schema.json", rows[i].type);
-        cr_expect_eq(bv_schemas_check(schemas, bv_bytes_of(name), root, &error), 0, "%s %s: %.*s", error.pointer, error.text, BV_ARG(envelope));
-        cr_expect(bv_bytes_equal(bv_json_string(bv_json_get(root, "eventType")), bv_bytes_of(rows[i].type)));
-        cr_expect(bv_bytes_equal(bv_json_string(bv_json_get(root, "partitionKey")), bv_bytes_of(rows[i].key)));
-        cr_expect_eq(bv_json_int(bv_json_pointer(root, BV_BYTES("/payload/lines/0/delta")), 0), rows[i].delta_told);
+        cr_expect_eq(bv_schemas_check(schemas, bv_bytes_of(name), root, &error),
+                     0,
+                     "%s %s: %.*s",
+                     error.pointer,
+                     error.text,
+                     BV_ARG(envelope));
+        cr_expect(bv_bytes_equal(bv_json_string(bv_json_get(root, "eventType")),
+                                 bv_bytes_of(rows[i].type)));
+        cr_expect(bv_bytes_equal(bv_json_string(bv_json_get(root, "partitionKey")),
+                                 bv_bytes_of(rows[i].key)));
+        cr_expect_eq(bv_json_int(bv_json_pointer(root, BV_BYTES("/payload/lines/0/delta")), 0),
+                     rows[i].delta_told);
         bv_arena_close(&arena);
     }
     bv_schemas_close(&schemas);

@@ -7,7 +7,9 @@
 #define ARENA_BYTES_MAX ((size_t)16 * 1024 * 1024)
 #define OUTBOX_BYTES_MAX ((size_t)32 * 1024 * 1024)
 
-int inventory_plan_init(struct inventory_plan *plan, struct inventory_cache *cache, const struct bv_env *env)
+int inventory_plan_init(struct inventory_plan *plan,
+                        struct inventory_cache *cache,
+                        const struct bv_env *env)
 {
     *plan = (struct inventory_plan){.cache = cache, .env = env};
     plan->changes = calloc(INVENTORY_CHANGES_MAX, sizeof *plan->changes);
@@ -34,31 +36,38 @@ void inventory_plan_begin(struct inventory_plan *plan)
     plan->writes = false;
 }
 
-static struct inventory_level_entry *level_of(struct inventory_plan *plan, struct bv_bytes tenant, struct bv_bytes sku)
+static struct inventory_level_entry *
+level_of(struct inventory_plan *plan, struct bv_bytes tenant, struct bv_bytes sku)
 {
     struct inventory_key key = {tenant, sku};
-    struct inventory_level_entry *entry = inventory_cache_make(plan->cache, INVENTORY_KIND_LEVEL, key);
+    struct inventory_level_entry *entry =
+        inventory_cache_make(plan->cache, INVENTORY_KIND_LEVEL, key);
     if (entry)
         inventory_cache_touch(plan->cache, INVENTORY_KIND_LEVEL, &entry->node);
     return entry;
 }
 
-static void change_add(struct inventory_plan *plan, const struct inventory_op *op, struct inventory_level_entry *entry,
-                       struct inventory_delta delta, enum inventory_cause cause)
+static void change_add(struct inventory_plan *plan,
+                       const struct inventory_op *op,
+                       struct inventory_level_entry *entry,
+                       struct inventory_delta delta,
+                       enum inventory_cause cause)
 {
     bool ordered = cause != INVENTORY_CAUSE_ADJUST;
     bool reasoned = cause == INVENTORY_CAUSE_ADJUST || cause == INVENTORY_CAUSE_RELEASE;
     assert(plan->change_count < INVENTORY_CHANGES_MAX);
-    plan->changes[plan->change_count++] = (struct inventory_change){.key = inventory_node_key(&entry->node),
-                                                                    .level = entry->working,
-                                                                    .delta = delta,
-                                                                    .cause = cause,
-                                                                    .order_id = ordered ? op->order_id : BV_BYTES_NONE,
-                                                                    .reason = reasoned ? op->reason : BV_BYTES_NONE,
-                                                                    .at_us = plan->at_us};
+    plan->changes[plan->change_count++] =
+        (struct inventory_change){.key = inventory_node_key(&entry->node),
+                                  .level = entry->working,
+                                  .delta = delta,
+                                  .cause = cause,
+                                  .order_id = ordered ? op->order_id : BV_BYTES_NONE,
+                                  .reason = reasoned ? op->reason : BV_BYTES_NONE,
+                                  .at_us = plan->at_us};
 }
 
-static int fact_add(struct inventory_plan *plan, const struct inventory_op *op, size_t first, int64_t sequence)
+static int
+fact_add(struct inventory_plan *plan, const struct inventory_op *op, size_t first, int64_t sequence)
 {
     const struct inventory_change *changes = &plan->changes[first];
     struct inventory_fact fact = {.cause = changes->cause,
@@ -76,14 +85,16 @@ static int fact_add(struct inventory_plan *plan, const struct inventory_op *op, 
 
 /* ---- orders ---- */
 
-static bool lines_equal(const struct inventory_reservation_entry *entry, const struct inventory_op *op)
+static bool lines_equal(const struct inventory_reservation_entry *entry,
+                        const struct inventory_op *op)
 {
     if (entry->line_count != op->line_count)
         return false;
     for (size_t i = 0; i < op->line_count; i++) {
         bool found = false;
         for (size_t k = 0; k < entry->line_count && !found; k++)
-            found = bv_bytes_equal(entry->lines[k].sku, op->lines[i].sku) && entry->lines[k].quantity == op->lines[i].quantity;
+            found = bv_bytes_equal(entry->lines[k].sku, op->lines[i].sku) &&
+                    entry->lines[k].quantity == op->lines[i].quantity;
         if (!found)
             return false;
     }
@@ -91,7 +102,8 @@ static bool lines_equal(const struct inventory_reservation_entry *entry, const s
 }
 
 /* Weighs the lines of a new order and notes what each short one found. */
-static int weigh(struct inventory_plan *plan, struct inventory_op *op, enum inventory_event *ret_event)
+static int
+weigh(struct inventory_plan *plan, struct inventory_op *op, enum inventory_event *ret_event)
 {
     struct inventory_draw draws[INVENTORY_LINES_MAX];
     for (size_t i = 0; i < op->line_count; i++) {
@@ -106,7 +118,9 @@ static int weigh(struct inventory_plan *plan, struct inventory_op *op, enum inve
     return 0;
 }
 
-static int order_fits(struct inventory_plan *plan, const struct inventory_op *op, const struct inventory_reservation_entry *entry,
+static int order_fits(struct inventory_plan *plan,
+                      const struct inventory_op *op,
+                      const struct inventory_reservation_entry *entry,
                       enum inventory_effect effect)
 {
     for (size_t i = 0; i < entry->line_count; i++) {
@@ -119,12 +133,15 @@ static int order_fits(struct inventory_plan *plan, const struct inventory_op *op
     return 0;
 }
 
-static int order_move(struct inventory_plan *plan, struct inventory_op *op, struct inventory_reservation_entry *entry,
+static int order_move(struct inventory_plan *plan,
+                      struct inventory_op *op,
+                      struct inventory_reservation_entry *entry,
                       const struct inventory_transition *row)
 {
     static const enum inventory_cause causes[] = {[INVENTORY_EFFECT_HOLD] = INVENTORY_CAUSE_RESERVE,
                                                   [INVENTORY_EFFECT_TAKE] = INVENTORY_CAUSE_COMMIT,
-                                                  [INVENTORY_EFFECT_FREE] = INVENTORY_CAUSE_RELEASE};
+                                                  [INVENTORY_EFFECT_FREE] =
+                                                      INVENTORY_CAUSE_RELEASE};
     plan->writes = true;
     entry->working = row->to;
     entry->working_version++;
@@ -136,7 +153,8 @@ static int order_move(struct inventory_plan *plan, struct inventory_op *op, stru
         struct inventory_level_entry *level = level_of(plan, op->tenant, entry->lines[i].sku);
         if (!level)
             return BV_E_NOMEM;
-        struct inventory_delta delta = inventory_core_move(row->effect, entry->lines[i].quantity, &level->working);
+        struct inventory_delta delta =
+            inventory_core_move(row->effect, entry->lines[i].quantity, &level->working);
         change_add(plan, op, level, delta, causes[row->effect]);
     }
     return fact_add(plan, op, first, entry->working_version);
@@ -146,11 +164,14 @@ static int order_begin(struct inventory_reservation_entry *entry, const struct i
 {
     memcpy(entry->tenant, op->tenant.data, op->tenant.size);
     entry->tenant[op->tenant.size] = '\0';
-    return op->kind == INVENTORY_OP_RESERVE ? inventory_cache_lines(entry, op->lines, op->line_count) : 0;
+    return op->kind == INVENTORY_OP_RESERVE
+               ? inventory_cache_lines(entry, op->lines, op->line_count)
+               : 0;
 }
 
 /* The lines' availability as it was when the order was first refused. */
-static void recall_shortages(const struct inventory_reservation_entry *entry, struct inventory_op *op)
+static void recall_shortages(const struct inventory_reservation_entry *entry,
+                             struct inventory_op *op)
 {
     for (size_t i = 0; i < op->line_count; i++)
         for (size_t k = 0; k < entry->line_count; k++)
@@ -164,18 +185,21 @@ static int decide_order(struct inventory_plan *plan, struct inventory_op *op)
                                                   [INVENTORY_OP_COMMIT] = INVENTORY_ON_COMMIT,
                                                   [INVENTORY_OP_RELEASE] = INVENTORY_ON_RELEASE};
     struct inventory_key key = {BV_BYTES_NONE, op->order_id};
-    struct inventory_reservation_entry *entry = inventory_cache_make(plan->cache, INVENTORY_KIND_RESERVATION, key);
+    struct inventory_reservation_entry *entry =
+        inventory_cache_make(plan->cache, INVENTORY_KIND_RESERVATION, key);
     if (!entry)
         return BV_E_NOMEM;
     inventory_cache_touch(plan->cache, INVENTORY_KIND_RESERVATION, &entry->node);
     enum inventory_event event = events[op->kind];
     bool known = entry->working != INVENTORY_NONE;
-    if (known && !bv_bytes_equal(bv_bytes_of(entry->tenant), op->tenant)) { /* not this tenant's: nothing is said of it */
+    if (known && !bv_bytes_equal(bv_bytes_of(entry->tenant),
+                                 op->tenant)) { /* not this tenant's: nothing is said of it */
         op->rc = op->kind == INVENTORY_OP_RESERVE ? BV_E_EXISTS : 0;
         op->answer = INVENTORY_ANSWER_NOT_RESERVED;
         return 0;
     }
-    if (known && op->kind == INVENTORY_OP_RESERVE && entry->working != INVENTORY_TOMBSTONE && !lines_equal(entry, op)) {
+    if (known && op->kind == INVENTORY_OP_RESERVE && entry->working != INVENTORY_TOMBSTONE &&
+        !lines_equal(entry, op)) {
         op->rc = BV_E_EXISTS;
         return 0;
     }
@@ -197,7 +221,8 @@ static int decide_order(struct inventory_plan *plan, struct inventory_op *op)
 static int decide_adjust(struct inventory_plan *plan, struct inventory_op *op)
 {
     struct inventory_key key = {op->tenant, op->key};
-    struct inventory_adjustment_entry *entry = inventory_cache_make(plan->cache, INVENTORY_KIND_ADJUSTMENT, key);
+    struct inventory_adjustment_entry *entry =
+        inventory_cache_make(plan->cache, INVENTORY_KIND_ADJUSTMENT, key);
     if (!entry)
         return BV_E_NOMEM;
     inventory_cache_touch(plan->cache, INVENTORY_KIND_ADJUSTMENT, &entry->node);
@@ -223,7 +248,8 @@ static int decide_adjust(struct inventory_plan *plan, struct inventory_op *op)
     entry->sku[op->sku.size] = '\0';
     if (op->answer != INVENTORY_ANSWER_ADJUSTED)
         return 0;
-    change_add(plan, op, level, (struct inventory_delta){.on_hand = op->delta}, INVENTORY_CAUSE_ADJUST);
+    change_add(
+        plan, op, level, (struct inventory_delta){.on_hand = op->delta}, INVENTORY_CAUSE_ADJUST);
     return fact_add(plan, op, plan->change_count - 1, op->level.version);
 }
 
@@ -262,14 +288,15 @@ static size_t list_size(const struct inventory_node *node)
 static int write_stock(struct inventory_plan *plan, struct inventory_write *write)
 {
     const struct inventory_node *node = inventory_cache_touched(plan->cache, INVENTORY_KIND_LEVEL);
-    struct inventory_stock_row *rows = bv_arena_array(plan->arena, struct inventory_stock_row, list_size(node) + 1);
+    struct inventory_stock_row *rows =
+        bv_arena_array(plan->arena, struct inventory_stock_row, list_size(node) + 1);
     if (!rows)
         return BV_E_NOMEM;
     for (; node; node = node->touched_next) {
         const struct inventory_level_entry *entry = (const struct inventory_level_entry *)node;
         if (entry->working.version > 0) /* what does not exist and still will not needs no check */
-            rows[write->stock_count++] =
-                (struct inventory_stock_row){inventory_node_key(node), entry->committed.version, entry->working};
+            rows[write->stock_count++] = (struct inventory_stock_row){
+                inventory_node_key(node), entry->committed.version, entry->working};
     }
     qsort(rows, write->stock_count, sizeof *rows, stock_order);
     write->stock = rows;
@@ -278,21 +305,25 @@ static int write_stock(struct inventory_plan *plan, struct inventory_write *writ
 
 static int write_reservations(struct inventory_plan *plan, struct inventory_write *write)
 {
-    const struct inventory_node *node = inventory_cache_touched(plan->cache, INVENTORY_KIND_RESERVATION);
-    struct inventory_reservation *rows = bv_arena_array(plan->arena, struct inventory_reservation, list_size(node) + 1);
+    const struct inventory_node *node =
+        inventory_cache_touched(plan->cache, INVENTORY_KIND_RESERVATION);
+    struct inventory_reservation *rows =
+        bv_arena_array(plan->arena, struct inventory_reservation, list_size(node) + 1);
     if (!rows)
         return BV_E_NOMEM;
     for (; node; node = node->touched_next) {
-        const struct inventory_reservation_entry *entry = (const struct inventory_reservation_entry *)node;
+        const struct inventory_reservation_entry *entry =
+            (const struct inventory_reservation_entry *)node;
         if (entry->working_version == entry->committed_version)
             continue;
-        rows[write->reservation_count++] = (struct inventory_reservation){.order_id = inventory_node_key(node).name,
-                                                                          .tenant = bv_bytes_of(entry->tenant),
-                                                                          .expected = entry->committed_version,
-                                                                          .state = entry->working,
-                                                                          .version = entry->working_version,
-                                                                          .lines = entry->lines,
-                                                                          .line_count = entry->line_count};
+        rows[write->reservation_count++] =
+            (struct inventory_reservation){.order_id = inventory_node_key(node).name,
+                                           .tenant = bv_bytes_of(entry->tenant),
+                                           .expected = entry->committed_version,
+                                           .state = entry->working,
+                                           .version = entry->working_version,
+                                           .lines = entry->lines,
+                                           .line_count = entry->line_count};
     }
     write->reservations = rows;
     return 0;
@@ -300,15 +331,23 @@ static int write_reservations(struct inventory_plan *plan, struct inventory_writ
 
 static int write_adjustments(struct inventory_plan *plan, struct inventory_write *write)
 {
-    const struct inventory_node *node = inventory_cache_touched(plan->cache, INVENTORY_KIND_ADJUSTMENT);
-    struct inventory_adjustment *rows = bv_arena_array(plan->arena, struct inventory_adjustment, list_size(node) + 1);
+    const struct inventory_node *node =
+        inventory_cache_touched(plan->cache, INVENTORY_KIND_ADJUSTMENT);
+    struct inventory_adjustment *rows =
+        bv_arena_array(plan->arena, struct inventory_adjustment, list_size(node) + 1);
     if (!rows)
         return BV_E_NOMEM;
     for (; node; node = node->touched_next) {
-        const struct inventory_adjustment_entry *entry = (const struct inventory_adjustment_entry *)node;
+        const struct inventory_adjustment_entry *entry =
+            (const struct inventory_adjustment_entry *)node;
         if (!entry->committed)
-            rows[write->adjustment_count++] = (struct inventory_adjustment){
-                inventory_node_key(node), bv_bytes_of(entry->sku), entry->delta, entry->reason, entry->answer, entry->level};
+            rows[write->adjustment_count++] =
+                (struct inventory_adjustment){inventory_node_key(node),
+                                              bv_bytes_of(entry->sku),
+                                              entry->delta,
+                                              entry->reason,
+                                              entry->answer,
+                                              entry->level};
     }
     write->adjustments = rows;
     return 0;
@@ -316,8 +355,10 @@ static int write_adjustments(struct inventory_plan *plan, struct inventory_write
 
 int inventory_plan_write(struct inventory_plan *plan, struct inventory_write *ret_write)
 {
-    *ret_write = (struct inventory_write){
-        .changes = plan->changes, .change_count = plan->change_count, .outbox = &plan->outbox, .at_us = plan->at_us};
+    *ret_write = (struct inventory_write){.changes = plan->changes,
+                                          .change_count = plan->change_count,
+                                          .outbox = &plan->outbox,
+                                          .at_us = plan->at_us};
     bv_outbox_rows_close(&plan->outbox);
     BV_TRY(write_stock(plan, ret_write));
     BV_TRY(write_reservations(plan, ret_write));

@@ -26,7 +26,8 @@ static void on_committed(void *argument, const struct inventory_change *changes,
     bv_outbox_relay_kick(service->relay);
 }
 
-/* Stock events of all replicas, our own too: hints that levels moved. Nothing is applied twice, versions tell. */
+/* Stock events of all replicas, our own too: hints that levels moved. Nothing is applied twice,
+ * versions tell. */
 static void on_event(void *argument, const struct bv_record *record, struct bv_delivery *delivery)
 {
     struct inventory_service *service = argument;
@@ -37,7 +38,11 @@ static void on_event(void *argument, const struct bv_record *record, struct bv_d
     if (rc == 0)
         rc = inventory_events_read(arena, record->value, &news, &count);
     if (rc < 0)
-        bv_log(bv_service_log(service->frame), BV_WARN, "inventory.event_unreadable", NULL, BV_F_INT("offset", record->offset),
+        bv_log(bv_service_log(service->frame),
+               BV_WARN,
+               "inventory.event_unreadable",
+               NULL,
+               BV_F_INT("offset", record->offset),
                BV_F_TEXT("code", bv_error_row(rc)->name));
     for (size_t i = 0; i < count; i++) {
         struct inventory_stock_row row = {.key = news[i].key, .level = news[i].level};
@@ -71,16 +76,23 @@ static void service_release(void **state)
 static int open_grpc(struct inventory_service *service)
 {
     const struct bv_service_common *common = bv_service_common(service->frame);
-    struct bv_grpc_server_config config = {common->host, service->config->grpc_port, service->config->calls_max, MESSAGE_BYTES_MAX};
-    struct bv_grpc_deps deps = {bv_service_loop(service->frame), bv_service_log(service->frame), bv_service_metrics(service->frame),
-                                bv_service_spans(service->frame), (uint32_t)common->trace_sample_ppm};
+    struct bv_grpc_server_config config = {
+        common->host, service->config->grpc_port, service->config->calls_max, MESSAGE_BYTES_MAX};
+    struct bv_grpc_deps deps = {bv_service_loop(service->frame),
+                                bv_service_log(service->frame),
+                                bv_service_metrics(service->frame),
+                                bv_service_spans(service->frame),
+                                (uint32_t)common->trace_sample_ppm};
     BV_TRY(bv_grpc_server_open(&config, &deps, &service->grpc));
-    BV_TRY(bv_grpc_server_methods(service->grpc, inventory_methods, inventory_method_count, service));
+    BV_TRY(
+        bv_grpc_server_methods(service->grpc, inventory_methods, inventory_method_count, service));
     return bv_grpc_server_reflection(service->grpc, inventory_descriptors);
 }
 
-/* One plan for ever: the statements are the same for one row and for many, and the tables were empty when the planner first looked. */
-static const char *const session_settings[] = {"SET plan_cache_mode = force_generic_plan", "SET enable_seqscan = off", NULL};
+/* One plan for ever: the statements are the same for one row and for many, and the tables were
+ * empty when the planner first looked. */
+static const char *const session_settings[] = {
+    "SET plan_cache_mode = force_generic_plan", "SET enable_seqscan = off", NULL};
 
 static int open_store(struct inventory_service *service)
 {
@@ -92,17 +104,25 @@ static int open_store(struct inventory_service *service)
                               .pipeline_depth = PG_PIPELINE_DEPTH,
                               .application = "inventory",
                               .on_connect = session_settings};
-    BV_TRY(bv_pg_open(bv_service_loop(service->frame), &pg, bv_service_metrics(service->frame), &service->pg));
+    BV_TRY(bv_pg_open(
+        bv_service_loop(service->frame), &pg, bv_service_metrics(service->frame), &service->pg));
     return inventory_store_pg_open(service->pg, &service->store);
 }
 
 static int open_core(struct inventory_service *service)
 {
     struct bv_metrics *metrics = bv_service_metrics(service->frame);
-    struct inventory_batch_deps deps = {bv_service_loop(service->frame), bv_service_log(service->frame), metrics, service->store,
-                                        on_committed, service};
+    struct inventory_batch_deps deps = {bv_service_loop(service->frame),
+                                        bv_service_log(service->frame),
+                                        metrics,
+                                        service->store,
+                                        on_committed,
+                                        service};
     inventory_api_metrics(service, metrics);
-    BV_TRY(inventory_watches_open(service->store, bv_service_env(service->frame), metrics, (size_t)service->config->watchers_max,
+    BV_TRY(inventory_watches_open(service->store,
+                                  bv_service_env(service->frame),
+                                  metrics,
+                                  (size_t)service->config->watchers_max,
                                   &service->watches));
     return inventory_batch_open(&deps, service->config->queue_max, &service->batch);
 }
@@ -112,13 +132,21 @@ static int open_bus(struct inventory_service *service)
     struct bv_loop *loop = bv_service_loop(service->frame);
     struct bv_log *log = bv_service_log(service->frame);
     struct bv_metrics *metrics = bv_service_metrics(service->frame);
-    struct bv_kafka_config kafka = {.brokers = service->config->kafka_brokers, .client_id = "inventory"};
+    struct bv_kafka_config kafka = {.brokers = service->config->kafka_brokers,
+                                    .client_id = "inventory"};
     struct bv_outbox_config outbox = {.conninfo = service->config->pg_url};
     BV_TRY(bv_kafka_open(loop, &kafka, log, metrics, &service->bus));
-    return bv_outbox_relay_open(loop, &outbox, service->bus, log, metrics, bv_service_spans(service->frame), &service->relay);
+    return bv_outbox_relay_open(loop,
+                                &outbox,
+                                service->bus,
+                                log,
+                                metrics,
+                                bv_service_spans(service->frame),
+                                &service->relay);
 }
 
-static int service_init(struct bv_service *frame, const void *config, void **ret_state, struct bv_error *error)
+static int
+service_init(struct bv_service *frame, const void *config, void **ret_state, struct bv_error *error)
 {
     struct inventory_service *service = calloc(1, sizeof *service);
     if (!service)
@@ -147,8 +175,10 @@ static int open_feed(struct inventory_service *service)
     char text[BV_UUID_TEXT_SIZE];
     bv_uuid_format(uuid, text);
     snprintf(service->feed_group, sizeof service->feed_group, "inventory-feed-%s", text);
-    struct bv_subscription_config config = {
-        .group = service->feed_group, .topics = topics, .prefetch = FEED_PREFETCH, .from = BV_FROM_LATEST};
+    struct bv_subscription_config config = {.group = service->feed_group,
+                                            .topics = topics,
+                                            .prefetch = FEED_PREFETCH,
+                                            .from = BV_FROM_LATEST};
     return bv_bus_subscribe(service->bus, &config, on_event, service, &service->feed);
 }
 
@@ -159,7 +189,10 @@ static int service_start(void *state, struct bv_error *error)
     if (rc < 0)
         return bv_fail(error, rc, "the stock events cannot be subscribed to");
     BV_TRY(bv_grpc_server_start(service->grpc, error));
-    bv_log(bv_service_log(service->frame), BV_INFO, "inventory.grpc_listening", NULL,
+    bv_log(bv_service_log(service->frame),
+           BV_INFO,
+           "inventory.grpc_listening",
+           NULL,
            BV_F_INT("port", bv_grpc_server_port(service->grpc)));
     return 0;
 }
@@ -189,12 +222,16 @@ static void on_grpc_drained(void *argument)
 static void service_stop(void *state)
 {
     struct inventory_service *service = state;
-    bv_grpc_server_drain(service->grpc, bv_service_common(service->frame)->drain_ms / DRAIN_SHARE, on_grpc_drained, service);
+    bv_grpc_server_drain(service->grpc,
+                         bv_service_common(service->frame)->drain_ms / DRAIN_SHARE,
+                         on_grpc_drained,
+                         service);
 }
 
 const struct bv_service_spec inventory_spec = {
     .name = "inventory",
-    .purpose = "Stock of the shop: reserve, commit, release, count and watch levels over gRPC; never negative.",
+    .purpose = "Stock of the shop: reserve, commit, release, count and watch levels over gRPC; "
+               "never negative.",
     .options = inventory_options,
     .option_count = INVENTORY_OPTION_COUNT,
     .config_bytes = sizeof(struct inventory_config),

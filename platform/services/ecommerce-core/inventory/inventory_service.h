@@ -1,5 +1,6 @@
-/* Wiring of the inventory service: pool, store, group commit, watches, relay, event feed, gRPC server.
- * Start order is member order; stop order is its reverse. Thread: loop. */
+/* Wiring of the inventory service: pool, store, group commit, watches, relay, event feed, gRPC
+ * server. Start order is member order; stop order is its reverse.
+ * Thread: loop. */
 #ifndef INVENTORY_SERVICE_H
 #define INVENTORY_SERVICE_H
 

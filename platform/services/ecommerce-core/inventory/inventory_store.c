@@ -33,7 +33,10 @@ int inventory_lines_encode(struct bv_buf *buf, const struct inventory_line *line
     return buf->failed ? BV_E_TOO_LARGE : 0;
 }
 
-int inventory_lines_decode(struct bv_arena *arena, struct bv_bytes text, struct inventory_line **ret_lines, size_t *ret_count)
+int inventory_lines_decode(struct bv_arena *arena,
+                           struct bv_bytes text,
+                           struct inventory_line **ret_lines,
+                           size_t *ret_count)
 {
     const struct bv_json *root = NULL;
     BV_TRY(bv_json_parse(arena, text, &root, NULL));
@@ -109,23 +112,30 @@ static void put_keys(struct bv_buf *columns, const struct inventory_key *keys, s
 /* ---- loading ---- */
 
 static const struct bv_pg_statement load_stock = {
-    "inventory_load_stock", "SELECT s.tenant, s.sku, s.on_hand, s.reserved, s.version FROM unnest($1::text[], $2::text[]) AS k (tenant, sku)"
-                            " JOIN stock s ON s.tenant = k.tenant AND s.sku = k.sku"};
+    "inventory_load_stock",
+    "SELECT s.tenant, s.sku, s.on_hand, s.reserved, s.version FROM unnest($1::text[], $2::text[]) "
+    "AS k (tenant, sku)"
+    " JOIN stock s ON s.tenant = k.tenant AND s.sku = k.sku"};
 static const struct bv_pg_statement load_tenant_stock = {
-    "inventory_load_tenant", "SELECT tenant, sku, on_hand, reserved, version FROM stock WHERE tenant = $1 ORDER BY sku"};
+    "inventory_load_tenant",
+    "SELECT tenant, sku, on_hand, reserved, version FROM stock WHERE tenant = $1 ORDER BY sku"};
 static const struct bv_pg_statement load_reservations = {
     "inventory_load_reservations",
-    "SELECT order_id, tenant, state, version, lines FROM reservations WHERE order_id = ANY($1::uuid[])"};
+    "SELECT order_id, tenant, state, version, lines FROM reservations WHERE order_id = "
+    "ANY($1::uuid[])"};
 static const struct bv_pg_statement load_adjustments = {
     "inventory_load_adjustments",
     "SELECT a.tenant, a.key, a.sku, a.delta, a.reason, a.adjusted, a.on_hand, a.reserved, a.version"
-    " FROM unnest($1::text[], $2::text[]) AS k (tenant, key) JOIN adjustments a ON a.tenant = k.tenant AND a.key = k.key"};
+    " FROM unnest($1::text[], $2::text[]) AS k (tenant, key) JOIN adjustments a ON a.tenant = "
+    "k.tenant AND a.key = k.key"};
 static const struct bv_pg_statement load_history = {
     "inventory_history",
-    "SELECT l.tenant, l.sku, l.on_hand, l.reserved, l.version, l.delta_on_hand, l.delta_reserved, l.cause, l.order_id, l.reason,"
+    "SELECT l.tenant, l.sku, l.on_hand, l.reserved, l.version, l.delta_on_hand, l.delta_reserved, "
+    "l.cause, l.order_id, l.reason,"
     " (extract(epoch FROM l.at) * 1000000)::bigint"
     " FROM unnest($1::text[], $2::text[], $3::bigint[]) AS k (tenant, sku, after)"
-    " JOIN ledger l ON l.tenant = k.tenant AND l.sku = k.sku AND l.version > k.after ORDER BY l.tenant, l.sku, l.version LIMIT $4::bigint"};
+    " JOIN ledger l ON l.tenant = k.tenant AND l.sku = k.sku AND l.version > k.after ORDER BY "
+    "l.tenant, l.sku, l.version LIMIT $4::bigint"};
 
 enum part { PART_STOCK, PART_RESERVATIONS, PART_ADJUSTMENTS, PART_COUNT };
 struct loading {
@@ -136,7 +146,8 @@ struct loading {
 
 static struct inventory_level level_at(const struct bv_pg_result *r, size_t row, int column)
 {
-    return (struct inventory_level){bv_pg_int(r, row, column), bv_pg_int(r, row, column + 1), bv_pg_int(r, row, column + 2)};
+    return (struct inventory_level){
+        bv_pg_int(r, row, column), bv_pg_int(r, row, column + 1), bv_pg_int(r, row, column + 2)};
 }
 
 static struct inventory_key key_at(const struct bv_pg_result *r, size_t row)
@@ -144,9 +155,11 @@ static struct inventory_key key_at(const struct bv_pg_result *r, size_t row)
     return (struct inventory_key){bv_pg_text(r, row, 0), bv_pg_text(r, row, 1)};
 }
 
-static int decode_stock(struct bv_arena *arena, const struct bv_pg_result *r, struct inventory_found *found)
+static int
+decode_stock(struct bv_arena *arena, const struct bv_pg_result *r, struct inventory_found *found)
 {
-    struct inventory_stock_row *rows = bv_arena_array(arena, struct inventory_stock_row, bv_pg_rows(r) + 1);
+    struct inventory_stock_row *rows =
+        bv_arena_array(arena, struct inventory_stock_row, bv_pg_rows(r) + 1);
     if (!rows)
         return BV_E_NOMEM;
     for (size_t i = 0; i < bv_pg_rows(r); i++)
@@ -156,9 +169,12 @@ static int decode_stock(struct bv_arena *arena, const struct bv_pg_result *r, st
     return 0;
 }
 
-static int decode_reservations(struct bv_arena *arena, const struct bv_pg_result *r, struct inventory_found *found)
+static int decode_reservations(struct bv_arena *arena,
+                               const struct bv_pg_result *r,
+                               struct inventory_found *found)
 {
-    struct inventory_reservation *rows = bv_arena_array(arena, struct inventory_reservation, bv_pg_rows(r) + 1);
+    struct inventory_reservation *rows =
+        bv_arena_array(arena, struct inventory_reservation, bv_pg_rows(r) + 1);
     if (!rows)
         return BV_E_NOMEM;
     for (size_t i = 0; i < bv_pg_rows(r); i++) {
@@ -178,15 +194,20 @@ static int decode_reservations(struct bv_arena *arena, const struct bv_pg_result
     return 0;
 }
 
-static int decode_adjustments(struct bv_arena *arena, const struct bv_pg_result *r, struct inventory_found *found)
+static int decode_adjustments(struct bv_arena *arena,
+                              const struct bv_pg_result *r,
+                              struct inventory_found *found)
 {
-    struct inventory_adjustment *rows = bv_arena_array(arena, struct inventory_adjustment, bv_pg_rows(r) + 1);
+    struct inventory_adjustment *rows =
+        bv_arena_array(arena, struct inventory_adjustment, bv_pg_rows(r) + 1);
     if (!rows)
         return BV_E_NOMEM;
     for (size_t i = 0; i < bv_pg_rows(r); i++)
         rows[i] = (struct inventory_adjustment){
-            key_at(r, i),           bv_pg_text(r, i, 2),
-            bv_pg_int(r, i, 3),     bv_pg_text(r, i, 4),
+            key_at(r, i),
+            bv_pg_text(r, i, 2),
+            bv_pg_int(r, i, 3),
+            bv_pg_text(r, i, 4),
             bv_pg_bool(r, i, 5) ? INVENTORY_ANSWER_ADJUSTED : INVENTORY_ANSWER_WOULD_BE_NEGATIVE,
             level_at(r, i, 6)};
     found->adjustments = rows;
@@ -194,10 +215,13 @@ static int decode_adjustments(struct bv_arena *arena, const struct bv_pg_result 
     return 0;
 }
 
-static int decode_found(struct bv_arena *arena, const struct loading *loading, const struct bv_pg_result *const *results,
+static int decode_found(struct bv_arena *arena,
+                        const struct loading *loading,
+                        const struct bv_pg_result *const *results,
                         struct inventory_found *found)
 {
-    static int (*const decode[PART_COUNT])(struct bv_arena *, const struct bv_pg_result *, struct inventory_found *) = {
+    static int (*const decode[PART_COUNT])(
+        struct bv_arena *, const struct bv_pg_result *, struct inventory_found *) = {
         decode_stock, decode_reservations, decode_adjustments};
     for (size_t part = 0; part < PART_COUNT; part++)
         if (loading->at[part] >= 0)
@@ -205,7 +229,11 @@ static int decode_found(struct bv_arena *arena, const struct loading *loading, c
     return 0;
 }
 
-static void load_done(void *argument, int rc, const struct bv_pg_result *const *results, size_t count, const struct bv_pg_failure *failure)
+static void load_done(void *argument,
+                      int rc,
+                      const struct bv_pg_result *const *results,
+                      size_t count,
+                      const struct bv_pg_failure *failure)
 {
     struct loading loading = *(struct loading *)argument;
     free(argument);
@@ -215,12 +243,16 @@ static void load_done(void *argument, int rc, const struct bv_pg_result *const *
     bv_auto(bv_arena_close) struct bv_arena *arena = NULL;
     if (rc < 0)
         error = failure->error;
-    else if ((rc = bv_arena_open(RESULT_BYTES_MAX, &arena)) < 0 || (rc = decode_found(arena, &loading, results, &found)) < 0)
+    else if ((rc = bv_arena_open(RESULT_BYTES_MAX, &arena)) < 0 ||
+             (rc = decode_found(arena, &loading, results, &found)) < 0)
         bv_fail(&error, rc, "rows of inventory cannot be read");
     loading.done(loading.argument, rc, rc == 0 ? &found : NULL, rc == 0 ? NULL : &error);
 }
 
-static int load_send(struct pg_store *store, const struct bv_pg_query *queries, size_t count, struct loading loading)
+static int load_send(struct pg_store *store,
+                     const struct bv_pg_query *queries,
+                     size_t count,
+                     struct loading loading)
 {
     if (count == 0)
         return BV_E_INVALID;
@@ -234,12 +266,17 @@ static int load_send(struct pg_store *store, const struct bv_pg_query *queries, 
     return rc;
 }
 
-static int pg_load(struct inventory_store *self, const struct inventory_want *want, inventory_loaded *done, void *argument)
+static int pg_load(struct inventory_store *self,
+                   const struct inventory_want *want,
+                   inventory_loaded *done,
+                   void *argument)
 {
     struct columns columns = {0};
     struct bv_pg_param params[5];
     struct bv_pg_query queries[PART_COUNT];
-    struct loading loading = {done, argument, {-1, -1, -1}};
+    struct loading loading = {
+        done, argument, {-1, -1, -1}
+    };
     size_t count = 0;
     BV_TRY(columns_open(&columns, BV_COUNT(params)));
     put_keys(&columns.bufs[0], want->skus, want->sku_count);
@@ -266,31 +303,70 @@ static int pg_load(struct inventory_store *self, const struct inventory_want *wa
     return rc;
 }
 
-static int pg_load_tenant(struct inventory_store *self, struct bv_bytes tenant, inventory_loaded *done, void *argument)
+static int pg_load_tenant(struct inventory_store *self,
+                          struct bv_bytes tenant,
+                          inventory_loaded *done,
+                          void *argument)
 {
     struct bv_pg_param param = BV_PG_P_TEXT(tenant);
     struct bv_pg_query query = {&load_tenant_stock, &param, 1};
-    return load_send((struct pg_store *)self, &query, 1, (struct loading){done, argument, {0, -1, -1}});
+    return load_send((struct pg_store *)self,
+                     &query,
+                     1,
+                     (struct loading){
+                         done, argument, {0, -1, -1}
+    });
 }
 
 /* ---- applying ---- */
 
 enum apply_column { /* as the parameters of inventory_apply */
-    S_TENANT, S_SKU, S_EXPECTED, S_ON_HAND, S_RESERVED, S_VERSION,
-    L_TENANT, L_SKU, L_VERSION, L_DELTA_ON_HAND, L_DELTA_RESERVED, L_ON_HAND, L_RESERVED, L_CAUSE, L_ORDER_ID, L_REASON,
-    R_ORDER_ID, R_TENANT, R_EXPECTED, R_STATE, R_VERSION, R_LINES,
-    A_TENANT, A_KEY, A_SKU, A_DELTA, A_REASON, A_ADJUSTED, A_ON_HAND, A_RESERVED, A_VERSION,
-    APPLY_COLUMNS
+                    S_TENANT,
+                    S_SKU,
+                    S_EXPECTED,
+                    S_ON_HAND,
+                    S_RESERVED,
+                    S_VERSION,
+                    L_TENANT,
+                    L_SKU,
+                    L_VERSION,
+                    L_DELTA_ON_HAND,
+                    L_DELTA_RESERVED,
+                    L_ON_HAND,
+                    L_RESERVED,
+                    L_CAUSE,
+                    L_ORDER_ID,
+                    L_REASON,
+                    R_ORDER_ID,
+                    R_TENANT,
+                    R_EXPECTED,
+                    R_STATE,
+                    R_VERSION,
+                    R_LINES,
+                    A_TENANT,
+                    A_KEY,
+                    A_SKU,
+                    A_DELTA,
+                    A_REASON,
+                    A_ADJUSTED,
+                    A_ON_HAND,
+                    A_RESERVED,
+                    A_VERSION,
+                    APPLY_COLUMNS
 };
 #define APPLY_PARAMS (APPLY_COLUMNS + BV_OUTBOX_PARAMS + 1)
 
 static const struct bv_pg_statement apply_statement = {
     "inventory_apply",
-    "SELECT inventory_apply($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],"
-    " $7::text[], $8::text[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::uuid[], $16::text[],"
+    "SELECT inventory_apply($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], "
+    "$6::bigint[],"
+    " $7::text[], $8::text[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], "
+    "$13::bigint[], $14::text[], $15::uuid[], $16::text[],"
     " $17::uuid[], $18::text[], $19::bigint[], $20::text[], $21::bigint[], $22::text[],"
-    " $23::text[], $24::text[], $25::text[], $26::bigint[], $27::text[], $28::boolean[], $29::bigint[], $30::bigint[], $31::bigint[],"
-    " $32::uuid[], $33::text[], $34::text[], $35::bigint[], $36::text[], $37::text[], $38::text[], $39::timestamptz)"};
+    " $23::text[], $24::text[], $25::text[], $26::bigint[], $27::text[], $28::boolean[], "
+    "$29::bigint[], $30::bigint[], $31::bigint[],"
+    " $32::uuid[], $33::text[], $34::text[], $35::bigint[], $36::text[], $37::text[], $38::text[], "
+    "$39::timestamptz)"};
 
 static void put_stock(struct bv_buf *b, const struct inventory_stock_row *row)
 {
@@ -337,7 +413,8 @@ static void put_adjustment(struct bv_buf *b, const struct inventory_adjustment *
     bv_pg_array_text(&b[A_SKU], row->sku);
     bv_pg_array_int(&b[A_DELTA], row->delta);
     bv_pg_array_text(&b[A_REASON], row->reason);
-    bv_pg_array_text(&b[A_ADJUSTED], row->answer == INVENTORY_ANSWER_ADJUSTED ? BV_BYTES("t") : BV_BYTES("f"));
+    bv_pg_array_text(&b[A_ADJUSTED],
+                     row->answer == INVENTORY_ANSWER_ADJUSTED ? BV_BYTES("t") : BV_BYTES("f"));
     bv_pg_array_int(&b[A_ON_HAND], row->level.on_hand);
     bv_pg_array_int(&b[A_RESERVED], row->level.reserved);
     bv_pg_array_int(&b[A_VERSION], row->level.version);
@@ -348,7 +425,11 @@ struct applying {
     void *argument;
 };
 
-static void apply_done(void *argument, int rc, const struct bv_pg_result *const *results, size_t count, const struct bv_pg_failure *failure)
+static void apply_done(void *argument,
+                       int rc,
+                       const struct bv_pg_result *const *results,
+                       size_t count,
+                       const struct bv_pg_failure *failure)
 {
     struct applying applying = *(struct applying *)argument;
     free(argument);
@@ -359,7 +440,10 @@ static void apply_done(void *argument, int rc, const struct bv_pg_result *const 
     applying.done(applying.argument, rc, rc < 0 ? &failure->error : NULL);
 }
 
-static int apply_send(struct pg_store *store, const struct bv_pg_param *params, inventory_applied *done, void *argument)
+static int apply_send(struct pg_store *store,
+                      const struct bv_pg_param *params,
+                      inventory_applied *done,
+                      void *argument)
 {
     struct applying *kept = malloc(sizeof *kept);
     if (!kept)
@@ -372,7 +456,10 @@ static int apply_send(struct pg_store *store, const struct bv_pg_param *params, 
     return rc;
 }
 
-static int pg_apply(struct inventory_store *self, const struct inventory_write *write, inventory_applied *done, void *argument)
+static int pg_apply(struct inventory_store *self,
+                    const struct inventory_write *write,
+                    inventory_applied *done,
+                    void *argument)
 {
     struct columns columns = {0};
     struct bv_pg_param params[APPLY_PARAMS];
@@ -408,20 +495,26 @@ struct listing {
 static struct inventory_change change_at(const struct bv_pg_result *r, size_t row)
 {
     struct bv_bytes cause = bv_pg_text(r, row, 7);
-    struct inventory_change change = {key_at(r, row),
-                                      level_at(r, row, 2),
-                                      {bv_pg_int(r, row, 5), bv_pg_int(r, row, 6)},
-                                      INVENTORY_CAUSE_RESERVE,
-                                      bv_pg_text(r, row, 8),
-                                      bv_pg_text(r, row, 9),
-                                      bv_pg_int(r, row, 10)};
+    struct inventory_change change = {
+        key_at(r, row),
+        level_at(r, row, 2),
+        {bv_pg_int(r, row, 5), bv_pg_int(r, row, 6)},
+        INVENTORY_CAUSE_RESERVE,
+        bv_pg_text(r, row, 8),
+        bv_pg_text(r, row, 9),
+        bv_pg_int(r, row, 10)
+    };
     for (size_t i = 0; i < INVENTORY_CAUSE_COUNT; i++)
         if (bv_bytes_equal(cause, bv_bytes_of(inventory_cause_names[i])))
             change.cause = (enum inventory_cause)i;
     return change;
 }
 
-static void history_done(void *argument, int rc, const struct bv_pg_result *const *results, size_t count, const struct bv_pg_failure *failure)
+static void history_done(void *argument,
+                         int rc,
+                         const struct bv_pg_result *const *results,
+                         size_t count,
+                         const struct bv_pg_failure *failure)
 {
     struct listing listing = *(struct listing *)argument;
     free(argument);
@@ -441,8 +534,13 @@ static void history_done(void *argument, int rc, const struct bv_pg_result *cons
     free(changes);
 }
 
-static int pg_history(struct inventory_store *self, const struct inventory_key *skus, const int64_t *after, size_t count, size_t limit,
-                      inventory_listed *done, void *argument)
+static int pg_history(struct inventory_store *self,
+                      const struct inventory_key *skus,
+                      const int64_t *after,
+                      size_t count,
+                      size_t limit,
+                      inventory_listed *done,
+                      void *argument)
 {
     struct columns columns = {0};
     struct bv_pg_param params[4];
@@ -481,7 +579,8 @@ static void pg_close(struct inventory_store **self)
 
 int inventory_store_pg_open(struct bv_pg *pg, struct inventory_store **ret_store)
 {
-    static const struct inventory_store_ops ops = {pg_load, pg_load_tenant, pg_apply, pg_history, pg_ready, pg_close};
+    static const struct inventory_store_ops ops = {
+        pg_load, pg_load_tenant, pg_apply, pg_history, pg_ready, pg_close};
     struct pg_store *store = calloc(1, sizeof *store);
     if (!store)
         return BV_E_NOMEM;

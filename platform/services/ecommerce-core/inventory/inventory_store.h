@@ -1,7 +1,10 @@
-/* Persistence of inventory, as a vtable of its own operations: what is known of levels, reservations and adjustments is loaded; a
- * batch that was decided on that knowledge is applied whole, or refused as stale when anything of it has moved since.
- * Invariant: every row of a batch names the version it was decided on, so several replicas cannot overwrite each other.
- * Thread: loop. Every done runs once, later, on the loop. Spans handed to done live for its duration. */
+/* Persistence of inventory, as a vtable of its own operations: what is known of levels,
+ * reservations and adjustments is loaded; a batch that was decided on that knowledge is applied
+ * whole, or refused as stale when anything of it has moved since.
+ * Invariant: every row of a batch names the version it was decided on, so several replicas cannot
+ * overwrite each other.
+ * Thread: loop. Every done runs once, later, on the loop. Spans handed to done live for its
+ * duration. */
 #ifndef INVENTORY_STORE_H
 #define INVENTORY_STORE_H
 
@@ -15,10 +18,10 @@
 #define INVENTORY_REASON_BYTES_MAX 200
 #define INVENTORY_LINES_MAX 50
 
-#define INVENTORY_CAUSES(X)                                                                                                        \
-    X(RESERVE)                                                                                                                     \
-    X(COMMIT)                                                                                                                      \
-    X(RELEASE)                                                                                                                     \
+#define INVENTORY_CAUSES(X)                                                                        \
+    X(RESERVE)                                                                                     \
+    X(COMMIT)                                                                                      \
+    X(RELEASE)                                                                                     \
     X(ADJUST)
 #define INVENTORY_CAUSE_(name) INVENTORY_CAUSE_##name,
 enum inventory_cause { INVENTORY_CAUSES(INVENTORY_CAUSE_) INVENTORY_CAUSE_COUNT };
@@ -94,22 +97,46 @@ struct inventory_write {
     int64_t at_us;
 };
 
-typedef void inventory_loaded(void *argument, int rc, const struct inventory_found *found, const struct bv_error *error);
+typedef void inventory_loaded(void *argument,
+                              int rc,
+                              const struct inventory_found *found,
+                              const struct bv_error *error);
 typedef void inventory_applied(void *argument, int rc, const struct bv_error *error);
-typedef void inventory_listed(void *argument, int rc, const struct inventory_change *changes, size_t count, const struct bv_error *error);
+typedef void inventory_listed(void *argument,
+                              int rc,
+                              const struct inventory_change *changes,
+                              size_t count,
+                              const struct bv_error *error);
 
 struct inventory_store;
 struct inventory_store_ops {
-    /* Errors, here and below: BV_E_LIMIT, BV_E_NOMEM, BV_E_CLOSED, BV_E_TOO_LARGE: done is then not called. rc of done: those of bv_pg. */
-    int (*load)(struct inventory_store *self, const struct inventory_want *want, inventory_loaded *done, void *argument);
+    /* Errors, here and below: BV_E_LIMIT, BV_E_NOMEM, BV_E_CLOSED, BV_E_TOO_LARGE: done is then not
+     * called. rc of done: those of bv_pg. */
+    int (*load)(struct inventory_store *self,
+                const struct inventory_want *want,
+                inventory_loaded *done,
+                void *argument);
     /* Every level of a tenant. */
-    int (*load_tenant)(struct inventory_store *self, struct bv_bytes tenant, inventory_loaded *done, void *argument);
-    /* rc of done: 0 committed; BV_E_CONFLICT: something moved, nothing was written; BV_E_UNAVAILABLE, BV_E_TIMEOUT, BV_E_CANCELLED: unknown;
-     * others: refused for its content, nothing was written. */
-    int (*apply)(struct inventory_store *self, const struct inventory_write *write, inventory_applied *done, void *argument);
-    /* Ledger rows of each key with a version above after[i], sorted by sku and version, at most limit of them. */
-    int (*history)(struct inventory_store *self, const struct inventory_key *skus, const int64_t *after, size_t count, size_t limit,
-                   inventory_listed *done, void *argument);
+    int (*load_tenant)(struct inventory_store *self,
+                       struct bv_bytes tenant,
+                       inventory_loaded *done,
+                       void *argument);
+    /* rc of done: 0 committed; BV_E_CONFLICT: something moved, nothing was written;
+     * BV_E_UNAVAILABLE, BV_E_TIMEOUT, BV_E_CANCELLED: unknown; others: refused for its content,
+     * nothing was written. */
+    int (*apply)(struct inventory_store *self,
+                 const struct inventory_write *write,
+                 inventory_applied *done,
+                 void *argument);
+    /* Ledger rows of each key with a version above after[i], sorted by sku and version, at most
+     * limit of them. */
+    int (*history)(struct inventory_store *self,
+                   const struct inventory_key *skus,
+                   const int64_t *after,
+                   size_t count,
+                   size_t limit,
+                   inventory_listed *done,
+                   void *argument);
     bool (*ready)(const struct inventory_store *self);
     void (*close)(struct inventory_store **self);
 };
@@ -117,12 +144,16 @@ struct inventory_store {
     const struct inventory_store_ops *ops;
 };
 
-/* On a pool that outlives the store's calls (close the pool first: its calls end with BV_E_CANCELLED). Errors: BV_E_NOMEM. */
+/* On a pool that outlives the store's calls (close the pool first: its calls end with
+ * BV_E_CANCELLED).
+ * Errors: BV_E_NOMEM. */
 BV_MUST_CHECK int inventory_store_pg_open(struct bv_pg *pg, struct inventory_store **ret_store);
 
 /* Lines as the reservations table keeps them. */
 int inventory_lines_encode(struct bv_buf *buf, const struct inventory_line *lines, size_t count);
-BV_MUST_CHECK int inventory_lines_decode(struct bv_arena *arena, struct bv_bytes text, struct inventory_line **ret_lines,
+BV_MUST_CHECK int inventory_lines_decode(struct bv_arena *arena,
+                                         struct bv_bytes text,
+                                         struct inventory_line **ret_lines,
                                          size_t *ret_count);
 
 #endif

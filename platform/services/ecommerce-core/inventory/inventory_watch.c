@@ -44,9 +44,14 @@ struct inventory_watches {
 
 static void watcher_pump(struct watcher *watcher);
 
-static const struct bv_metric metric_watchers = {"bv_inventory_watchers", BV_GAUGE, "Watch streams that are open.", "", NULL, 0};
-static const struct bv_metric metric_sent = {
-    "bv_inventory_watch_messages_total", BV_COUNTER, "Level changes sent to watchers.", "", NULL, 0};
+static const struct bv_metric metric_watchers = {
+    "bv_inventory_watchers", BV_GAUGE, "Watch streams that are open.", "", NULL, 0};
+static const struct bv_metric metric_sent = {"bv_inventory_watch_messages_total",
+                                             BV_COUNTER,
+                                             "Level changes sent to watchers.",
+                                             "",
+                                             NULL,
+                                             0};
 
 static double read_watchers(void *argument)
 {
@@ -101,7 +106,9 @@ static void watcher_free(struct watcher *watcher)
 
 /* ---- sending ---- */
 
-static bool watcher_send(struct watcher *watcher, struct watched *watched, const struct inventory_change *change)
+static bool watcher_send(struct watcher *watcher,
+                         struct watched *watched,
+                         const struct inventory_change *change)
 {
     static const Bitvelocity__Inventory__V1__LevelChange__Cause causes[] = {
         [INVENTORY_CAUSE_RESERVE] = BITVELOCITY__INVENTORY__V1__LEVEL_CHANGE__CAUSE__RESERVE,
@@ -178,7 +185,11 @@ static void watcher_room(void *argument, struct bv_grpc_call *call)
     watcher_pump(argument);
 }
 
-static void on_history(void *argument, int rc, const struct inventory_change *changes, size_t count, const struct bv_error *error)
+static void on_history(void *argument,
+                       int rc,
+                       const struct inventory_change *changes,
+                       size_t count,
+                       const struct bv_error *error)
 {
     struct watcher *watcher = argument;
     (void)error;
@@ -195,7 +206,8 @@ static void on_history(void *argument, int rc, const struct inventory_change *ch
     for (size_t i = 0; i < count; i++) {
         struct watched *watched = watched_find(watcher, changes[i].key.name);
         if (watched && changes[i].level.version == watched->last + 1)
-            (void)watcher_send(watcher, watched, &changes[i]); /* asked for no more than there is room for */
+            (void)watcher_send(
+                watcher, watched, &changes[i]); /* asked for no more than there is room for */
     }
     for (struct watched *watched = watcher->first; watched; watched = watched->next) {
         if (watched->asked && more)
@@ -213,10 +225,13 @@ static void watcher_ask(struct watcher *watcher)
     watcher->asked_limit = bv_grpc_stream_room(watcher->call);
     if (watcher->asked_limit == 0)
         return; /* watcher_room comes back here */
-    for (struct watched *watched = watcher->first; watched && count < ASK_SKUS_MAX; watched = watched->next) {
+    for (struct watched *watched = watcher->first; watched && count < ASK_SKUS_MAX;
+         watched = watched->next) {
         if (!watched->behind)
             continue;
-        keys[count] = (struct inventory_key){watcher->tenant, {watched->sku, watched->sku_size}};
+        keys[count] = (struct inventory_key){
+            watcher->tenant, {watched->sku, watched->sku_size}
+        };
         after[count++] = watched->last;
         watched->behind = false;
         watched->asked = true;
@@ -225,7 +240,8 @@ static void watcher_ask(struct watcher *watcher)
         return;
     struct inventory_store *store = watcher->watches->store;
     watcher->querying = true;
-    if (store->ops->history(store, keys, after, count, watcher->asked_limit, on_history, watcher) < 0) {
+    if (store->ops->history(store, keys, after, count, watcher->asked_limit, on_history, watcher) <
+        0) {
         watcher->querying = false;
         watcher_end(watcher, BV_E_UNAVAILABLE, "the ledger cannot be read: watch again");
     }
@@ -242,7 +258,8 @@ static void watcher_pump(struct watcher *watcher)
 
 /* ---- changes ---- */
 
-static struct watched *watcher_concerned(struct watcher *watcher, struct inventory_key sku, int64_t version)
+static struct watched *
+watcher_concerned(struct watcher *watcher, struct inventory_key sku, int64_t version)
 {
     if (!bv_bytes_equal(watcher->tenant, sku.tenant))
         return NULL;
@@ -250,22 +267,28 @@ static struct watched *watcher_concerned(struct watcher *watcher, struct invento
     return watched && version > watched->last ? watched : NULL;
 }
 
-void inventory_watches_committed(struct inventory_watches *watches, const struct inventory_change *changes, size_t count)
+void inventory_watches_committed(struct inventory_watches *watches,
+                                 const struct inventory_change *changes,
+                                 size_t count)
 {
     for (size_t i = 0; i < count; i++)
         for (struct watcher *watcher = watches->watchers; watcher; watcher = watcher->next) {
-            struct watched *watched = watcher_concerned(watcher, changes[i].key, changes[i].level.version);
+            struct watched *watched =
+                watcher_concerned(watcher, changes[i].key, changes[i].level.version);
             if (!watched)
                 continue;
             bool next = changes[i].level.version == watched->last + 1;
-            bool direct = next && watcher->loaded && !watcher->unsent && !watched->behind && !watched->asked;
+            bool direct =
+                next && watcher->loaded && !watcher->unsent && !watched->behind && !watched->asked;
             if (!direct || !watcher_send(watcher, watched, &changes[i]))
                 watched->behind = true;
         }
     inventory_watches_pump(watches);
 }
 
-void inventory_watches_seen(struct inventory_watches *watches, struct inventory_key sku, int64_t version)
+void inventory_watches_seen(struct inventory_watches *watches,
+                            struct inventory_key sku,
+                            int64_t version)
 {
     for (struct watcher *watcher = watches->watchers; watcher; watcher = watcher->next) {
         struct watched *watched = watcher_concerned(watcher, sku, version);
@@ -285,7 +308,10 @@ void inventory_watches_pump(struct inventory_watches *watches)
 
 /* ---- life ---- */
 
-static void on_snapshot(void *argument, int rc, const struct inventory_found *found, const struct bv_error *error)
+static void on_snapshot(void *argument,
+                        int rc,
+                        const struct inventory_found *found,
+                        const struct bv_error *error)
 {
     struct watcher *watcher = argument;
     (void)error;
@@ -328,8 +354,11 @@ static int watcher_load(struct watcher *watcher, const struct bv_bytes *skus, si
     return rc;
 }
 
-int inventory_watches_add(struct inventory_watches *watches, struct bv_grpc_call *call, struct bv_bytes tenant,
-                          const struct bv_bytes *skus, size_t count)
+int inventory_watches_add(struct inventory_watches *watches,
+                          struct bv_grpc_call *call,
+                          struct bv_bytes tenant,
+                          const struct bv_bytes *skus,
+                          size_t count)
 {
     if (watches->count == watches->max)
         return BV_E_LIMIT;
@@ -355,7 +384,10 @@ int inventory_watches_add(struct inventory_watches *watches, struct bv_grpc_call
     return 0;
 }
 
-int inventory_watches_open(struct inventory_store *store, const struct bv_env *env, struct bv_metrics *metrics, size_t watchers_max,
+int inventory_watches_open(struct inventory_store *store,
+                           const struct bv_env *env,
+                           struct bv_metrics *metrics,
+                           size_t watchers_max,
                            struct inventory_watches **ret_watches)
 {
     struct inventory_watches *watches = calloc(1, sizeof *watches);

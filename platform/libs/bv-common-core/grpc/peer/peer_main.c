@@ -1,5 +1,6 @@
 /* grpc_peer serve               serves until SIGTERM; prints its port as the first line
- * grpc_peer call HOST:PORT      calls a foreign server of peer.proto; exit status 0 when all answers are as they must be */
+ * grpc_peer call HOST:PORT      calls a foreign server of peer.proto; exit status 0 when all
+ * answers are as they must be */
 #include "peer.pb-c.h"
 #include "peer_service.h"
 
@@ -60,7 +61,8 @@ struct calling {
     struct bv_grpc_stream *stream;
 };
 
-static void expect(struct calling *calling, bool good, const char *what, int rc, const struct bv_error *error)
+static void
+expect(struct calling *calling, bool good, const char *what, int rc, const struct bv_error *error)
 {
     printf("%s %s (rc %d %s)\n", good ? "ok  " : "FAIL", what, rc, error ? error->text : "");
     calling->wrong += good ? 0 : 1;
@@ -68,32 +70,50 @@ static void expect(struct calling *calling, bool good, const char *what, int rc,
         bv_loop_stop(calling->loop);
 }
 
-static void echo_done(void *argument, int rc, const ProtobufCMessage *reply, const struct bv_error *error)
+static void
+echo_done(void *argument, int rc, const ProtobufCMessage *reply, const struct bv_error *error)
 {
     const Bitvelocity__Peer__V1__Kinds *kinds = (const void *)reply;
-    expect(argument, rc == 0 && kinds->an_int64 == -7 && strcmp(kinds->a_string, "grüß") == 0, "echo", rc, error);
+    expect(argument,
+           rc == 0 && kinds->an_int64 == -7 && strcmp(kinds->a_string, "grüß") == 0,
+           "echo",
+           rc,
+           error);
 }
 
-static void meta_done(void *argument, int rc, const ProtobufCMessage *reply, const struct bv_error *error)
+static void
+meta_done(void *argument, int rc, const ProtobufCMessage *reply, const struct bv_error *error)
 {
     const Bitvelocity__Peer__V1__MetaReply *meta = (const void *)reply;
-    expect(argument, rc == 0 && strcmp(meta->value, "Bearer abc") == 0 && strcmp(meta->correlation_id, "corr-1") == 0 &&
-               strcmp(meta->trace_id, "4bf92f3577b34da6a3ce929d0e0e4736") == 0 && meta->left_ms > 0 && meta->left_ms <= 5100,
-           "metadata, trace and deadline arrive", rc, error);
+    expect(argument,
+           rc == 0 && strcmp(meta->value, "Bearer abc") == 0 &&
+               strcmp(meta->correlation_id, "corr-1") == 0 &&
+               strcmp(meta->trace_id, "4bf92f3577b34da6a3ce929d0e0e4736") == 0 &&
+               meta->left_ms > 0 && meta->left_ms <= 5100,
+           "metadata, trace and deadline arrive",
+           rc,
+           error);
 }
 
-static void fail_done(void *argument, int rc, const ProtobufCMessage *reply, const struct bv_error *error)
+static void
+fail_done(void *argument, int rc, const ProtobufCMessage *reply, const struct bv_error *error)
 {
-    expect(argument, rc == BV_E_NOT_FOUND && !reply && strcmp(error->text, "no such thing") == 0, "NOT_FOUND with text", rc, error);
+    expect(argument,
+           rc == BV_E_NOT_FOUND && !reply && strcmp(error->text, "no such thing") == 0,
+           "NOT_FOUND with text",
+           rc,
+           error);
 }
 
-static void delay_done(void *argument, int rc, const ProtobufCMessage *reply, const struct bv_error *error)
+static void
+delay_done(void *argument, int rc, const ProtobufCMessage *reply, const struct bv_error *error)
 {
     (void)reply;
     expect(argument, rc == BV_E_TIMEOUT, "the deadline ends a slow call", rc, error);
 }
 
-static void unknown_done(void *argument, int rc, const ProtobufCMessage *reply, const struct bv_error *error)
+static void
+unknown_done(void *argument, int rc, const ProtobufCMessage *reply, const struct bv_error *error)
 {
     (void)reply;
     expect(argument, rc == BV_E_UNIMPLEMENTED, "an unknown method", rc, error);
@@ -107,11 +127,16 @@ static void count_message(void *argument, const ProtobufCMessage *reply)
         bv_grpc_stream_cancel(calling->stream);
 }
 
-static void count_done(void *argument, int rc, const ProtobufCMessage *reply, const struct bv_error *error)
+static void
+count_done(void *argument, int rc, const ProtobufCMessage *reply, const struct bv_error *error)
 {
     (void)reply;
     struct calling *calling = argument;
-    expect(calling, rc == BV_E_CANCELLED && calling->messages == 5, "a stream is cancelled after 5 messages", rc, error);
+    expect(calling,
+           rc == BV_E_CANCELLED && calling->messages == 5,
+           "a stream is cancelled after 5 messages",
+           rc,
+           error);
 }
 
 #define PEER(name) "/bitvelocity.peer.v1.Peer/" name
@@ -119,15 +144,16 @@ static void count_done(void *argument, int rc, const ProtobufCMessage *reply, co
 static int call_all(struct calling *calling, struct bv_grpc_client *client)
 {
     struct bv_trace trace = {0};
-    BV_TRY(bv_trace_parse(BV_BYTES("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), &trace));
+    BV_TRY(bv_trace_parse(BV_BYTES("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+                          &trace));
     Bitvelocity__Peer__V1__Kinds kinds = BITVELOCITY__PEER__V1__KINDS__INIT;
     kinds.an_int64 = -7;
-    kinds.a_string = (char *)(uintptr_t)"grüß";
+    kinds.a_string = (char *)(uintptr_t) "grüß";
     Bitvelocity__Peer__V1__MetaRequest meta = BITVELOCITY__PEER__V1__META_REQUEST__INIT;
-    meta.key = (char *)(uintptr_t)"authorization";
+    meta.key = (char *)(uintptr_t) "authorization";
     Bitvelocity__Peer__V1__FailRequest fail = BITVELOCITY__PEER__V1__FAIL_REQUEST__INIT;
     fail.status = 5;
-    fail.text = (char *)(uintptr_t)"no such thing";
+    fail.text = (char *)(uintptr_t) "no such thing";
     Bitvelocity__Peer__V1__DelayRequest delay = BITVELOCITY__PEER__V1__DELAY_REQUEST__INIT;
     delay.delay_ms = 1500;
     const struct {
@@ -140,21 +166,35 @@ static int call_all(struct calling *calling, struct bv_grpc_client *client)
         {PEER("Echo"),    &kinds.base, &bitvelocity__peer__v1__kinds__descriptor,      5000, echo_done   },
         {PEER("Meta"),    &meta.base,  &bitvelocity__peer__v1__meta_reply__descriptor, 5000, meta_done   },
         {PEER("Fail"),    &fail.base,  &bitvelocity__peer__v1__meta_reply__descriptor, 5000, fail_done   },
-        {PEER("Delay"),   &delay.base, &bitvelocity__peer__v1__meta_reply__descriptor, 100,  delay_done  },
-        {PEER("Unknown"), &delay.base, &bitvelocity__peer__v1__meta_reply__descriptor, 5000, unknown_done},
+        {PEER("Delay"),
+         &delay.base,
+         &bitvelocity__peer__v1__meta_reply__descriptor,
+         100,                                                                                delay_done  },
+        {PEER("Unknown"),
+         &delay.base,
+         &bitvelocity__peer__v1__meta_reply__descriptor,
+         5000,                                                                               unknown_done},
     };
     for (size_t i = 0; i < BV_COUNT(calls); i++) {
-        struct bv_grpc_request request = {calls[i].path, calls[i].message,   calls[i].reply,        calls[i].timeout_ms,
-                                          &trace,        BV_BYTES("corr-1"), BV_BYTES("Bearer abc")};
+        struct bv_grpc_request request = {calls[i].path,
+                                          calls[i].message,
+                                          calls[i].reply,
+                                          calls[i].timeout_ms,
+                                          &trace,
+                                          BV_BYTES("corr-1"),
+                                          BV_BYTES("Bearer abc")};
         BV_TRY(bv_grpc_send(client, &request, calls[i].done, calling));
         calling->open++;
     }
     Bitvelocity__Peer__V1__CountRequest count = BITVELOCITY__PEER__V1__COUNT_REQUEST__INIT;
     count.count = 5;
     count.stay = 1;
-    struct bv_grpc_request request = {.path = PEER("Count"), .message = &count.base, .reply = &bitvelocity__peer__v1__count_reply__descriptor};
+    struct bv_grpc_request request = {.path = PEER("Count"),
+                                      .message = &count.base,
+                                      .reply = &bitvelocity__peer__v1__count_reply__descriptor};
     calling->open++;
-    return bv_grpc_stream_open(client, &request, count_message, count_done, calling, &calling->stream);
+    return bv_grpc_stream_open(
+        client, &request, count_message, count_done, calling, &calling->stream);
 }
 
 static int call(struct bv_loop *loop, const char *target)

@@ -7,7 +7,10 @@
 
 extern const struct bv_bytes peer_descriptors;
 
-static int peer_echo(struct bv_grpc_call *call, const ProtobufCMessage *message, void *context, struct bv_error *error)
+static int peer_echo(struct bv_grpc_call *call,
+                     const ProtobufCMessage *message,
+                     void *context,
+                     struct bv_error *error)
 {
     (void)context;
     (void)error;
@@ -20,7 +23,10 @@ static int64_t left_ms(struct peer_service *service, const struct bv_grpc_call *
     return deadline_ms ? deadline_ms - bv_mono_ms(bv_loop_env(service->loop)) : -1;
 }
 
-static int peer_meta(struct bv_grpc_call *call, const ProtobufCMessage *message, void *context, struct bv_error *error)
+static int peer_meta(struct bv_grpc_call *call,
+                     const ProtobufCMessage *message,
+                     void *context,
+                     struct bv_error *error)
 {
     (void)error;
     const Bitvelocity__Peer__V1__MetaRequest *request = (const void *)message;
@@ -46,7 +52,10 @@ static int code_of(int status)
     return BV_E_INTERNAL;
 }
 
-static int peer_fail(struct bv_grpc_call *call, const ProtobufCMessage *message, void *context, struct bv_error *error)
+static int peer_fail(struct bv_grpc_call *call,
+                     const ProtobufCMessage *message,
+                     void *context,
+                     struct bv_error *error)
 {
     (void)call;
     (void)context;
@@ -70,7 +79,10 @@ static void delay_due(void *argument)
     free(delayed);
 }
 
-static int peer_delay(struct bv_grpc_call *call, const ProtobufCMessage *message, void *context, struct bv_error *error)
+static int peer_delay(struct bv_grpc_call *call,
+                      const ProtobufCMessage *message,
+                      void *context,
+                      struct bv_error *error)
 {
     struct peer_service *service = context;
     const Bitvelocity__Peer__V1__DelayRequest *request = (const void *)message;
@@ -94,7 +106,10 @@ static void count_gone(void *argument, struct bv_grpc_call *call)
     ((struct peer_service *)argument)->cancelled++;
 }
 
-static int peer_count(struct bv_grpc_call *call, const ProtobufCMessage *message, void *context, struct bv_error *error)
+static int peer_count(struct bv_grpc_call *call,
+                      const ProtobufCMessage *message,
+                      void *context,
+                      struct bv_error *error)
 {
     struct peer_service *service = context;
     const Bitvelocity__Peer__V1__CountRequest *request = (const void *)message;
@@ -121,16 +136,26 @@ static int peer_count(struct bv_grpc_call *call, const ProtobufCMessage *message
 
 #define PEER(name) "/bitvelocity.peer.v1.Peer/" name
 static const struct bv_grpc_method peer_rows[] = {
-    {PEER("Echo"),  BV_GRPC_UNARY,         &bitvelocity__peer__v1__kinds__descriptor,
-     &bitvelocity__peer__v1__kinds__descriptor,       peer_echo,  5000        },
-    {PEER("Meta"),  BV_GRPC_UNARY,         &bitvelocity__peer__v1__meta_request__descriptor,
-     &bitvelocity__peer__v1__meta_reply__descriptor,  peer_meta,  0           },
-    {PEER("Fail"),  BV_GRPC_UNARY,         &bitvelocity__peer__v1__fail_request__descriptor,
-     &bitvelocity__peer__v1__meta_reply__descriptor,  peer_fail,  5000        },
-    {PEER("Delay"), BV_GRPC_UNARY,         &bitvelocity__peer__v1__delay_request__descriptor,
-     &bitvelocity__peer__v1__meta_reply__descriptor,  peer_delay, DELAY_CAP_MS},
-    {PEER("Count"), BV_GRPC_SERVER_STREAM, &bitvelocity__peer__v1__count_request__descriptor,
-     &bitvelocity__peer__v1__count_reply__descriptor, peer_count, 0           },
+    {PEER("Echo"),
+     BV_GRPC_UNARY,         &bitvelocity__peer__v1__kinds__descriptor,
+     &bitvelocity__peer__v1__kinds__descriptor,
+     peer_echo,  5000        },
+    {PEER("Meta"),
+     BV_GRPC_UNARY,         &bitvelocity__peer__v1__meta_request__descriptor,
+     &bitvelocity__peer__v1__meta_reply__descriptor,
+     peer_meta,  0           },
+    {PEER("Fail"),
+     BV_GRPC_UNARY,         &bitvelocity__peer__v1__fail_request__descriptor,
+     &bitvelocity__peer__v1__meta_reply__descriptor,
+     peer_fail,  5000        },
+    {PEER("Delay"),
+     BV_GRPC_UNARY,         &bitvelocity__peer__v1__delay_request__descriptor,
+     &bitvelocity__peer__v1__meta_reply__descriptor,
+     peer_delay, DELAY_CAP_MS},
+    {PEER("Count"),
+     BV_GRPC_SERVER_STREAM, &bitvelocity__peer__v1__count_request__descriptor,
+     &bitvelocity__peer__v1__count_reply__descriptor,
+     peer_count, 0           },
 };
 
 int peer_service_add(struct peer_service *service, struct bv_grpc_server *server)
