@@ -224,7 +224,7 @@ static void on_change(void *argument, const ProtobufCMessage *reply)
              "%s %s %+lld -> %lld/%lld v%llu\n",
              change->level->sku,
              protobuf_c_enum_descriptor_get_value(
-                 &bitvelocity__inventory__v1__level_change__cause__descriptor, change->cause)
+                 &bitvelocity__inventory__v1__level_change__cause__descriptor, (int)change->cause)
                  ->name,
              (long long)change->delta,
              (long long)change->level->reserved,

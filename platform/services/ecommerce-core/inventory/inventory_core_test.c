@@ -8,8 +8,8 @@ Test(inventory_core, knows_every_pair_of_state_and_event)
         for (int event = 0; event < INVENTORY_EVENT_COUNT; event++) {
             const struct inventory_transition *row =
                 inventory_core_next((enum inventory_state)state, (enum inventory_event)event);
-            cr_expect_eq(row->from, state);
-            cr_expect_eq(row->on, event);
+            cr_expect_eq(row->from, (enum inventory_state)state);
+            cr_expect_eq(row->on, (enum inventory_event)event);
         }
 }
 
