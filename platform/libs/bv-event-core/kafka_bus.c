@@ -41,6 +41,7 @@ static const struct kafka_setting producer_settings[] = {
     {"queue.buffering.max.kbytes",         "262144"        },
     {"topic.metadata.refresh.interval.ms", "1000"          },
     {"topic.metadata.propagation.max.ms",  "10000"         },
+    {"statistics.interval.ms",             "250"           }, /* how soon readiness is seen */
 };
 
 struct kafka_publish {
@@ -188,6 +189,16 @@ static void bus_wakes(void *argument, int events)
         producer_renew(bus);
 }
 
+/* Asks for a connection. Without anything to send librdkafka leaves a lost connection as it is, and
+ * a service that waits for readiness before it sends would wait for ever. With no time to wait the
+ * request itself is not made: nothing blocks. */
+static void nudge(struct kafka_bus *bus)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    if (rd_kafka_metadata(bus->producer, 0, NULL, &metadata, 0) == RD_KAFKA_RESP_ERR_NO_ERROR)
+        rd_kafka_metadata_destroy(metadata);
+}
+
 /* A second way in, so that a lost wake-up costs 200 ms and not for ever; retries a replacement that
  * failed. */
 static void bus_ticks(void *argument)
@@ -195,6 +206,8 @@ static void bus_ticks(void *argument)
     struct kafka_bus *bus = argument;
     if (bus->queue_series)
         bv_gauge_set(bus->queue_series, (double)bus->waiting);
+    if (!bus->up && bus->producer)
+        nudge(bus);
     bus_wakes(bus, 0);
 }
 

@@ -409,3 +409,30 @@ Test(kafka_bus, an_idle_member_stays_in_its_group)
     cr_assert(bv_test_run_until(bench.loop, all_received, &bench, 2000));
     bench_close(&bench);
 }
+
+static bool is_not_ready(void *argument)
+{
+    return !is_ready(argument);
+}
+
+/* BV_TEST_KAFKA_RESTART is a command that kills the broker with SIGKILL, starts it again and
+ * returns at once. */
+Test(kafka_bus, an_idle_bus_notices_that_the_broker_went_and_came_back)
+{
+    const char *restart = getenv("BV_TEST_KAFKA_RESTART");
+    if (!restart || !restart[0])
+        cr_skip_test("BV_TEST_KAFKA_RESTART is not set: no broker of our own to kill");
+    struct bench bench;
+    bench_open(&bench, 1, 0);
+    subscribe(&bench, &first, 1);
+    cr_assert(bv_test_run_until(bench.loop, is_ready, &bench, 5000));
+    bv_test_run_for(bench.loop, 2000);
+    cr_assert(bv_bus_ready(bench.bus), "idle is ready");
+    cr_assert_eq(system(restart), 0);
+    cr_assert(bv_test_run_until(bench.loop, is_not_ready, &bench, 3000));
+    cr_assert(bv_test_run_until(bench.loop, is_ready, &bench, 60000));
+    publish_all(&bench, 0, 3, 1);
+    bench.wanted = 3;
+    cr_assert(bv_test_run_until(bench.loop, all_received, &bench, 20000));
+    bench_close(&bench);
+}

@@ -94,6 +94,29 @@ Test(kafka_bus, refuses_a_bad_configuration)
     bv_loop_close(&loop);
 }
 
+static void received(void *argument, const struct bv_record *record, struct bv_delivery *delivery)
+{
+    (void)record;
+    ++*(size_t *)argument;
+    bv_bus_ack(delivery);
+}
+
+Test(kafka_bus, a_subscription_without_brokers_closes_in_time)
+{
+    static const char *const topics[] = {"t", NULL};
+    const struct bv_subscription_config config = {.group = "g", .topics = topics};
+    struct bv_subscription *subscription = NULL;
+    struct bench bench;
+    size_t count = 0;
+    bench_open(&bench, "127.0.0.1:1", 3);
+    cr_assert_eq(bv_bus_subscribe(bench.bus, &config, received, &count, &subscription), 0);
+    bv_test_run_for(bench.loop, 300);
+    int64_t before_ms = bv_mono_ms(&bv_test_env_system);
+    bench_close(&bench);
+    cr_assert_lt(bv_mono_ms(&bv_test_env_system) - before_ms, 6500);
+    cr_assert_eq(count, 0);
+}
+
 static rd_kafka_t *mock_open(rd_kafka_mock_cluster_t **ret_cluster)
 {
     char text[256];

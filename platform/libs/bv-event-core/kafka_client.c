@@ -141,7 +141,6 @@ static const struct kafka_setting common[] = {
     {"socket.nagle.disable",     "true"},
     {"reconnect.backoff.ms",     "50"  },
     {"reconnect.backoff.max.ms", "1000"},
-    {"statistics.interval.ms",   "500" },
 };
 
 int kafka_client_open(struct kafka_bus *bus,

@@ -82,6 +82,7 @@ static const struct kafka_setting consumer_settings[] = {
     {"queued.min.messages",                "10000"             },
     {"queued.max.messages.kbytes",         "8192"              }, /* per partition */
     {"isolation.level",                    "read_committed"    },
+    {"statistics.interval.ms",             "1000"              }, /* lag */
 };
 
 /* ---- deliveries ---- */
