@@ -90,18 +90,20 @@ void console_step(struct console *console, const struct plan_step *step, const s
         enum bv_colour colour;
         const char *mark;
         const char *plain;
-    } looks[] = {{BV_GREEN, "\u2713", "ok"}, {BV_RED, "\u2717", "FAILED"}, {BV_YELLOW, "!", "BROKEN"}, {BV_DIM, "-", "skipped"}};
+    } looks[] = {{BV_GREEN, "\u2713", "ok"}, {BV_RED, "\u2717", "FAILED"}, {BV_YELLOW, "!", "BROKEN"}};
     FILE *file = console->file;
     if (!file)
         return;
-    if (console->terminal && outcome->verdict != VERDICT_SKIPPED)
+    if (outcome->verdict == VERDICT_SKIPPED) {
+        console->skipped++;
+        return;
+    }
+    if (console->terminal)
         fputs("\r\033[K", file);
     fprintf(file, "    %s%s%s %.*s%.*s", bv_colour(file, looks[outcome->verdict].colour),
             console->terminal ? looks[outcome->verdict].mark : looks[outcome->verdict].plain, bv_colour_end(file),
             BV_ARG(step->source->keyword), BV_ARG(step->source->text));
-    if (outcome->verdict != VERDICT_SKIPPED)
-        fprintf(file, "  %s%lld ms%s", bv_colour(file, BV_DIM), (long long)(outcome->duration_us + 500) / 1000, bv_colour_end(file));
-    fputc('\n', file);
+    fprintf(file, "  %s%lld ms%s\n", bv_colour(file, BV_DIM), (long long)(outcome->duration_us + 500) / 1000, bv_colour_end(file));
     if (outcome->verdict == VERDICT_FAILED || outcome->verdict == VERDICT_BROKEN)
         show_red(console, step, outcome, recording);
     fflush(file);
@@ -109,8 +111,13 @@ void console_step(struct console *console, const struct plan_step *step, const s
 
 void console_scenario_end(struct console *console, const struct scenario_outcome *outcome, const char *reproduce)
 {
+    size_t skipped = console->skipped;
+    console->skipped = 0;
     if (!console->file || outcome->verdict == VERDICT_PASSED)
         return;
+    if (skipped)
+        fprintf(console->file, "    %s%zu step%s after it skipped%s\n", bv_colour(console->file, BV_DIM), skipped, skipped == 1 ? "" : "s",
+                bv_colour_end(console->file));
     if (outcome->steps[VERDICT_FAILED] + outcome->steps[VERDICT_BROKEN] == 0 && outcome->error)
         fprintf(console->file, "    %sFAILED%s after the last step: %s\n", bv_colour(console->file, BV_RED),
                 bv_colour_end(console->file), outcome->error);

@@ -11,7 +11,7 @@ struct console {
     FILE *file; /* NULL: silent */
     const char *source; /* path of the feature file */
     bool terminal;
-    bool shown_background;
+    size_t skipped; /* steps not shown yet */
 };
 void console_open(struct console *console, FILE *file);
 void console_feature(struct console *console, const struct plan *plan);

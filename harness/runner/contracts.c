@@ -316,6 +316,21 @@ static const struct bv_json *answer_node(const struct contract_operation *operat
     return node;
 }
 
+/* A request may be wrong on purpose; then the answer tells. */
+static void inspect_request(const struct contracts *contracts, const struct contract_operation *operation,
+                            struct bv_message *message, struct bv_arena *arena)
+{
+    char name[200];
+    struct bv_error error = {0};
+    snprintf(name, sizeof name, "%s#/$defs/%s.request", operation->service, operation->id);
+    message->contract = bv_arena_copy(arena, bv_bytes_of(name));
+    if (!message->body.size && !bv_json_get(operation->node, "requestBody"))
+        return;
+    int rc = bv_schemas_check(contracts->bodies, bv_bytes_of(name), message->json, &error);
+    if (rc == BV_SCHEMA_MISMATCH)
+        message->flaw = bv_bytes_of(bv_arena_format(arena, "%s: %s", error.pointer, error.text));
+}
+
 static void inspect_rest(const struct contracts *contracts, struct bv_message *message, struct bv_arena *arena)
 {
     char method[12];
@@ -327,8 +342,12 @@ static void inspect_rest(const struct contracts *contracts, struct bv_message *m
     snprintf(method, sizeof method, "%.*s", (int)(blank - message->type.data), message->type.data);
     struct bv_bytes path = {blank + 1, message->type.size - strlen(method) - 1};
     const struct contract_operation *operation = contracts_operation(contracts, NULL, method, path);
-    if (!operation || !operation->id || message->direction == BV_SENT)
-        return; /* requests may be wrong on purpose; operational paths are in no contract */
+    if (!operation || !operation->id)
+        return; /* operational paths are in no contract */
+    if (message->direction == BV_SENT) {
+        inspect_request(contracts, operation, message, arena);
+        return;
+    }
     const struct bv_json *node = answer_node(operation, message->status, key);
     snprintf(name, sizeof name, "%s#/$defs/%s.%s", operation->service, operation->id, key);
     message->contract = bv_arena_copy(arena, bv_bytes_of(name));
@@ -357,6 +376,8 @@ void contracts_inspect(void *argument, struct bv_message *message, struct bv_are
         inspect_rest(contracts, message, arena);
     else if (message->direction != BV_RECEIVED)
         return;
+    else if (strcmp(message->protocol, "grpc") == 0 && message->json) /* it has been read by the descriptors */
+        message->contract = bv_bytes_of(bv_arena_format(arena, "proto %.*s", BV_ARG(message->type)));
     else if (strcmp(message->protocol, "webhook") == 0)
         check(contracts->events, message, arena, BV_BYTES("webhooks/order-transition.schema.json"));
     else if (message->json && (strcmp(message->protocol, "websocket") == 0 || strcmp(message->protocol, "sse") == 0))

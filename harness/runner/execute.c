@@ -226,6 +226,17 @@ static int perform(struct run *run, const struct plan_step *step, struct step_ou
     return BV_E_INTERNAL;
 }
 
+/* How a message breaks its contract: by itself, or by accepting a request that does. Empty: it does not. */
+static struct bv_bytes violation_of(const struct run *run, const struct bv_message *message)
+{
+    if (message->violation.size || !message->answers || message->status == BV_NO_NUMBER || message->status >= 400)
+        return message->violation;
+    const struct bv_message *request = bv_recording_at(run->base->recording, message->answers);
+    if (!request || !request->flaw.size)
+        return message->violation;
+    return bv_bytes_of(bv_arena_format(run->base->arena, "a request that breaks its contract was accepted: %.*s", BV_ARG(request->flaw)));
+}
+
 /* Tells what was recorded since the last time and judges it by its contracts. */
 static void settle(struct run *run, struct step_outcome *outcome)
 {
@@ -237,7 +248,8 @@ static void settle(struct run *run, struct step_outcome *outcome)
             run->listener->message(run->listener->argument, message);
         run->outcome.messages++;
         run->outcome.contracts_checked += message->contract.size > 0;
-        if (!message->violation.size)
+        struct bv_bytes violation = violation_of(run, message);
+        if (!violation.size)
             continue;
         run->outcome.contracts_violated++;
         if (outcome->violation_count < OUTCOME_MESSAGES_MAX)
@@ -247,7 +259,7 @@ static void settle(struct run *run, struct step_outcome *outcome)
             outcome->expected = bv_arena_format(run->base->arena, "%.*s",
                                                 message->contract.size ? (int)message->contract.size : 10,
                                                 message->contract.size ? message->contract.data : "a contract");
-            outcome->actual = bv_arena_format(run->base->arena, "%.*s", BV_ARG(message->violation));
+            outcome->actual = bv_arena_format(run->base->arena, "%.*s", BV_ARG(violation));
             outcome->error = bv_arena_format(run->base->arena, "message %llu of %s (%.*s) breaks its contract",
                                              (unsigned long long)message->id, message->actor, BV_ARG(message->summary));
         }

@@ -215,7 +215,7 @@ static int term(const struct plan_scenario *scenario, struct bv_bytes text, bool
     bool wanted = !bv_bytes_starts(text, BV_BYTES("not "));
     if (!wanted)
         text = (struct bv_bytes){text.data + 4, text.size - 4};
-    if (text.size < 2 || text.data[0] != '@')
+    if (text.size < 2 || text.data[0] != '@' || memchr(text.data, ' ', text.size))
         return bv_fail(error, BV_E_INVALID, "tags are @a, not @a, joined by and, or");
     bool has = false;
     for (size_t i = 0; i < scenario->tag_count; i++)

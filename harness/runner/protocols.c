@@ -6,7 +6,7 @@
 #include "redis.h"
 #include "rest.h"
 #include "sse_client.h"
-#include "webhook.h"
+#include "webhook_actor.h"
 #include "websocket_client.h"
 
 const struct bv_protocol *const runner_protocols[] = {

@@ -590,14 +590,13 @@ static void compile_actor(struct compiler *compiler)
     for (size_t i = 0; i < protocol->open_arg_count; i++)
         if (protocol->open_args[i].type == BV_ARG_TARGET && step->arguments[i].present)
             target = step->arguments[i].text.data;
-    if (compiler->failed)
-        return;
-    check_requests(compiler, protocol->open_args, protocol->open_arg_count, target);
     if (compiler->actor_count == PLAN_ACTORS_MAX) {
         FAIL(compiler, "at most %d actors in a scenario", PLAN_ACTORS_MAX);
         return;
     }
     compiler->actors[compiler->actor_count++] = (struct compiler_actor){step->actor, protocol, target};
+    if (!compiler->failed)
+        check_requests(compiler, protocol->open_args, protocol->open_arg_count, target);
 }
 
 static void compile_save(struct compiler *compiler)
@@ -611,6 +610,10 @@ static void compile_save(struct compiler *compiler)
     }
     step->variable = name->text.data;
     compiler->at++;
+    if (compiler->variable_count < PLAN_VARIABLES_MAX) /* known from here on, also when the rest is wrong: one mistake, one message */
+        compiler->variables[compiler->variable_count++] = name->text;
+    else
+        FAIL(compiler, "at most %d variables in a scenario", PLAN_VARIABLES_MAX);
     struct bv_bytes argument;
     if (!expect(compiler, "from") || !take_actor(compiler))
         return;
@@ -622,10 +625,6 @@ static void compile_save(struct compiler *compiler)
     step->filters[step->filter_count++] = (struct plan_filter){.probe = probe, .argument = argument, .op = BV_OP_EXISTS};
     if (peek(compiler))
         FAIL(compiler, "\"%.60s\" is too much here", shown(compiler));
-    if (compiler->variable_count < PLAN_VARIABLES_MAX)
-        compiler->variables[compiler->variable_count++] = name->text;
-    else
-        FAIL(compiler, "at most %d variables in a scenario", PLAN_VARIABLES_MAX);
 }
 
 /* A condition of receives: PROBE OP VALUE, "signed" alone, or, for an order, a probe whose values are the cells. */

@@ -139,6 +139,7 @@ static struct bv_message *store(struct bv_recording *recording, const struct bv_
         stored->mono_us = bv_mono_us(recording->config.env);
     stored->contract = copy(arena, message->contract);
     stored->violation = copy(arena, message->violation);
+    stored->flaw = BV_BYTES("");
     if (bv_arena_failed(arena))
         return NULL;
     const struct bv_json *json = NULL;

@@ -53,6 +53,7 @@ struct bv_message {
     const struct bv_json *json;  /* (recording) body as JSON, NULL when it is none */
     struct bv_bytes contract;    /* (inspector) schema or operation it was checked against, empty: none known */
     struct bv_bytes violation;   /* (inspector) how it breaks that contract, empty: it holds */
+    struct bv_bytes flaw;        /* (inspector) of a request: how it breaks its contract, which may be on purpose; accepting it is a violation */
     int64_t latency_us;          /* of an answer, since its request; 0: none */
 };
 

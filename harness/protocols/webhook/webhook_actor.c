@@ -1,4 +1,4 @@
-#include "webhook.h"
+#include "webhook_actor.h"
 
 #include "listener.h"
 #include "bv/probe.h"

@@ -1,0 +1,131 @@
+#include "execute.h"
+
+#include "testing_protocol.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+static const struct bv_env env = {&bv_clock_system, &bv_random_system, NULL};
+static struct bv_arena *arena;
+static struct contracts *contracts;
+static struct scenario_outcome outcome;
+static char expected[400], actual[400], error_text[400];
+static size_t messages;
+
+static void setup(void)
+{
+    struct bv_error error = {0};
+    cr_assert_eq(bv_arena_open(16 << 20, &arena), 0);
+    cr_assert_eq(contracts_open(BV_CONTRACTS, &contracts, &error), 0, "%s", error.text);
+}
+
+static void teardown(void)
+{
+    contracts_close(&contracts);
+    bv_arena_close(&arena);
+}
+
+TestSuite(execute, .init = setup, .fini = teardown);
+
+static void on_step(void *argument, const struct plan_step *step, size_t index, const struct step_outcome *step_outcome,
+                    struct bv_recording *recording)
+{
+    (void)argument, (void)step, (void)index, (void)recording;
+    if (step_outcome->verdict != VERDICT_FAILED && step_outcome->verdict != VERDICT_BROKEN)
+        return;
+    snprintf(expected, sizeof expected, "%s", step_outcome->expected ? step_outcome->expected : "");
+    snprintf(actual, sizeof actual, "%s", step_outcome->actual ? step_outcome->actual : "");
+    snprintf(error_text, sizeof error_text, "%s", step_outcome->error ? step_outcome->error : "");
+}
+
+static void on_message(void *argument, const struct bv_message *message)
+{
+    (void)argument, (void)message;
+    messages++;
+}
+
+/* Runs the steps after `actor a is echo`. */
+static enum verdict run(const char *steps)
+{
+    static const struct bv_protocol *const protocols[] = {&testing_protocol};
+    const struct execute_listener listener = {.message = on_message, .step_ends = on_step};
+    struct plan_tables tables = {protocols, 1, contracts, NULL, 0};
+    struct runner_lab_config config = {&env, NULL, contracts, BV_CONTRACTS, "RUN"};
+    struct runner_lab *lab = NULL;
+    struct plan *plan = NULL;
+    char file[8192];
+    snprintf(file, sizeof file, "Feature: f\nScenario: s\nGiven actor a is echo\n%s\n", steps);
+    expected[0] = actual[0] = error_text[0] = '\0';
+    messages = 0;
+    int rc = plan_make(arena, &tables, "x.feature", bv_arena_copy(arena, bv_bytes_of(file)), &plan);
+    cr_assert_eq(rc, 0, "%s", plan->diagnostics[0].text);
+    cr_assert_eq(runner_lab_open(&config, &lab), 0);
+    cr_assert_eq(execute_scenario(lab, &plan->scenarios[0], 1, &listener, &outcome), 0);
+    runner_lab_close(&lab);
+    return outcome.verdict;
+}
+
+Test(execute, a_story_that_holds_is_green)
+{
+    enum verdict verdict = run("When a says one for key k numbered 1\n\"\"\"json\n{ \"n\": 7, \"s\": \"x-${run}\" }\n\"\"\"\n"
+                               "Then a receives \"one\" for key k with json \"$.n\" >= 7\n"
+                               "And a json \"$.s\" == \"x-RUN-1\" and sequence == 1\n"
+                               "And save n from a json \"$.n\"\n"
+                               "When a says two for key k${n}\n"
+                               "Then a receives key == k7\n"
+                               "And a count == 2\n"
+                               "And never within 5ms a receives \"one\"");
+    cr_expect_eq(verdict, VERDICT_PASSED, "%s: %s, not %s", error_text, actual, expected);
+    cr_expect_eq(outcome.steps[VERDICT_PASSED], 9);
+    cr_expect_eq(messages, 2);
+}
+
+Test(execute, a_wrong_expectation_is_red_and_the_rest_skipped)
+{
+    cr_expect_eq(run("When a says one\n\"\"\"json\n{ \"n\": 7 }\n\"\"\"\nThen a receives \"one\"\nAnd a json \"$.n\" == 8\nAnd a count == 1"),
+                 VERDICT_FAILED);
+    cr_expect_str_eq(expected, "json $.n == 8");
+    cr_expect_str_eq(actual, "7");
+    cr_expect_eq(outcome.steps[VERDICT_SKIPPED], 1);
+}
+
+Test(execute, what_does_not_come_is_red_and_the_nearest_is_named)
+{
+    cr_expect_eq(run("When a says one for key k\nAnd a says two for key x\nThen within 5ms a receives \"one\" for key y"), VERDICT_FAILED);
+    cr_expect(strstr(actual, "2 messages, none matches; nearest is 1 (one): its key is k"), "%s", actual);
+}
+
+Test(execute, order_is_checked)
+{
+    cr_expect_eq(run("When a says one\nAnd a says two\nAnd a says one\nAnd a says three\nThen within 5ms a receives in order\n| one | two |\n| three | |"),
+                 VERDICT_FAILED, "an empty cell is a type nobody has");
+    cr_expect_eq(run("When a says one\nAnd a says two\nAnd a says three\nThen a receives in order\n| one | three |"), VERDICT_PASSED);
+    cr_expect_eq(run("When a says one\nAnd a says two\nThen within 5ms a receives in order\n| two | one |"), VERDICT_FAILED);
+    cr_expect(strstr(expected, "number 2 in order: one"), "%s", expected);
+    cr_expect_eq(run("When a says x numbered 1\nAnd a says x numbered 2\nThen a receives in order sequence\n| 1 | 2 |"), VERDICT_PASSED);
+}
+
+Test(execute, exactly_counts_since_the_declaration)
+{
+    cr_expect_eq(run("When a says x\nAnd a says x\nThen a receives \"x\"\nAnd within 5ms a receives exactly 2 \"x\""), VERDICT_PASSED);
+    cr_expect_eq(run("When a says x\nAnd a says x\nThen within 5ms a receives exactly 1 \"x\""), VERDICT_FAILED);
+    cr_expect_eq(run("When a says x\nThen within 5ms a receives exactly 2 \"x\""), VERDICT_FAILED);
+    cr_expect_eq(run("Then within 5ms a receives exactly 0"), VERDICT_PASSED);
+}
+
+Test(execute, never_is_red_when_it_comes)
+{
+    cr_expect_eq(run("When a says x\nThen never within 1s a receives \"x\""), VERDICT_FAILED);
+    cr_expect(strstr(actual, "message 1"), "%s", actual);
+}
+
+Test(execute, refusals_are_red_and_faults_are_broken)
+{
+    cr_expect_eq(run("When a refuses"), VERDICT_FAILED);
+    cr_expect_str_eq(error_text, "refused");
+    cr_expect_eq(run("When a breaks"), VERDICT_BROKEN);
+    cr_expect_eq(run("Given actor b is echo in mood bad"), VERDICT_FAILED);
+    cr_expect_eq(run("Then a json \"$.x\" == 1"), VERDICT_FAILED);
+    cr_expect_str_eq(actual, "a has no message yet");
+    cr_expect_eq(run("When a says x\nThen save v from a header nope"), VERDICT_FAILED);
+}

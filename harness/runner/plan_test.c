@@ -1,0 +1,166 @@
+#include "plan.h"
+
+#include "testing_protocol.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+static struct bv_arena *arena;
+static struct contracts *contracts;
+static struct plan *plan;
+
+static void setup(void)
+{
+    struct bv_error error = {0};
+    cr_assert_eq(bv_arena_open(16 << 20, &arena), 0);
+    cr_assert_eq(contracts_open(BV_CONTRACTS, &contracts, &error), 0, "%s", error.text);
+}
+
+static void teardown(void)
+{
+    contracts_close(&contracts);
+    bv_arena_close(&arena);
+}
+
+TestSuite(plan, .init = setup, .fini = teardown);
+
+static int make(const char *text)
+{
+    static const struct bv_protocol *const protocols[] = {&testing_protocol};
+    static const char *const services[] = {"order", "inventory"};
+    static struct plan_tables tables;
+    tables = (struct plan_tables){protocols, 1, contracts, services, 2};
+    return plan_make(arena, &tables, "x.feature", bv_bytes_of(text), &plan);
+}
+
+/* The steps of one scenario after `actor a is echo`. */
+static int steps(const char *text)
+{
+    char file[4096];
+    snprintf(file, sizeof file, "Feature: f\nScenario: s\nGiven actor a is echo\n%s\n", text);
+    return make(file);
+}
+
+static void refuses(const char *text, const char *what)
+{
+    cr_assert_eq(steps(text), PLAN_REFUSED, "%s", text);
+    cr_expect(strstr(plan->diagnostics[0].text, what), "%s: %s", text, plan->diagnostics[0].text);
+}
+
+Test(plan, resolves_every_form_of_step)
+{
+    int rc = steps("When a says \"hello\" numbered 3 for key k\n"
+                   "Then a type == hello and key != x and json \"$.a\" exists\n"
+                   "And save v from a json \"$.a\"\n"
+                   "And a receives \"hello\" for key ${v} with json \"$.a\" == 1 and signed\n"
+                   "And within 5s a receives exactly 2 type == hello\n"
+                   "And never within 10ms a receives \"x\"\n"
+                   "And within 1s a receives in order json \"$.a\" for key k\n | 1 | 2 |\n"
+                   "* a says ${a.url}");
+    cr_assert_eq(rc, 0, "%s", plan->diagnostics[0].text);
+    const struct plan_step *list = plan->scenarios[0].steps;
+    cr_assert_eq(plan->scenarios[0].step_count, 9);
+    cr_expect_eq(list[0].kind, PLAN_ACTOR);
+    cr_expect_eq(list[1].kind, PLAN_VERB);
+    cr_expect(list[1].arguments[1].present && list[1].arguments[2].present);
+    cr_expect_eq(list[2].filter_count, 3);
+    cr_expect_eq(list[3].kind, PLAN_SAVE);
+    cr_expect_eq(list[4].filter_count, 2);
+    cr_expect_eq(list[4].within_ms, 5000);
+    cr_expect_eq(list[5].exactly, 2);
+    cr_expect_eq(list[6].wait, PLAN_NEVER);
+    cr_expect_eq(list[7].wait, PLAN_ORDER);
+    cr_assert_not_null(list[7].order_probe);
+    cr_expect_eq(list[8].type, GHERKIN_OUTCOME, "* takes the type of the step before");
+}
+
+Test(plan, names_the_nearest_known_word)
+{
+    refuses("Then b type == x", "unknown actor \"b\"");
+    refuses("When a sais x", "did you mean \"says\"?");
+    refuses("When a says x for kex y", "unknown word \"for\"");
+    refuses("Then a typ == x", "did you mean \"type\"?");
+    refuses("Then a type = x", "did you mean \"==\"?");
+    refuses("Given actor b is ecko", "did you mean \"echo\"?");
+    refuses("And save order from a key\nWhen a says ${ordr}", "${ordr} is not set before this step: did you mean ${order}?");
+}
+
+Test(plan, refuses_what_cannot_be_run)
+{
+    refuses("Given actor a is echo", "declared already");
+    refuses("Given actor save is echo", "no name for an actor");
+    refuses("When a says", "type is missing");
+    refuses("When a says x numbered y", "is a number");
+    refuses("When a says x numbered 1 numbered 2", "given twice");
+    refuses("When a refuses\n\"\"\"\nx\n\"\"\"", "takes no doc string");
+    refuses("When a says x\n\"\"\"json\n{ \"a\": ${run} \n\"\"\"", "no JSON");
+    refuses("Then within 5 a receives x", "wants a duration");
+    refuses("Then within 5s a receives in order", "needs a table");
+    refuses("Then a json \"a.b\" == 1", "begins with $");
+    refuses("Then a receives \"ecommerce.order.payed.v1\"", "did you mean \"ecommerce.order.paid.v1\"?");
+    refuses("Then a type == x y", "too much here");
+    refuses("Then a type", "unknown operator");
+    refuses("When a says \"x", "not closed");
+    refuses("When a says ${x", "${ needs a name");
+}
+
+Test(plan, a_variable_stands_for_text_or_number_in_json)
+{
+    cr_expect_eq(steps("When a says x\n\"\"\"json\n{ \"a\": ${run}, \"b\": \"${run}\" }\n\"\"\""), 0, "%s", plan->diagnostics[0].text);
+}
+
+Test(plan, one_mistake_gives_one_message)
+{
+    cr_assert_eq(steps("And save v from a kez\nWhen a says ${v}\nWhen a says ${v}"), PLAN_REFUSED);
+    cr_expect_eq(plan->diagnostic_count, 1);
+}
+
+Test(plan, unrolls_outlines_and_backgrounds)
+{
+    int rc = make("@f\nFeature: f\nBackground:\nGiven actor a is echo\nRule: r\nBackground:\nWhen a says first\n"
+                  "@s\nScenario Outline: with <x>\nWhen a says <x>\n\"\"\"\n<x> <y>\n\"\"\"\n@e\nExamples:\n| x | y |\n| 1 | 2 |\n| 3 | 4 |\n");
+    cr_assert_eq(rc, 0, "%s", plan->diagnostics[0].text);
+    cr_assert_eq(plan->scenario_count, 2);
+    const struct plan_scenario *scenario = &plan->scenarios[1];
+    cr_expect(bv_bytes_equal(scenario->name, BV_BYTES("with 3")));
+    cr_expect_eq(scenario->tag_count, 3);
+    cr_assert_eq(scenario->step_count, 3);
+    cr_expect(scenario->steps[1].background);
+    cr_expect(bv_bytes_equal(scenario->steps[2].source->doc.content, BV_BYTES("3 4")));
+    cr_expect_eq(scenario->line, 18);
+}
+
+Test(plan, says_where_the_gherkin_is_wrong)
+{
+    cr_assert_eq(make("Feature: f\nScenario: s\nGiven x\nnonsense\n"), PLAN_REFUSED);
+    cr_expect_eq(plan->diagnostics[0].line, 4);
+    cr_assert_eq(make(""), PLAN_REFUSED);
+    cr_expect(strstr(plan->diagnostics[0].text, "no scenario"));
+}
+
+Test(plan, selects_by_tags)
+{
+    cr_assert_eq(make("@f\nFeature: f\n@a @b\nScenario: s\nGiven actor a is echo\n"), 0);
+    static const struct {
+        const char *tags;
+        int rc;
+    } rows[] = {{"", 1}, {"@a", 1}, {"@f", 1}, {"@c", 0}, {"not @c", 1}, {"not @a", 0}, {"@c or @a", 1}, {"@a and @c", 0},
+                {"@a and not @c", 1}, {"@c and @a or @b", 1}, {"a", BV_E_INVALID}, {"@a and", BV_E_INVALID}};
+    for (size_t i = 0; i < BV_COUNT(rows); i++) {
+        struct bv_error error = {0};
+        cr_expect_eq(plan_selects(&plan->scenarios[0], bv_bytes_of(rows[i].tags), &error), rows[i].rc, "%s", rows[i].tags);
+    }
+}
+
+Test(plan, grammar_names_every_verb_and_probe)
+{
+    static const struct bv_protocol *const protocols[] = {&testing_protocol};
+    struct plan_tables tables = {protocols, 1, contracts, NULL, 0};
+    struct bv_buf text = {.max = 65536};
+    cr_assert_eq(plan_print_grammar(&text, &tables), 0);
+    (void)bv_buf_char(&text, '\0');
+    cr_expect(strstr(text.data, "NAME says TEXT [for key TEXT] [numbered NUMBER]"));
+    cr_expect(strstr(text.data, "NAME json PATH OP VALUE"));
+    cr_expect(strstr(text.data, "${NAME.url}"));
+    bv_buf_release(&text);
+}

@@ -1,0 +1,86 @@
+#include "testing_protocol.h"
+
+#include <stdlib.h>
+
+static const struct bv_arg open_args[] = {
+    {"mood",   "in mood", BV_ARG_TEXT, BV_OPTIONAL, "\"bad\": refuses to open"},
+    {"shouty", "loudly",  BV_ARG_FLAG, BV_OPTIONAL, ""                        },
+};
+
+static int open_echo(struct bv_actor *actor, const struct bv_call *call, struct bv_error *error)
+{
+    actor->state = calloc(1, 1);
+    if (!actor->state)
+        return BV_E_NOMEM;
+    if (call->values[0].present && bv_bytes_equal(call->values[0].text, BV_BYTES("bad"))) {
+        (void)bv_fail(error, BV_E_UNAVAILABLE, "not today");
+        return BV_MISMATCH;
+    }
+    return actor->lab->ops->set_variable(actor->lab, actor, "url", BV_BYTES("echo://here"));
+}
+
+static void close_echo(struct bv_actor *actor)
+{
+    free(actor->state);
+    actor->state = NULL;
+}
+
+enum { SAY_TYPE, SAY_KEY, SAY_SEQUENCE };
+static const struct bv_arg say_args[] = {
+    {"type",     NULL,       BV_ARG_TEXT, BV_REQUIRED, ""},
+    {"key",      "for key",  BV_ARG_TEXT, BV_OPTIONAL, ""},
+    {"sequence", "numbered", BV_ARG_INT,  BV_OPTIONAL, ""},
+};
+
+static int say(struct bv_actor *actor, const struct bv_call *call, struct bv_error *error)
+{
+    (void)error;
+    struct bv_message message = {.direction = BV_RECEIVED, .summary = call->values[SAY_TYPE].text, .type = call->values[SAY_TYPE].text,
+                                 .key = call->values[SAY_KEY].text, .body = call->doc, .status = BV_NO_NUMBER,
+                                 .sequence = call->values[SAY_SEQUENCE].present ? call->values[SAY_SEQUENCE].number : BV_NO_NUMBER};
+    return bv_actor_record(actor, &message, NULL);
+}
+
+static int refuse(struct bv_actor *actor, const struct bv_call *call, struct bv_error *error)
+{
+    (void)actor, (void)call;
+    (void)bv_fail(error, BV_E_FORBIDDEN, "refused");
+    return BV_MISMATCH;
+}
+
+static int break_down(struct bv_actor *actor, const struct bv_call *call, struct bv_error *error)
+{
+    (void)actor, (void)call;
+    return bv_fail(error, BV_E_INTERNAL, "broken down");
+}
+
+static const struct bv_verb verbs[] = {
+    {"says",    say_args, BV_COUNT(say_args), BV_TAKES_DOC,     say,        "record"},
+    {"refuses", NULL,     0,                  BV_TAKES_NOTHING, refuse,     "red"   },
+    {"breaks",  NULL,     0,                  BV_TAKES_NOTHING, break_down, "fault" },
+};
+static const struct bv_probe probes[] = {
+    {"type",     BV_PROBE_PLAIN, bv_probe_type,     ""},
+    {"key",      BV_PROBE_PLAIN, bv_probe_key,      ""},
+    {"json",     BV_PROBE_PATH,  bv_probe_json,     ""},
+    {"header",   BV_PROBE_NAME,  bv_probe_header,   ""},
+    {"sequence", BV_PROBE_PLAIN, bv_probe_sequence, ""},
+    {"signed",   BV_PROBE_PLAIN, bv_probe_signed,   ""},
+    {"count",    BV_PROBE_PLAIN, bv_probe_count,    ""},
+};
+static const char *const variables[] = {"url"};
+
+const struct bv_protocol testing_protocol = {
+    .name = "echo",
+    .summary = "talks to itself",
+    .open_args = open_args,
+    .open_arg_count = BV_COUNT(open_args),
+    .open = open_echo,
+    .close = close_echo,
+    .verbs = verbs,
+    .verb_count = BV_COUNT(verbs),
+    .probes = probes,
+    .probe_count = BV_COUNT(probes),
+    .variables = variables,
+    .variable_count = BV_COUNT(variables),
+};
