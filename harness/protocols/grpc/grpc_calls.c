@@ -1,5 +1,6 @@
-/* The actor's thread runs a loop with one client on it. A call is made by the scenario's thread (request and texts in an arena of the
- * call), handed to the loop, and ends there: what it brought is recorded, then the call is freed.
+/* The actor's thread runs a loop with one client on it. A call is made by the scenario's thread
+ * (request and texts in an arena of the call), handed to the loop, and ends there: what it brought
+ * is recorded, then the call is freed.
  *
  *   scenario: request -> record sent -> post ............ await the answer in the recording
  *   loop:                                start -> done -> record received -> free */
@@ -17,7 +18,8 @@ enum {
     MESSAGE_BYTES_MAX = 4 << 20,
     CALL_ARENA_BYTES_MAX = 16 << 20,
     FIELDS_MAX = 4,
-    LATE_US = 1000000, /* how long after its own deadline a call may still be answered with DEADLINE_EXCEEDED */
+    LATE_US = 1000000, /* how long after its own deadline a call may still be answered with
+                          DEADLINE_EXCEEDED */
 };
 
 struct grpc {
@@ -43,7 +45,8 @@ struct grpc {
 /* Owned by whoever runs it: the scenario's thread until it is posted, the loop then. */
 struct grpc_call {
     struct grpc *grpc;
-    struct bv_arena *arena; /* owned; holds this struct's texts and message, and what an answer is recorded from */
+    struct bv_arena *arena; /* owned; holds this struct's texts and message, and what an answer is
+                               recorded from */
     struct grpc_method method;
     ProtobufCMessage *message;
     struct bv_http_field fields[FIELDS_MAX];
@@ -103,14 +106,22 @@ static struct bv_message answer_of(const struct grpc_call *call, int64_t status)
     return message;
 }
 
-static void record_answer(struct grpc_call *call, int rc, const ProtobufCMessage *reply, const struct bv_error *error)
+static void record_answer(struct grpc_call *call,
+                          int rc,
+                          const ProtobufCMessage *reply,
+                          const struct bv_error *error)
 {
     char summary[300];
     bv_auto(bv_buf_release) struct bv_buf json = {.max = MESSAGE_BYTES_MAX * 2};
     const int64_t status = rc == 0 ? 0 : bv_error_row(rc)->grpc_status;
     struct bv_message message = answer_of(call, status);
     const struct bv_http_field text = {"grpc-message", bv_bytes_of(error ? error->text : "")};
-    snprintf(summary, sizeof summary, "%s -> %s%s%s", call->method.name, grpc_status_word(status), rc ? ": " : "",
+    snprintf(summary,
+             sizeof summary,
+             "%s -> %s%s%s",
+             call->method.name,
+             grpc_status_word(status),
+             rc ? ": " : "",
              rc && error ? error->text : "");
     message.summary = bv_bytes_of(summary);
     if (rc != 0) {
@@ -124,7 +135,8 @@ static void record_answer(struct grpc_call *call, int rc, const ProtobufCMessage
     (void)bv_actor_record(call->grpc->actor, &message, NULL);
 }
 
-static void call_done(void *argument, int rc, const ProtobufCMessage *reply, const struct bv_error *error)
+static void
+call_done(void *argument, int rc, const ProtobufCMessage *reply, const struct bv_error *error)
 {
     struct grpc_call *call = argument;
     if (!call->grpc->closing)
@@ -158,7 +170,8 @@ static void stream_left(struct grpc *grpc)
 }
 
 /* The end of a stream is a note: it is none of the messages that a story counts. */
-static void stream_done(void *argument, int rc, const ProtobufCMessage *reply, const struct bv_error *error)
+static void
+stream_done(void *argument, int rc, const ProtobufCMessage *reply, const struct bv_error *error)
 {
     struct grpc_call *call = argument;
     struct grpc *grpc = call->grpc;
@@ -168,8 +181,13 @@ static void stream_done(void *argument, int rc, const ProtobufCMessage *reply, c
     (void)reply;
     message.direction = BV_NOTE;
     message.latency_us = 0;
-    snprintf(summary, sizeof summary, "%s ended: %s%s%s", call->method.name, grpc_status_word(status),
-             error && error->text[0] ? ": " : "", error ? error->text : "");
+    snprintf(summary,
+             sizeof summary,
+             "%s ended: %s%s%s",
+             call->method.name,
+             grpc_status_word(status),
+             error && error->text[0] ? ": " : "",
+             error ? error->text : "");
     message.summary = bv_bytes_of(summary);
     if (!grpc->closing)
         (void)bv_actor_record(grpc->actor, &message, NULL);
@@ -218,7 +236,8 @@ static void start_stream(void *argument)
     const struct bv_grpc_request request = request_of(call);
     call->next = grpc->streams;
     grpc->streams = call;
-    const int rc = bv_grpc_stream_open(grpc->client, &request, stream_message, stream_done, call, &call->stream);
+    const int rc = bv_grpc_stream_open(
+        grpc->client, &request, stream_message, stream_done, call, &call->stream);
     if (rc < 0) {
         bv_fail(&error, rc, "the stream cannot be opened: %s", bv_error_row(rc)->title);
         stream_done(call, rc, NULL, &error);
@@ -270,7 +289,8 @@ static int call_fields(struct grpc_call *call, const struct bv_value *as, struct
     struct bv_actor *actor = call->grpc->actor;
     const char *token = NULL;
     char traceparent[BV_TRACEPARENT_SIZE];
-    int rc = actor->lab->ops->token(actor->lab, as->present ? as->text : call->grpc->identity, &token, error);
+    int rc = actor->lab->ops->token(
+        actor->lab, as->present ? as->text : call->grpc->identity, &token, error);
     if (rc != 0)
         return rc;
     if (token)
@@ -313,8 +333,12 @@ static int call_fill(struct grpc_call *call, const struct asked *asked, struct b
     BV_TRY(bv_arena_open(CALL_ARENA_BYTES_MAX, &call->arena));
     BV_TRY(grpc_method_find(asked->method, &call->method, error));
     if (call->method.shape != asked->shape)
-        return bv_fail(error, BV_E_INVALID, "%s is %s", call->method.name,
-                       asked->shape == GRPC_SHAPE_UNARY ? "a stream: use `watches`" : "no stream: use `calls`");
+        return bv_fail(error,
+                       BV_E_INVALID,
+                       "%s is %s",
+                       call->method.name,
+                       asked->shape == GRPC_SHAPE_UNARY ? "a stream: use `watches`"
+                                                        : "no stream: use `calls`");
     BV_TRY(bv_pb_from_json(call->arena, call->method.request, doc, &call->message, error));
     const int rc = call_fields(call, asked->as, error);
     if (rc != 0)
@@ -322,7 +346,10 @@ static int call_fill(struct grpc_call *call, const struct asked *asked, struct b
     return record_sent(call, doc);
 }
 
-static int call_make(struct bv_actor *actor, const struct asked *asked, struct grpc_call **ret_call, struct bv_error *error)
+static int call_make(struct bv_actor *actor,
+                     const struct asked *asked,
+                     struct grpc_call **ret_call,
+                     struct bv_error *error)
 {
     struct grpc_call *call = calloc(1, sizeof *call);
     if (!call)
@@ -347,12 +374,18 @@ static bool answers(void *argument, const struct bv_message *message)
     return message->answers == answering->sent_id && strcmp(message->actor, answering->actor) == 0;
 }
 
-/* The first thing that comes back is made current: an answer, a message of the stream, or the note of its end. */
-static int await_answer(struct bv_actor *actor, uint64_t sent_id, int64_t deadline_mono_us, struct bv_error *error)
+/* The first thing that comes back is made current: an answer, a message of the stream, or the note
+ * of its end. */
+static int await_answer(struct bv_actor *actor,
+                        uint64_t sent_id,
+                        int64_t deadline_mono_us,
+                        struct bv_error *error)
 {
     struct answering answering = {actor->name, sent_id};
     const struct bv_message *message = NULL;
-    if (bv_recording_await(actor->lab->recording, sent_id, deadline_mono_us, answers, &answering, &message) == BV_NOT_YET) {
+    if (bv_recording_await(
+            actor->lab->recording, sent_id, deadline_mono_us, answers, &answering, &message) ==
+        BV_NOT_YET) {
         (void)bv_fail(error, BV_E_TIMEOUT, "no answer within its time");
         return BV_MISMATCH;
     }
@@ -363,7 +396,8 @@ static int await_answer(struct bv_actor *actor, uint64_t sent_id, int64_t deadli
 static int64_t deadline_of(const struct bv_actor *actor, const struct bv_call *call)
 {
     const int64_t latest = bv_mono_us(actor->lab->env) + actor->lab->timeout_ms * 1000;
-    return call->deadline_mono_us && call->deadline_mono_us < latest ? call->deadline_mono_us : latest;
+    return call->deadline_mono_us && call->deadline_mono_us < latest ? call->deadline_mono_us
+                                                                     : latest;
 }
 
 /* ---- verbs ---- */
@@ -378,7 +412,8 @@ static int grpc_calls(struct bv_actor *actor, const struct bv_call *step, struct
 {
     struct grpc *grpc = actor->state;
     const int64_t deadline = deadline_of(actor, step);
-    const struct asked asked = {step->values[CALLS_METHOD].text, GRPC_SHAPE_UNARY, &step->values[CALLS_AS], step->doc};
+    const struct asked asked = {
+        step->values[CALLS_METHOD].text, GRPC_SHAPE_UNARY, &step->values[CALLS_AS], step->doc};
     struct grpc_call *call = NULL;
     int rc = call_make(actor, &asked, &call, error);
     if (rc != 0)
@@ -396,17 +431,19 @@ static int grpc_calls(struct bv_actor *actor, const struct bv_call *step, struct
 
 enum { WATCHES_METHOD, WATCHES_AS, WATCHES_QUIETLY };
 static const struct bv_arg watches_args[] = {
-    {"method",   NULL,      BV_ARG_TEXT,     BV_OPTIONAL, "else \"Watch\""                               },
-    {"identity", "as",      BV_ARG_IDENTITY, BV_OPTIONAL, "for this call only"                           },
-    {"quietly",  "quietly", BV_ARG_FLAG,     BV_OPTIONAL, "the stream need not begin with a message"     },
+    {"method",   NULL,      BV_ARG_TEXT,     BV_OPTIONAL, "else \"Watch\""                          },
+    {"identity", "as",      BV_ARG_IDENTITY, BV_OPTIONAL, "for this call only"                      },
+    {"quietly",  "quietly", BV_ARG_FLAG,     BV_OPTIONAL, "the stream need not begin with a message"},
 };
 
 static int grpc_watches(struct bv_actor *actor, const struct bv_call *step, struct bv_error *error)
 {
     struct grpc *grpc = actor->state;
     const struct bv_value *method = &step->values[WATCHES_METHOD];
-    const struct asked asked = {method->present ? method->text : BV_BYTES("Watch"), GRPC_SHAPE_SERVER_STREAM,
-                                &step->values[WATCHES_AS], step->doc};
+    const struct asked asked = {method->present ? method->text : BV_BYTES("Watch"),
+                                GRPC_SHAPE_SERVER_STREAM,
+                                &step->values[WATCHES_AS],
+                                step->doc};
     struct grpc_call *call = NULL;
     int rc = call_make(actor, &asked, &call, error);
     if (rc != 0)
@@ -444,7 +481,8 @@ static struct timespec monotonic_after(int64_t left_us)
 static int grpc_stops(struct bv_actor *actor, const struct bv_call *step, struct bv_error *error)
 {
     struct grpc *grpc = actor->state;
-    const struct timespec until = monotonic_after(deadline_of(actor, step) - bv_mono_us(actor->lab->env));
+    const struct timespec until =
+        monotonic_after(deadline_of(actor, step) - bv_mono_us(actor->lab->env));
     int waited = 0;
     BV_TRY(bv_loop_post(grpc->loop, stop_streams, grpc));
     pthread_mutex_lock(&grpc->lock);
@@ -452,52 +490,69 @@ static int grpc_stops(struct bv_actor *actor, const struct bv_call *step, struct
         waited = pthread_cond_timedwait(&grpc->changed, &grpc->lock, &until);
     const size_t left = grpc->stream_count;
     pthread_mutex_unlock(&grpc->lock);
-    return left == 0 ? 0 : bv_fail(error, BV_E_TIMEOUT, "%zu streams of %s do not end", left, actor->name);
+    return left == 0
+               ? 0
+               : bv_fail(error, BV_E_TIMEOUT, "%zu streams of %s do not end", left, actor->name);
 }
 
 static const struct bv_verb verbs[] = {
-    {"calls",          calls_args,   BV_COUNT(calls_args),   BV_TAKES_DOC,     grpc_calls,   "unary call; the doc string is the request as JSON"                },
-    {"watches",        watches_args, BV_COUNT(watches_args), BV_TAKES_DOC,     grpc_watches, "follow a server stream; waits for its first message"              },
-    {"stops watching", NULL,         0,                      BV_TAKES_NOTHING, grpc_stops,   "cancel all streams of this actor"                                 },
+    {"calls",
+     calls_args,             BV_COUNT(calls_args),
+     BV_TAKES_DOC,                                                     grpc_calls,
+     "unary call; the doc string is the request as JSON"                                                               },
+    {"watches",
+     watches_args,           BV_COUNT(watches_args),
+     BV_TAKES_DOC,                                                     grpc_watches,
+     "follow a server stream; waits for its first message"                                                             },
+    {"stops watching", NULL, 0,                      BV_TAKES_NOTHING, grpc_stops,   "cancel all streams of this actor"},
 };
 
 /* ---- probes ---- */
 
-static int probe_status(const struct bv_actor *actor, const struct bv_message *message, struct bv_bytes argument,
-                        struct bv_arena *arena, struct bv_fact *ret_fact, struct bv_error *error)
+static int probe_status(const struct bv_actor *actor,
+                        const struct bv_message *message,
+                        struct bv_bytes argument,
+                        struct bv_arena *arena,
+                        struct bv_fact *ret_fact,
+                        struct bv_error *error)
 {
     (void)actor, (void)argument, (void)arena, (void)error;
     *ret_fact = (struct bv_fact){.type = BV_FACT_ABSENT};
     if (message->status != BV_NO_NUMBER)
-        *ret_fact = (struct bv_fact){.type = BV_FACT_TEXT, .text = bv_bytes_of(grpc_status_word(message->status))};
+        *ret_fact = (struct bv_fact){.type = BV_FACT_TEXT,
+                                     .text = bv_bytes_of(grpc_status_word(message->status))};
     return 0;
 }
 
-static int probe_message(const struct bv_actor *actor, const struct bv_message *message, struct bv_bytes argument,
-                         struct bv_arena *arena, struct bv_fact *ret_fact, struct bv_error *error)
+static int probe_message(const struct bv_actor *actor,
+                         const struct bv_message *message,
+                         struct bv_bytes argument,
+                         struct bv_arena *arena,
+                         struct bv_fact *ret_fact,
+                         struct bv_error *error)
 {
     (void)argument;
     return bv_probe_header(actor, message, BV_BYTES("grpc-message"), arena, ret_fact, error);
 }
 
 static const struct bv_probe probes[] = {
-    {"status",   BV_PROBE_PLAIN, probe_status,      "OK, NOT_FOUND and so on; of an answer"            },
-    {"message",  BV_PROBE_PLAIN, probe_message,     "text of a status other than OK"                   },
-    {"json",     BV_PROBE_PATH,  bv_probe_json,     "value in the reply; 64-bit integers are strings"  },
-    {"type",     BV_PROBE_PLAIN, bv_probe_type,     "service and method"                               },
-    {"key",      BV_PROBE_PLAIN, bv_probe_key,      "what `keyed by` names in the reply"               },
-    {"sequence", BV_PROBE_PLAIN, bv_probe_sequence, "number of a message in its stream, from 1"        },
-    {"latency",  BV_PROBE_PLAIN, bv_probe_latency,  "milliseconds from call to answer"                 },
-    {"count",    BV_PROBE_PLAIN, bv_probe_count,    "answers and stream messages so far"               },
+    {"status",   BV_PROBE_PLAIN, probe_status,      "OK, NOT_FOUND and so on; of an answer"          },
+    {"message",  BV_PROBE_PLAIN, probe_message,     "text of a status other than OK"                 },
+    {"json",     BV_PROBE_PATH,  bv_probe_json,     "value in the reply; 64-bit integers are strings"},
+    {"type",     BV_PROBE_PLAIN, bv_probe_type,     "service and method"                             },
+    {"key",      BV_PROBE_PLAIN, bv_probe_key,      "what `keyed by` names in the reply"             },
+    {"sequence", BV_PROBE_PLAIN, bv_probe_sequence, "number of a message in its stream, from 1"      },
+    {"latency",  BV_PROBE_PLAIN, bv_probe_latency,  "milliseconds from call to answer"               },
+    {"count",    BV_PROBE_PLAIN, bv_probe_count,    "answers and stream messages so far"             },
 };
 
 /* ---- open and close ---- */
 
 enum { OPEN_TARGET, OPEN_AS, OPEN_KEY };
 static const struct bv_arg open_args[] = {
-    {"target",   "at",       BV_ARG_TARGET,   BV_REQUIRED, "the service"                             },
-    {"identity", "as",       BV_ARG_IDENTITY, BV_OPTIONAL, "who calls; nobody when it is left out"   },
-    {"key",      "keyed by", BV_ARG_TEXT,     BV_OPTIONAL, "JSON path of a reply's key"              },
+    {"target",   "at",       BV_ARG_TARGET,   BV_REQUIRED, "the service"                          },
+    {"identity", "as",       BV_ARG_IDENTITY, BV_OPTIONAL, "who calls; nobody when it is left out"},
+    {"key",      "keyed by", BV_ARG_TEXT,     BV_OPTIONAL, "JSON path of a reply's key"           },
 };
 
 static void grpc_close(struct bv_actor *actor)
@@ -556,7 +611,8 @@ static int grpc_open(struct bv_actor *actor, const struct bv_call *call, struct 
     while (grpc->state == STARTING)
         pthread_cond_wait(&grpc->changed, &grpc->lock);
     pthread_mutex_unlock(&grpc->lock);
-    return grpc->state == READY ? 0 : bv_fail(error, BV_E_LIMIT, "no gRPC client for %s", actor->name);
+    return grpc->state == READY ? 0
+                                : bv_fail(error, BV_E_LIMIT, "no gRPC client for %s", actor->name);
 }
 
 const struct bv_protocol bv_protocol_grpc = {

@@ -5,7 +5,8 @@
 #include "inventory.pb-c.h"
 #include <stdio.h>
 
-/* protobuf-c's descriptors do not say which methods stream; grpc_methods_test.c compares this column with the .proto files. */
+/* protobuf-c's descriptors do not say which methods stream; grpc_methods_test.c compares this
+ * column with the .proto files. */
 static const struct service {
     const ProtobufCServiceDescriptor *descriptor;
     const char *streams; /* its one server-streaming method, NULL: none */
@@ -15,12 +16,17 @@ static const struct service {
 };
 enum { NAMES_MAX = 64 };
 
-static struct grpc_method method_of(const struct service *service, const ProtobufCMethodDescriptor *row)
+static struct grpc_method method_of(const struct service *service,
+                                    const ProtobufCMethodDescriptor *row)
 {
     struct grpc_method method = {.request = row->input, .reply = row->output};
     const char *dot = strrchr(service->descriptor->name, '.');
     snprintf(method.path, sizeof method.path, "/%s/%s", service->descriptor->name, row->name);
-    snprintf(method.name, sizeof method.name, "%s/%s", dot ? dot + 1 : service->descriptor->name, row->name);
+    snprintf(method.name,
+             sizeof method.name,
+             "%s/%s",
+             dot ? dot + 1 : service->descriptor->name,
+             row->name);
     if (service->streams && strcmp(service->streams, row->name) == 0)
         method.shape = GRPC_SHAPE_SERVER_STREAM;
     return method;
@@ -41,8 +47,10 @@ bool grpc_method_at(size_t index, struct grpc_method *ret_method)
 static bool is_called(const struct grpc_method *method, struct bv_bytes name)
 {
     const char *slash = strchr(method->name, '/');
-    return bv_bytes_equal(name, bv_bytes_of(method->path)) || bv_bytes_equal(name, bv_bytes_of(method->path + 1)) ||
-           bv_bytes_equal(name, bv_bytes_of(method->name)) || bv_bytes_equal(name, bv_bytes_of(slash + 1));
+    return bv_bytes_equal(name, bv_bytes_of(method->path)) ||
+           bv_bytes_equal(name, bv_bytes_of(method->path + 1)) ||
+           bv_bytes_equal(name, bv_bytes_of(method->name)) ||
+           bv_bytes_equal(name, bv_bytes_of(slash + 1));
 }
 
 static int unknown(struct bv_bytes name, struct bv_error *error)
@@ -56,8 +64,13 @@ static int unknown(struct bv_bytes name, struct bv_error *error)
         names[count] = qualified ? rows[count].name : strchr(rows[count].name, '/') + 1;
     snprintf(text, sizeof text, "%.*s", BV_ARG(name));
     const char *near = bv_nearest(text, names, count);
-    return bv_fail(error, BV_E_NOT_FOUND, "no gRPC method is called \"%s\"%s%s%s", text, near ? "; did you mean \"" : "",
-                   near ? near : "", near ? "\"?" : "");
+    return bv_fail(error,
+                   BV_E_NOT_FOUND,
+                   "no gRPC method is called \"%s\"%s%s%s",
+                   text,
+                   near ? "; did you mean \"" : "",
+                   near ? near : "",
+                   near ? "\"?" : "");
 }
 
 int grpc_method_find(struct bv_bytes name, struct grpc_method *ret_method, struct bv_error *error)

@@ -13,12 +13,14 @@ struct grpc_method {
     const ProtobufCMessageDescriptor *request;
     const ProtobufCMessageDescriptor *reply;
 };
-/* name is "Adjust", "Inventory/Adjust" or the full path, with or without its first slash. A bare method name that several services
- * have means the first of them, and the health service is the last.
- * Errors: BV_E_NOT_FOUND with the nearest method. */
-BV_MUST_CHECK int grpc_method_find(struct bv_bytes name, struct grpc_method *ret_method, struct bv_error *error);
+/* name is "Adjust", "Inventory/Adjust" or the full path, with or without its first slash. A bare
+ * method name that several services have means the first of them, and the health service is the
+ * last. Errors: BV_E_NOT_FOUND with the nearest method. */
+BV_MUST_CHECK int
+grpc_method_find(struct bv_bytes name, struct grpc_method *ret_method, struct bv_error *error);
 
-/* The word of a status ("NOT_FOUND"); "STATUS_UNKNOWN" where there is none. Source: gRPC "Status codes and their use". */
+/* The word of a status ("NOT_FOUND"); "STATUS_UNKNOWN" where there is none. Source: gRPC "Status
+ * codes and their use". */
 const char *grpc_status_word(int64_t status);
 
 /* Rows of the table, for tests: index counts from 0; false past the end. */

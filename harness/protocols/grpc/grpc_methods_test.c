@@ -13,14 +13,16 @@ Test(grpc_methods, are_found_by_every_form_of_their_name)
         {"Adjust",                                     "/bitvelocity.inventory.v1.Inventory/Adjust"},
         {"Inventory/Adjust",                           "/bitvelocity.inventory.v1.Inventory/Adjust"},
         {"bitvelocity.inventory.v1.Inventory/Adjust",  "/bitvelocity.inventory.v1.Inventory/Adjust"},
-        {"/bitvelocity.inventory.v1.Inventory/Adjust", "/bitvelocity.inventory.v1.Inventory/Adjust"},
+        {"/bitvelocity.inventory.v1.Inventory/Adjust",
+         "/bitvelocity.inventory.v1.Inventory/Adjust"                                              },
         {"Watch",                                      "/bitvelocity.inventory.v1.Inventory/Watch" },
         {"Health/Watch",                               "/grpc.health.v1.Health/Watch"              },
         {"Check",                                      "/grpc.health.v1.Health/Check"              },
     };
     for (size_t i = 0; i < BV_COUNT(rows); i++) {
         struct grpc_method method = {0};
-        cr_expect_eq(grpc_method_find(bv_bytes_of(rows[i].name), &method, NULL), 0, "%s", rows[i].name);
+        cr_expect_eq(
+            grpc_method_find(bv_bytes_of(rows[i].name), &method, NULL), 0, "%s", rows[i].name);
         cr_expect_str_eq(method.path, rows[i].path);
     }
 }
@@ -54,8 +56,10 @@ static void compare(const char *file, size_t *compared)
         if (sscanf(line, " rpc %63[A-Za-z]", name) != 1)
             continue;
         snprintf(full, sizeof full, "%s/%s", service, name);
-        cr_assert_eq(grpc_method_find(bv_bytes_of(full), &method, NULL), 0, "%s is not in the table", full);
-        cr_expect_eq(method.shape == GRPC_SHAPE_SERVER_STREAM, strstr(line, "(stream ") != NULL, "%s", full);
+        cr_assert_eq(
+            grpc_method_find(bv_bytes_of(full), &method, NULL), 0, "%s is not in the table", full);
+        cr_expect_eq(
+            method.shape == GRPC_SHAPE_SERVER_STREAM, strstr(line, "(stream ") != NULL, "%s", full);
         ++*compared;
     }
     fclose(proto);

@@ -7,7 +7,9 @@
 
 /* ---- addresses and paths ---- */
 
-int live_address_parse(struct bv_bytes url, struct live_address *ret_address, struct bv_error *error)
+int live_address_parse(struct bv_bytes url,
+                       struct live_address *ret_address,
+                       struct bv_error *error)
 {
     static const struct bv_bytes scheme = {"http://", 7};
     if (!bv_bytes_starts(url, scheme))
@@ -21,7 +23,8 @@ int live_address_parse(struct bv_bytes url, struct live_address *ret_address, st
     struct live_address address = {0};
     if (host_bytes == 0 || host_bytes >= sizeof address.host || memchr(rest.data, '/', rest.size))
         return bv_fail(error, BV_E_INVALID, "%.*s is no http address", BV_ARG(url));
-    if (colon && bv_bytes_int64((struct bv_bytes){colon + 1, rest.size - host_bytes - 1}, 1, 65535, &port) < 0)
+    if (colon && bv_bytes_int64(
+                     (struct bv_bytes){colon + 1, rest.size - host_bytes - 1}, 1, 65535, &port) < 0)
         return bv_fail(error, BV_E_INVALID, "%.*s has no port", BV_ARG(url));
     memcpy(address.host, rest.data, host_bytes);
     address.port = (uint16_t)port;
@@ -43,7 +46,8 @@ void live_describe(struct bv_arena *scratch, const char *key_path, struct bv_mes
 {
     const struct bv_json *root = NULL;
     const struct bv_json *key = NULL;
-    if (bv_json_parse(scratch, message->body, &root, NULL) < 0 || bv_json_type(root) != BV_JSON_OBJECT)
+    if (bv_json_parse(scratch, message->body, &root, NULL) < 0 ||
+        bv_json_type(root) != BV_JSON_OBJECT)
         return;
     message->media_type = BV_BYTES("application/json");
     const struct bv_bytes type = bv_json_string(bv_json_get(root, "type"));
@@ -59,29 +63,42 @@ void live_describe(struct bv_arena *scratch, const char *key_path, struct bv_mes
 
 struct bv_bytes live_summary(struct bv_arena *scratch, const struct bv_message *message)
 {
-    const char *text = message->sequence == BV_NO_NUMBER
-                           ? bv_arena_format(scratch, "%.*s", BV_ARG(message->type))
-                           : bv_arena_format(scratch, "%.*s #%lld", BV_ARG(message->type), (long long)message->sequence);
+    const char *text =
+        message->sequence == BV_NO_NUMBER
+            ? bv_arena_format(scratch, "%.*s", BV_ARG(message->type))
+            : bv_arena_format(
+                  scratch, "%.*s #%lld", BV_ARG(message->type), (long long)message->sequence);
     return bv_bytes_of(text);
 }
 
 /* ---- the request that opens ---- */
 
 const struct bv_arg live_open_args[LIVE_ARG_COUNT] = {
-    [LIVE_ARG_TARGET] = {"target",   "at",       BV_ARG_TARGET,   BV_REQUIRED, "gateway, or the service itself"                      },
-    [LIVE_ARG_PATH] =   {"path",     "path",     BV_ARG_TEXT,     BV_REQUIRED, "where it connects"                                   },
-    [LIVE_ARG_AS] =     {"identity", "as",       BV_ARG_IDENTITY, BV_OPTIONAL, "who listens; nobody when it is left out"             },
-    [LIVE_ARG_AFTER] =  {"cursor",   "after",    BV_ARG_INT,      BV_OPTIONAL, "last sequence seen; without it: from now on"         },
-    [LIVE_ARG_KEY] =    {"key",      "keyed by", BV_ARG_TEXT,     BV_OPTIONAL, "JSON path of a message's key, else " LIVE_KEY_DEFAULT},
-    [LIVE_ARG_IDLE] =   {"idle",     "idle",     BV_ARG_FLAG,     BV_OPTIONAL, "not connected until a verb says so"                  },
+    [LIVE_ARG_TARGET] =
+        {"target",   "at",    BV_ARG_TARGET,   BV_REQUIRED, "gateway, or the service itself"                      },
+    [LIVE_ARG_PATH] = {"path",     "path",  BV_ARG_TEXT,     BV_REQUIRED, "where it connects"                                   },
+    [LIVE_ARG_AS] =
+        {"identity", "as",    BV_ARG_IDENTITY, BV_OPTIONAL, "who listens; nobody when it is left out"             },
+    [LIVE_ARG_AFTER] =
+        {"cursor",   "after", BV_ARG_INT,      BV_OPTIONAL, "last sequence seen; without it: from now on"         },
+    [LIVE_ARG_KEY] = {"key",
+                           "keyed by",          BV_ARG_TEXT,
+                           BV_OPTIONAL,                                       "JSON path of a message's key, else " LIVE_KEY_DEFAULT},
+    [LIVE_ARG_IDLE] =
+        {"idle",     "idle",  BV_ARG_FLAG,     BV_OPTIONAL, "not connected until a verb says so"                  },
 };
 
-int live_source_read(struct bv_actor *actor, const struct bv_call *call, struct live_source *ret_source, struct bv_error *error)
+int live_source_read(struct bv_actor *actor,
+                     const struct bv_call *call,
+                     struct live_source *ret_source,
+                     struct bv_error *error)
 {
     struct bv_arena *arena = actor->lab->arena;
     const struct bv_value *values = call->values;
-    const struct bv_bytes key = values[LIVE_ARG_KEY].present ? values[LIVE_ARG_KEY].text : BV_BYTES(LIVE_KEY_DEFAULT);
-    const struct bv_bytes identity = values[LIVE_ARG_AS].present ? values[LIVE_ARG_AS].text : BV_BYTES("nobody");
+    const struct bv_bytes key =
+        values[LIVE_ARG_KEY].present ? values[LIVE_ARG_KEY].text : BV_BYTES(LIVE_KEY_DEFAULT);
+    const struct bv_bytes identity =
+        values[LIVE_ARG_AS].present ? values[LIVE_ARG_AS].text : BV_BYTES("nobody");
     BV_TRY(bv_path_check(key, error));
     *ret_source = (struct live_source){
         .target = bv_arena_text(arena, values[LIVE_ARG_TARGET].text),
@@ -127,14 +144,19 @@ int live_request_make(struct bv_actor *actor,
                       struct bv_error *error)
 {
     struct bv_lab *lab = actor->lab;
-    struct live_request request = {.path = live_path(lab->arena, bv_bytes_of(source->path), opening->after)};
+    struct live_request request = {
+        .path = live_path(lab->arena, bv_bytes_of(source->path), opening->after)};
     if (source->path[0] != '/' || strpbrk(source->path, " \t\r\n"))
         return bv_fail(error, BV_E_INVALID, "\"%.100s\" is no path", source->path);
     if (!request.path)
         return BV_E_NOMEM;
     int rc = lab->ops->resolve(lab, source->target, "GET", request.path, &request.base, error);
     if (rc == 0)
-        rc = request_fields(actor, opening->identity.data ? opening->identity : source->identity, opening, &request, error);
+        rc = request_fields(actor,
+                            opening->identity.data ? opening->identity : source->identity,
+                            opening,
+                            &request,
+                            error);
     if (rc != 0)
         return rc;
     request.sent_us = bv_mono_us(lab->env);
@@ -154,7 +176,9 @@ int live_request_make(struct bv_actor *actor,
     return 0;
 }
 
-uint64_t live_answer_record(struct bv_actor *actor, const struct live_request *request, const struct live_answer *answer)
+uint64_t live_answer_record(struct bv_actor *actor,
+                            const struct live_request *request,
+                            const struct live_answer *answer)
 {
     char summary[200];
     char type[160];
@@ -228,7 +252,11 @@ void live_link_done(struct live_link *link, enum live_wish wish)
     pthread_mutex_unlock(&link->lock);
 }
 
-void live_link_set(struct live_link *link, enum live_state state, int64_t status, uint64_t answer_id, const char *why)
+void live_link_set(struct live_link *link,
+                   enum live_state state,
+                   int64_t status,
+                   uint64_t answer_id,
+                   const char *why)
 {
     pthread_mutex_lock(&link->lock);
     link->state = state;
@@ -275,10 +303,14 @@ int live_link_settle(struct live_link *link, int64_t deadline_mono_us, enum live
 int64_t live_deadline(const struct bv_actor *actor, const struct bv_call *call)
 {
     const int64_t latest = bv_mono_us(actor->lab->env) + actor->lab->timeout_ms * 1000;
-    return call->deadline_mono_us && call->deadline_mono_us < latest ? call->deadline_mono_us : latest;
+    return call->deadline_mono_us && call->deadline_mono_us < latest ? call->deadline_mono_us
+                                                                     : latest;
 }
 
-int live_tried(struct bv_actor *actor, struct live_link *link, int64_t deadline_mono_us, struct bv_error *error)
+int live_tried(struct bv_actor *actor,
+               struct live_link *link,
+               int64_t deadline_mono_us,
+               struct bv_error *error)
 {
     enum live_state state = LIVE_IDLE;
     if (live_link_settle(link, deadline_mono_us, &state) == BV_NOT_YET) {
@@ -296,13 +328,17 @@ int live_tried(struct bv_actor *actor, struct live_link *link, int64_t deadline_
     return 0;
 }
 
-int live_opened(struct bv_actor *actor, struct live_link *link, int64_t deadline_mono_us, struct bv_error *error)
+int live_opened(struct bv_actor *actor,
+                struct live_link *link,
+                int64_t deadline_mono_us,
+                struct bv_error *error)
 {
     int rc = live_tried(actor, link, deadline_mono_us, error);
     if (rc != 0)
         return rc;
     pthread_mutex_lock(&link->lock);
-    /* It may have been open and have ended since: what came in between is recorded, so that is no refusal. */
+    /* It may have been open and have ended since: what came in between is recorded, so that is no
+     * refusal. */
     if (link->state == LIVE_REFUSED) {
         (void)bv_fail(error, BV_E_UNAVAILABLE, "refused: %s", link->why);
         rc = BV_MISMATCH;

@@ -12,19 +12,22 @@ Test(live, addresses_are_http_with_a_host_and_a_port)
         const char *host;
         uint16_t port;
     } rows[] = {
-        {"http://127.0.0.1:14001",  0,            "127.0.0.1", 14001},
-        {"http://localhost:80/",    0,            "localhost", 80   },
-        {"http://localhost",        0,            "localhost", 80   },
-        {"https://localhost:1",     BV_E_INVALID, "",          0    },
-        {"http://:80",              BV_E_INVALID, "",          0    },
-        {"http://a:0",              BV_E_INVALID, "",          0    },
-        {"http://a:65536",          BV_E_INVALID, "",          0    },
-        {"http://a:1/path",         BV_E_INVALID, "",          0    },
-        {"",                        BV_E_INVALID, "",          0    },
+        {"http://127.0.0.1:14001", 0,            "127.0.0.1", 14001},
+        {"http://localhost:80/",   0,            "localhost", 80   },
+        {"http://localhost",       0,            "localhost", 80   },
+        {"https://localhost:1",    BV_E_INVALID, "",          0    },
+        {"http://:80",             BV_E_INVALID, "",          0    },
+        {"http://a:0",             BV_E_INVALID, "",          0    },
+        {"http://a:65536",         BV_E_INVALID, "",          0    },
+        {"http://a:1/path",        BV_E_INVALID, "",          0    },
+        {"",                       BV_E_INVALID, "",          0    },
     };
     for (size_t i = 0; i < BV_COUNT(rows); i++) {
         struct live_address address = {0};
-        cr_expect_eq(live_address_parse(bv_bytes_of(rows[i].url), &address, NULL), rows[i].rc, "%s", rows[i].url);
+        cr_expect_eq(live_address_parse(bv_bytes_of(rows[i].url), &address, NULL),
+                     rows[i].rc,
+                     "%s",
+                     rows[i].url);
         cr_expect_str_eq(address.host, rows[i].host);
         cr_expect_eq(address.port, rows[i].port);
     }
@@ -42,7 +45,8 @@ Test(live, a_cursor_joins_the_query)
 
 static struct bv_message described(struct bv_arena *arena, const char *body)
 {
-    struct bv_message message = {.body = bv_bytes_of(body), .type = BV_BYTES("text"), .sequence = BV_NO_NUMBER};
+    struct bv_message message = {
+        .body = bv_bytes_of(body), .type = BV_BYTES("text"), .sequence = BV_NO_NUMBER};
     live_describe(arena, LIVE_KEY_DEFAULT, &message);
     return message;
 }
@@ -51,9 +55,11 @@ Test(live, a_message_tells_its_type_key_sequence_and_trace)
 {
     bv_auto(bv_arena_close) struct bv_arena *arena = NULL;
     cr_assert_eq(bv_arena_open(65536, &arena), 0);
-    const struct bv_message message = described(
-        arena, "{\"sequence\":7,\"type\":\"a.b.v1\",\"traceparent\":\"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\","
-               "\"data\":{\"orderId\":\"o\"}}");
+    const struct bv_message message =
+        described(arena,
+                  "{\"sequence\":7,\"type\":\"a.b.v1\",\"traceparent\":\"00-"
+                  "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\","
+                  "\"data\":{\"orderId\":\"o\"}}");
     cr_expect(bv_bytes_equal(message.type, BV_BYTES("a.b.v1")));
     cr_expect(bv_bytes_equal(message.key, BV_BYTES("o")));
     cr_expect_eq(message.sequence, 7);
@@ -63,7 +69,12 @@ Test(live, a_message_tells_its_type_key_sequence_and_trace)
 
 Test(live, what_a_message_does_not_tell_stays_as_it_was)
 {
-    static const char *const bodies[] = {"hello", "[1]", "{}", "{\"type\":1,\"sequence\":\"7\",\"traceparent\":\"x\",\"data\":[]}", "{"};
+    static const char *const bodies[] = {
+        "hello",
+        "[1]",
+        "{}",
+        "{\"type\":1,\"sequence\":\"7\",\"traceparent\":\"x\",\"data\":[]}",
+        "{"};
     bv_auto(bv_arena_close) struct bv_arena *arena = NULL;
     cr_assert_eq(bv_arena_open(65536, &arena), 0);
     for (size_t i = 0; i < BV_COUNT(bodies); i++) {

@@ -1,5 +1,6 @@
-/* One thread per actor runs a curl multi handle with at most one transfer. Waiting is curl_multi_poll, which the scenario's thread
- * ends by curl_multi_wakeup after it left a wish in the link. */
+/* One thread per actor runs a curl multi handle with at most one transfer. Waiting is
+ * curl_multi_poll, which the scenario's thread ends by curl_multi_wakeup after it left a wish in
+ * the link. */
 #include "sse_client.h"
 
 #include "live.h"
@@ -11,7 +12,7 @@
 
 enum {
     LINE_BYTES_MAX = 1 << 20,
-    BODY_BYTES_MAX = 65536,   /* of an answer that is no stream */
+    BODY_BYTES_MAX = 65536,      /* of an answer that is no stream */
     SCRATCH_BYTES_MAX = 8 << 20, /* one event, parsed; or the fields of an answer */
     ID_BYTES_MAX = 256,
     FIELDS_MAX = 32,
@@ -26,16 +27,16 @@ struct sse {
     pthread_t thread;
     bool running;
 
-    struct live_request request;     /* written by the scenario's thread while no transfer runs */
-    char last_id[ID_BYTES_MAX];      /* guarded by link.lock: what Last-Event-ID says on `reconnects` */
+    struct live_request request; /* written by the scenario's thread while no transfer runs */
+    char last_id[ID_BYTES_MAX];  /* guarded by link.lock: what Last-Event-ID says on `reconnects` */
 
     /* Thread: the actor's own. */
-    CURL *curl; /* owned; NULL between transfers */
+    CURL *curl;                     /* owned; NULL between transfers */
     struct curl_slist *fields_sent; /* owned */
     curl_socket_t socket;
     bool streaming; /* the answer was a stream */
     struct sse_parser parser;
-    struct bv_arena *scratch; /* owned; of one event */
+    struct bv_arena *scratch;      /* owned; of one event */
     struct bv_arena *answer_arena; /* owned; of one answer */
     struct bv_http_field fields[FIELDS_MAX];
     size_t field_count;
@@ -47,7 +48,10 @@ struct sse {
 static void on_event(void *argument, const struct sse_event *event)
 {
     struct sse *sse = argument;
-    const struct bv_http_field fields[] = {{"id", event->id}, {"event", event->type}};
+    const struct bv_http_field fields[] = {
+        {"id",    event->id  },
+        {"event", event->type}
+    };
     struct bv_message message = {
         .direction = BV_RECEIVED,
         .type = event->type,
@@ -101,7 +105,8 @@ static void answer_began(struct sse *sse)
         return;
     }
     const struct bv_bytes type = answer_field(sse, "content-type");
-    sse->streaming = status == 200 && type.size >= wanted.size && strncasecmp(type.data, wanted.data, wanted.size) == 0 &&
+    sse->streaming = status == 200 && type.size >= wanted.size &&
+                     strncasecmp(type.data, wanted.data, wanted.size) == 0 &&
                      (type.size == wanted.size || strchr("; \t", type.data[wanted.size]));
     if (!sse->streaming)
         return;
@@ -130,13 +135,15 @@ static size_t on_field(char *data, size_t one, size_t size, void *argument)
     if (!colon || sse->field_count == FIELDS_MAX)
         return size;
     char *name = bv_arena_text(sse->answer_arena, (struct bv_bytes){data, (size_t)(colon - data)});
-    const struct bv_bytes value = trimmed((struct bv_bytes){colon + 1, size - (size_t)(colon - data) - 1});
+    const struct bv_bytes value =
+        trimmed((struct bv_bytes){colon + 1, size - (size_t)(colon - data) - 1});
     if (!name)
         return 0;
     for (char *c = name; *c; c++)
         if (*c >= 'A' && *c <= 'Z')
             *c = (char)(*c + 'a' - 'A');
-    sse->fields[sse->field_count++] = (struct bv_http_field){name, bv_arena_copy(sse->answer_arena, value)};
+    sse->fields[sse->field_count++] =
+        (struct bv_http_field){name, bv_arena_copy(sse->answer_arena, value)};
     return size;
 }
 
@@ -178,12 +185,14 @@ static void transfer_end(struct sse *sse)
 
 static int fields_list(const struct live_request *request, struct curl_slist **list)
 {
-    static const char *const always[] = {"Accept: text/event-stream", "Cache-Control: no-store", "User-Agent: bitvelocity-lab"};
+    static const char *const always[] = {
+        "Accept: text/event-stream", "Cache-Control: no-store", "User-Agent: bitvelocity-lab"};
     bv_auto(bv_buf_release) struct bv_buf line = {.max = LIVE_LINE_MAX * 4};
     for (size_t i = 0; i < request->field_count + BV_COUNT(always); i++) {
         bv_buf_reset(&line);
         if (i < request->field_count)
-            (void)bv_buf_format(&line, "%s: %.*s", request->fields[i].name, BV_ARG(request->fields[i].value));
+            (void)bv_buf_format(
+                &line, "%s: %.*s", request->fields[i].name, BV_ARG(request->fields[i].value));
         else
             (void)bv_buf_text(&line, always[i - request->field_count]);
         (void)bv_buf_char(&line, '\0');
@@ -243,11 +252,15 @@ static void transfer_ended(struct sse *sse, CURLcode code)
     long status = 0;
     curl_easy_getinfo(sse->curl, CURLINFO_RESPONSE_CODE, &status);
     if (sse->streaming) {
-        snprintf(why, sizeof why, "%s", code == CURLE_OK ? "the server ended the stream" : curl_easy_strerror(code));
+        snprintf(why,
+                 sizeof why,
+                 "%s",
+                 code == CURLE_OK ? "the server ended the stream" : curl_easy_strerror(code));
         (void)bv_actor_note(sse->actor, "%s", why);
         live_link_set(&sse->link, LIVE_ENDED, status, sse->link.answer_id, why);
     } else if (code == CURLE_OK || status >= 200) {
-        snprintf(why, sizeof why, "status %ld, %.*s", status, BV_ARG(answer_field(sse, "content-type")));
+        snprintf(
+            why, sizeof why, "status %ld, %.*s", status, BV_ARG(answer_field(sse, "content-type")));
         live_link_set(&sse->link, LIVE_REFUSED, status, record_answer(sse, status), why);
     } else {
         (void)bv_actor_note(sse->actor, "no answer: %s", curl_easy_strerror(code));
@@ -263,7 +276,8 @@ static void leave(struct sse *sse, enum live_wish wish)
     const bool was_connected = sse->curl != NULL;
     wish == LIVE_WISH_CUT ? transfer_cut(sse) : transfer_end(sse);
     if (was_connected)
-        (void)bv_actor_note(sse->actor, wish == LIVE_WISH_CUT ? "cut by the lab" : "closed by the lab");
+        (void)bv_actor_note(sse->actor,
+                            wish == LIVE_WISH_CUT ? "cut by the lab" : "closed by the lab");
     live_link_set(&sse->link, LIVE_IDLE, 0, 0, "closed by the lab");
 }
 
@@ -306,12 +320,14 @@ static void ask(struct sse *sse, enum live_wish wish)
     wake(sse);
 }
 
-static int request(struct bv_actor *actor, const struct live_opening *opening, struct bv_error *error)
+static int
+request(struct bv_actor *actor, const struct live_opening *opening, struct bv_error *error)
 {
     struct sse *sse = actor->state;
     const enum live_state state = live_link_state(&sse->link);
     if (state == LIVE_OPEN || state == LIVE_CONNECTING)
-        return bv_fail(error, BV_E_INVALID, "%s is open already; cut or close it first", actor->name);
+        return bv_fail(
+            error, BV_E_INVALID, "%s is open already; cut or close it first", actor->name);
     const int rc = live_request_make(actor, &sse->source, opening, &sse->request, error);
     if (rc == 0)
         ask(sse, LIVE_WISH_OPEN);
@@ -333,12 +349,16 @@ static struct live_opening opening_of(const struct bv_call *call)
 {
     return (struct live_opening){
         .after = call->values[VERB_AFTER].present ? &call->values[VERB_AFTER].number : NULL,
-        .last_event_id = call->values[VERB_FROM].present ? call->values[VERB_FROM].text : BV_BYTES_NONE,
+        .last_event_id =
+            call->values[VERB_FROM].present ? call->values[VERB_FROM].text : BV_BYTES_NONE,
         .identity = call->values[VERB_AS].present ? call->values[VERB_AS].text : BV_BYTES_NONE,
     };
 }
 
-static int open_with(struct bv_actor *actor, const struct bv_call *call, const struct live_opening *opening, struct bv_error *error)
+static int open_with(struct bv_actor *actor,
+                     const struct bv_call *call,
+                     const struct live_opening *opening,
+                     struct bv_error *error)
 {
     struct sse *sse = actor->state;
     const int rc = request(actor, opening, error);
@@ -365,7 +385,8 @@ static int sse_resumes(struct bv_actor *actor, const struct bv_call *call, struc
     return open_with(actor, call, &opening, error);
 }
 
-static int sse_reconnects(struct bv_actor *actor, const struct bv_call *call, struct bv_error *error)
+static int
+sse_reconnects(struct bv_actor *actor, const struct bv_call *call, struct bv_error *error)
 {
     struct sse *sse = actor->state;
     char id[ID_BYTES_MAX];
@@ -376,7 +397,10 @@ static int sse_reconnects(struct bv_actor *actor, const struct bv_call *call, st
     return open_with(actor, call, &opening, error);
 }
 
-static int leave_by(struct bv_actor *actor, const struct bv_call *call, enum live_wish wish, struct bv_error *error)
+static int leave_by(struct bv_actor *actor,
+                    const struct bv_call *call,
+                    enum live_wish wish,
+                    struct bv_error *error)
 {
     struct sse *sse = actor->state;
     return live_leave(actor, &sse->link, wish, wake, sse, live_deadline(actor, call), error);
@@ -393,12 +417,24 @@ static int sse_closes(struct bv_actor *actor, const struct bv_call *call, struct
 }
 
 static const struct bv_verb verbs[] = {
-    {"opens",         opens_args,   BV_COUNT(opens_args),   BV_TAKES_NOTHING, sse_opens,      "connect; red unless a stream answers"           },
-    {"tries to open", opens_args,   BV_COUNT(opens_args),   BV_TAKES_NOTHING, sse_tries,      "connect; the answer's status may be anything"   },
-    {"resumes",       resumes_args, BV_COUNT(resumes_args), BV_TAKES_NOTHING, sse_resumes,    "connect with Last-Event-ID"                     },
-    {"reconnects",    NULL,         0,                      BV_TAKES_NOTHING, sse_reconnects, "connect with the id of the last event received" },
-    {"is cut",        NULL,         0,                      BV_TAKES_NOTHING, sse_cut,        "reset the TCP connection"                       },
-    {"closes",        NULL,         0,                      BV_TAKES_NOTHING, sse_closes,     "end the connection in order"                    },
+    {"opens",
+     opens_args,            BV_COUNT(opens_args),
+     BV_TAKES_NOTHING,                                                sse_opens,
+     "connect; red unless a stream answers"                                                                        },
+    {"tries to open",
+     opens_args,            BV_COUNT(opens_args),
+     BV_TAKES_NOTHING,                                                sse_tries,
+     "connect; the answer's status may be anything"                                                                },
+    {"resumes",
+     resumes_args,          BV_COUNT(resumes_args),
+     BV_TAKES_NOTHING,                                                sse_resumes,
+     "connect with Last-Event-ID"                                                                                  },
+    {"reconnects",
+     NULL,                  0,
+     BV_TAKES_NOTHING,                                                sse_reconnects,
+     "connect with the id of the last event received"                                                              },
+    {"is cut",        NULL, 0,                      BV_TAKES_NOTHING, sse_cut,        "reset the TCP connection"   },
+    {"closes",        NULL, 0,                      BV_TAKES_NOTHING, sse_closes,     "end the connection in order"},
 };
 
 /* ---- probes ---- */
@@ -412,31 +448,41 @@ static int field_fact(const struct bv_message *message, const char *name, struct
     return 0;
 }
 
-static int probe_id(const struct bv_actor *actor, const struct bv_message *message, struct bv_bytes argument,
-                    struct bv_arena *arena, struct bv_fact *ret_fact, struct bv_error *error)
+static int probe_id(const struct bv_actor *actor,
+                    const struct bv_message *message,
+                    struct bv_bytes argument,
+                    struct bv_arena *arena,
+                    struct bv_fact *ret_fact,
+                    struct bv_error *error)
 {
     (void)actor, (void)argument, (void)arena, (void)error;
     return field_fact(message, "id", ret_fact);
 }
 
-static int probe_event(const struct bv_actor *actor, const struct bv_message *message, struct bv_bytes argument,
-                       struct bv_arena *arena, struct bv_fact *ret_fact, struct bv_error *error)
+static int probe_event(const struct bv_actor *actor,
+                       const struct bv_message *message,
+                       struct bv_bytes argument,
+                       struct bv_arena *arena,
+                       struct bv_fact *ret_fact,
+                       struct bv_error *error)
 {
     (void)actor, (void)argument, (void)arena, (void)error;
     return field_fact(message, "event", ret_fact);
 }
 
 static const struct bv_probe probes[] = {
-    {"id",       BV_PROBE_PLAIN, probe_id,          "id of the event"                                      },
-    {"event",    BV_PROBE_PLAIN, probe_event,       "the event field; \"message\" when there was none"     },
-    {"type",     BV_PROBE_PLAIN, bv_probe_type,     "member \"type\" of the data, else the event field"    },
-    {"sequence", BV_PROBE_PLAIN, bv_probe_sequence, "member \"sequence\" of the data, else the id"         },
-    {"key",      BV_PROBE_PLAIN, bv_probe_key,      "what `keyed by` names in the data"                    },
-    {"json",     BV_PROBE_PATH,  bv_probe_json,     "value in the data, or in the body of a refusal"       },
-    {"body",     BV_PROBE_PLAIN, bv_probe_body,     "the data as text"                                     },
-    {"status",   BV_PROBE_PLAIN, bv_probe_status,   "HTTP status of the answer to `opens` and its like"    },
-    {"header",   BV_PROBE_NAME,  bv_probe_header,   "response header of that answer"                       },
-    {"count",    BV_PROBE_PLAIN, bv_probe_count,    "events so far"                                        },
+    {"id",       BV_PROBE_PLAIN, probe_id,          "id of the event"                                  },
+    {"event",    BV_PROBE_PLAIN, probe_event,       "the event field; \"message\" when there was none" },
+    {"type",     BV_PROBE_PLAIN, bv_probe_type,     "member \"type\" of the data, else the event field"},
+    {"sequence", BV_PROBE_PLAIN, bv_probe_sequence, "member \"sequence\" of the data, else the id"     },
+    {"key",      BV_PROBE_PLAIN, bv_probe_key,      "what `keyed by` names in the data"                },
+    {"json",     BV_PROBE_PATH,  bv_probe_json,     "value in the data, or in the body of a refusal"   },
+    {"body",     BV_PROBE_PLAIN, bv_probe_body,     "the data as text"                                 },
+    {"status",
+     BV_PROBE_PLAIN,             bv_probe_status,
+     "HTTP status of the answer to `opens` and its like"                                               },
+    {"header",   BV_PROBE_NAME,  bv_probe_header,   "response header of that answer"                   },
+    {"count",    BV_PROBE_PLAIN, bv_probe_count,    "events so far"                                    },
 };
 
 /* ---- open and close ---- */
@@ -470,7 +516,8 @@ static int sse_open(struct bv_actor *actor, const struct bv_call *call, struct b
     sse->socket = CURL_SOCKET_BAD;
     sse->body.max = BODY_BYTES_MAX;
     live_link_init(&sse->link, actor->lab->env);
-    sse_parser_init(&sse->parser, &(struct sse_parser_config){LINE_BYTES_MAX, LINE_BYTES_MAX, on_event, sse});
+    sse_parser_init(&sse->parser,
+                    &(struct sse_parser_config){LINE_BYTES_MAX, LINE_BYTES_MAX, on_event, sse});
     BV_TRY(live_source_read(actor, call, &sse->source, error));
     BV_TRY(bv_arena_open(SCRATCH_BYTES_MAX, &sse->scratch));
     BV_TRY(bv_arena_open(SCRATCH_BYTES_MAX, &sse->answer_arena));
@@ -482,7 +529,9 @@ static int sse_open(struct bv_actor *actor, const struct bv_call *call, struct b
     sse->running = true;
     if (call->values[LIVE_ARG_IDLE].present)
         return 0;
-    const struct live_opening opening = {.after = call->values[LIVE_ARG_AFTER].present ? &call->values[LIVE_ARG_AFTER].number : NULL};
+    const struct live_opening opening = {.after = call->values[LIVE_ARG_AFTER].present
+                                                      ? &call->values[LIVE_ARG_AFTER].number
+                                                      : NULL};
     return open_with(actor, call, &opening, error);
 }
 

@@ -37,7 +37,8 @@ static void keep(char *out, size_t size, struct bv_bytes value)
 
 static int stream(struct bv_http_request *request, void *context, struct bv_error *error)
 {
-    static const struct bv_http_stream_config config = {.message_bytes_max = 1024, .queue_bytes_max = 4 << 20, .retry_ms = 1000};
+    static const struct bv_http_stream_config config = {
+        .message_bytes_max = 1024, .queue_bytes_max = 4 << 20, .retry_ms = 1000};
     struct hub *hub = context;
     const struct bv_http_stream_events events = {NULL, closed, hub};
     keep(hub->last_event_id, sizeof hub->last_event_id, bv_http_header(request, "last-event-id"));
@@ -55,7 +56,8 @@ static int refused(struct bv_http_request *request, void *context, struct bv_err
 
 static int no_stream(struct bv_http_request *request, void *context, struct bv_error *error)
 {
-    const struct bv_http_response response = {.status = 200, .content_type = "text/plain", .body = BV_BYTES("data: a\n\n")};
+    const struct bv_http_response response = {
+        .status = 200, .content_type = "text/plain", .body = BV_BYTES("data: a\n\n")};
     (void)context, (void)error;
     return bv_http_reply(request, &response);
 }
@@ -71,7 +73,9 @@ static void say(void *argument)
     struct hub *hub = argument;
     struct bv_http_message *message = NULL;
     cr_assert_not_null(hub->stream);
-    cr_assert_eq(bv_http_message_new(bv_bytes_of(hub->id), BV_BYTES_NONE, bv_bytes_of(hub->say), &message), 0);
+    cr_assert_eq(
+        bv_http_message_new(bv_bytes_of(hub->id), BV_BYTES_NONE, bv_bytes_of(hub->say), &message),
+        0);
     cr_assert_eq(bv_http_stream_send(hub->stream, message, BV_BYTES_NONE), 0);
     bv_http_message_free(&message);
 }
@@ -192,7 +196,8 @@ Test(sse_client, resumes_from_a_given_id)
     hub_start(&hub);
     lab_open(&lab, &hub.server, &bv_protocol_sse);
     cr_assert_eq(lab_declare(&lab, LAB_WORDS(STREAM_WORDS, "idle", "")), 0);
-    cr_assert_eq(lab_run(&lab, "resumes", LAB_WORDS("last event id", "7"), NULL), 0, "%s", lab.error.text);
+    cr_assert_eq(
+        lab_run(&lab, "resumes", LAB_WORDS("last event id", "7"), NULL), 0, "%s", lab.error.text);
     cr_expect_str_eq(hub.last_event_id, "7");
     cr_assert_eq(lab_run(&lab, "closes", LAB_WORDS(), NULL), 0);
     cr_assert(hub_noticed(&hub));
@@ -223,7 +228,10 @@ Test(sse_client, is_red_when_the_answer_is_no_stream)
         struct lab lab;
         hub_start(&hub);
         lab_open(&lab, &hub.server, &bv_protocol_sse);
-        cr_expect_eq(lab_declare(&lab, LAB_WORDS("target", "gateway", "path", paths[i])), BV_MISMATCH, "%s", paths[i]);
+        cr_expect_eq(lab_declare(&lab, LAB_WORDS("target", "gateway", "path", paths[i])),
+                     BV_MISMATCH,
+                     "%s",
+                     paths[i]);
         cr_assert_eq(lab_run(&lab, "tries to open", LAB_WORDS(), NULL), 0, "%s", lab.error.text);
         cr_expect_str_eq(lab_probe(&lab, lab.actor.current, "status", ""), statuses[i]);
         cr_expect_eq(lab_count(&lab), 0);
@@ -237,9 +245,11 @@ Test(sse_client, shows_what_a_refusal_says)
     struct lab lab;
     hub_start(&hub);
     lab_open(&lab, &hub.server, &bv_protocol_sse);
-    cr_assert_eq(lab_declare(&lab, LAB_WORDS("target", "gateway", "path", "/v1/refused", "idle", "")), 0);
+    cr_assert_eq(
+        lab_declare(&lab, LAB_WORDS("target", "gateway", "path", "/v1/refused", "idle", "")), 0);
     cr_assert_eq(lab_run(&lab, "tries to open", LAB_WORDS(), NULL), 0, "%s", lab.error.text);
-    cr_expect_str_eq(lab_probe(&lab, lab.actor.current, "header", "Content-Type"), "application/problem+json");
+    cr_expect_str_eq(lab_probe(&lab, lab.actor.current, "header", "Content-Type"),
+                     "application/problem+json");
     cr_expect_str_eq(lab_probe(&lab, lab.actor.current, "json", "$.code"), "forbidden");
     end(&lab, &hub);
 }

@@ -1,5 +1,5 @@
-/* Lines end in LF, CR LF or CR. A CR ends its line at once, so that an event is not held back by the wait for an LF that may follow;
- * that LF is then skipped.
+/* Lines end in LF, CR LF or CR. A CR ends its line at once, so that an event is not held back by
+ * the wait for an LF that may follow; that LF is then skipped.
  *
  *   bytes -> [byte order mark] -> line -> field: value -> type, data, id, retry
  *                                      -> empty line   -> sink */
@@ -65,7 +65,8 @@ static int field(struct sse_parser *parser, struct bv_bytes name, struct bv_byte
     }
     if (bv_bytes_equal(name, BV_BYTES("event")))
         return replace(&parser->type, value);
-    if (bv_bytes_equal(name, BV_BYTES("id")) && (!value.size || !memchr(value.data, '\0', value.size)))
+    if (bv_bytes_equal(name, BV_BYTES("id")) &&
+        (!value.size || !memchr(value.data, '\0', value.size)))
         return replace(&parser->id_next, value);
     if (bv_bytes_equal(name, BV_BYTES("retry")))
         read_retry(parser, value);
@@ -123,7 +124,8 @@ static size_t run_of(struct bv_bytes bytes)
     return size;
 }
 
-/* Takes a byte order mark off the front of the stream; what only looked like one goes to the line. */
+/* Takes a byte order mark off the front of the stream; what only looked like one goes to the line.
+ */
 static int skip_bom(struct sse_parser *parser, struct bv_bytes *bytes)
 {
     while (parser->bom_bytes < BOM_BYTES && bytes->size) {

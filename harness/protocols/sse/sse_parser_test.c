@@ -13,7 +13,8 @@ static void note(void *argument, const struct sse_event *event)
     struct seen *seen = argument;
     (void)bv_buf_format(&seen->text, "%.*s|%.*s|", BV_ARG(event->type), BV_ARG(event->id));
     for (size_t i = 0; i < event->data.size; i++)
-        (void)(event->data.data[i] == '\n' ? bv_buf_text(&seen->text, "\\n") : bv_buf_char(&seen->text, event->data.data[i]));
+        (void)(event->data.data[i] == '\n' ? bv_buf_text(&seen->text, "\\n")
+                                           : bv_buf_char(&seen->text, event->data.data[i]));
     (void)bv_buf_char(&seen->text, '\n');
 }
 
@@ -30,23 +31,47 @@ static const struct {
     struct bv_bytes stream;
     const char *events;
 } rows[] = {
-    {"an empty line ends an event",                 BV_BYTES("data: a\n\ndata: b\n\n"),                 "message||a\nmessage||b\n"      },
-    {"CR and CR LF end lines too",                  BV_BYTES("data: a\r\rdata: b\r\n\r\ndata: c\n\r\n"), "message||a\nmessage||b\nmessage||c\n"},
-    {"data lines are joined by LF",                 BV_BYTES("data: a\ndata\ndata:  b\n\n"),            "message||a\\n\\n b\n"          },
-    {"one space after the colon is dropped",        BV_BYTES("data:a\n\ndata:  a\n\n"),                 "message||a\nmessage|| a\n"     },
-    {"data without a colon is an empty line",       BV_BYTES("data\n\n"),                               "message||\n"                   },
-    {"no data, no event",                           BV_BYTES("event: x\nid: 4\n\ndata: a\n\n"),         "message|4|a\n"                 },
-    {"the type holds for one event",                BV_BYTES("event: x\ndata: a\n\ndata: b\n\n"),       "x||a\nmessage||b\n"            },
-    {"the id holds until the next",                 BV_BYTES("id: 7\ndata: a\n\ndata: b\n\nid\ndata: c\n\n"), "message|7|a\nmessage|7|b\nmessage||c\n"},
-    {"an id with NUL is ignored",                   BV_BYTES("id: 1\nid: 2\0" "3\ndata: a\n\n"),        "message|1|a\n"                 },
-    {"comments are no fields",                      BV_BYTES(": data: x\n:\ndata: a\n: b\n\n"),         "message||a\n"                  },
-    {"other fields are ignored, case counts",       BV_BYTES("Data: x\ndat: y\ndata : z\ndata: a\n\n"), "message||a\n"                  },
-    {"a byte order mark in front is dropped",       BV_BYTES("\xEF\xBB\xBF" "data: a\n\n"),             "message||a\n"                  },
-    {"only the first one is",                       BV_BYTES("\xEF\xBB\xBF\xEF\xBB\xBF" "data: a\ndata: b\n\n"), "message||b\n"         },
-    {"half a mark belongs to the line",             BV_BYTES("\xEF\xBB" "data: a\ndata: b\n\n"),        "message||b\n"                  },
-    {"the end cuts an unfinished event off",        BV_BYTES("data: a\n\ndata: b\n"),                   "message||a\n"                  },
-    {"colons in values stay",                       BV_BYTES("data: {\"a\":1}\n\n"),                    "message||{\"a\":1}\n"          },
-    {"LF CR is two line ends",                      BV_BYTES("data: a\n\rdata: b\n\n"),                 "message||a\nmessage||b\n"      },
+    {"an empty line ends an event",           BV_BYTES("data: a\n\ndata: b\n\n"),         "message||a\nmessage||b\n"},
+    {"CR and CR LF end lines too",
+     BV_BYTES("data: a\r\rdata: b\r\n\r\ndata: c\n\r\n"),
+     "message||a\nmessage||b\nmessage||c\n"                                                                         },
+    {"data lines are joined by LF",
+     BV_BYTES("data: a\ndata\ndata:  b\n\n"),
+     "message||a\\n\\n b\n"                                                                                         },
+    {"one space after the colon is dropped",
+     BV_BYTES("data:a\n\ndata:  a\n\n"),
+     "message||a\nmessage|| a\n"                                                                                    },
+    {"data without a colon is an empty line", BV_BYTES("data\n\n"),                       "message||\n"             },
+    {"no data, no event",                     BV_BYTES("event: x\nid: 4\n\ndata: a\n\n"), "message|4|a\n"           },
+    {"the type holds for one event",
+     BV_BYTES("event: x\ndata: a\n\ndata: b\n\n"),
+     "x||a\nmessage||b\n"                                                                                           },
+    {"the id holds until the next",
+     BV_BYTES("id: 7\ndata: a\n\ndata: b\n\nid\ndata: c\n\n"),
+     "message|7|a\nmessage|7|b\nmessage||c\n"                                                                       },
+    {"an id with NUL is ignored",
+     BV_BYTES("id: 1\nid: 2\0"
+              "3\ndata: a\n\n"),
+     "message|1|a\n"                                                                                                },
+    {"comments are no fields",                BV_BYTES(": data: x\n:\ndata: a\n: b\n\n"), "message||a\n"            },
+    {"other fields are ignored, case counts",
+     BV_BYTES("Data: x\ndat: y\ndata : z\ndata: a\n\n"),
+     "message||a\n"                                                                                                 },
+    {"a byte order mark in front is dropped",
+     BV_BYTES("\xEF\xBB\xBF"
+              "data: a\n\n"),
+     "message||a\n"                                                                                                 },
+    {"only the first one is",
+     BV_BYTES("\xEF\xBB\xBF\xEF\xBB\xBF"
+              "data: a\ndata: b\n\n"),
+     "message||b\n"                                                                                                 },
+    {"half a mark belongs to the line",
+     BV_BYTES("\xEF\xBB"
+              "data: a\ndata: b\n\n"),
+     "message||b\n"                                                                                                 },
+    {"the end cuts an unfinished event off",  BV_BYTES("data: a\n\ndata: b\n"),           "message||a\n"            },
+    {"colons in values stay",                 BV_BYTES("data: {\"a\":1}\n\n"),            "message||{\"a\":1}\n"    },
+    {"LF CR is two line ends",                BV_BYTES("data: a\n\rdata: b\n\n"),         "message||a\nmessage||b\n"},
 };
 
 static void feed(struct sse_parser *parser, struct bv_bytes bytes)
@@ -57,7 +82,11 @@ static void feed(struct sse_parser *parser, struct bv_bytes bytes)
 static void check(size_t row, const struct seen *seen, size_t cut)
 {
     const struct bv_bytes got = bv_buf_view(&seen->text);
-    cr_expect(bv_bytes_equal(got, bv_bytes_of(rows[row].events)), "%s (cut at %zu): %.*s", rows[row].rule, cut, BV_ARG(got));
+    cr_expect(bv_bytes_equal(got, bv_bytes_of(rows[row].events)),
+              "%s (cut at %zu): %.*s",
+              rows[row].rule,
+              cut,
+              BV_ARG(got));
 }
 
 Test(sse_parser, reads_streams_as_the_specification_says_however_they_are_cut)
@@ -105,19 +134,20 @@ Test(sse_parser, takes_the_retry_time_only_from_digits)
         struct bv_bytes stream;
         int64_t retry_ms;
     } retries[] = {
-        {BV_BYTES("retry: 1500\n"),              1500},
-        {BV_BYTES("retry:0\n"),                  0   },
-        {BV_BYTES("retry: 15s\n"),               -1  },
-        {BV_BYTES("retry: -1\n"),                -1  },
-        {BV_BYTES("retry\n"),                    -1  },
-        {BV_BYTES("retry: 10\nretry: x\n"),      10  },
-        {BV_BYTES("retry: 99999999999999999999\n"), -1},
+        {BV_BYTES("retry: 1500\n"),                 1500},
+        {BV_BYTES("retry:0\n"),                     0   },
+        {BV_BYTES("retry: 15s\n"),                  -1  },
+        {BV_BYTES("retry: -1\n"),                   -1  },
+        {BV_BYTES("retry\n"),                       -1  },
+        {BV_BYTES("retry: 10\nretry: x\n"),         10  },
+        {BV_BYTES("retry: 99999999999999999999\n"), -1  },
     };
     for (size_t i = 0; i < BV_COUNT(retries); i++) {
         struct seen seen;
         struct sse_parser parser = opened(&seen);
         feed(&parser, retries[i].stream);
-        cr_expect_eq(parser.retry_ms, retries[i].retry_ms, "row %zu: %lld", i, (long long)parser.retry_ms);
+        cr_expect_eq(
+            parser.retry_ms, retries[i].retry_ms, "row %zu: %lld", i, (long long)parser.retry_ms);
         sse_parser_release(&parser);
         bv_buf_release(&seen.text);
     }
@@ -130,7 +160,9 @@ Test(sse_parser, forgets_the_unfinished_event_but_not_the_id_when_the_stream_beg
     feed(&parser, BV_BYTES("id: 3\ndata: a\n\nid: 4\nevent: x\ndata: lost\nda"));
     sse_parser_reset(&parser);
     cr_expect(bv_bytes_equal(bv_buf_view(&parser.id), BV_BYTES("3")));
-    feed(&parser, BV_BYTES("\xEF\xBB\xBF" "data: b\n\n"));
+    feed(&parser,
+         BV_BYTES("\xEF\xBB\xBF"
+                  "data: b\n\n"));
     cr_expect(bv_bytes_equal(bv_buf_view(&seen.text), BV_BYTES("message|3|a\nmessage|3|b\n")));
     sse_parser_release(&parser);
     bv_buf_release(&seen.text);
@@ -154,7 +186,8 @@ Test(sse_parser, refuses_what_passes_its_limits)
     cr_expect_leq(parser.data.capacity, 8192);
     sse_parser_reset(&parser);
     feed(&parser, BV_BYTES("data: a\n\n"));
-    cr_expect(bv_bytes_equal(bv_buf_view(&seen.text), BV_BYTES("message||a\n")), "sound again after a reset");
+    cr_expect(bv_bytes_equal(bv_buf_view(&seen.text), BV_BYTES("message||a\n")),
+              "sound again after a reset");
     sse_parser_release(&parser);
     bv_buf_release(&seen.text);
 }

@@ -16,7 +16,10 @@ static void *serve(void *argument)
     return NULL;
 }
 
-static void grpc_start(struct lab_server *server, const struct bv_grpc_method *methods, size_t count, void *context)
+static void grpc_start(struct lab_server *server,
+                       const struct bv_grpc_method *methods,
+                       size_t count,
+                       void *context)
 {
     const struct bv_grpc_server_config config = {"127.0.0.1", 0, 100, 1 << 20};
     const struct bv_grpc_deps deps = {.loop = server->loop};
@@ -79,7 +82,11 @@ void lab_server_stop(struct lab_server *server)
 
 /* ---- the lab ---- */
 
-static int resolve(struct bv_lab *base, const char *target, const char *method, const char *path, const char **ret_url,
+static int resolve(struct bv_lab *base,
+                   const char *target,
+                   const char *method,
+                   const char *path,
+                   const char **ret_url,
                    struct bv_error *error)
 {
     struct lab *lab = (struct lab *)base;
@@ -92,7 +99,10 @@ static int resolve(struct bv_lab *base, const char *target, const char *method, 
     return 0;
 }
 
-static int grpc_address(struct bv_lab *base, const char *target, const char **ret_address, struct bv_error *error)
+static int grpc_address(struct bv_lab *base,
+                        const char *target,
+                        const char **ret_address,
+                        struct bv_error *error)
 {
     struct lab *lab = (struct lab *)base;
     (void)target, (void)error;
@@ -100,25 +110,37 @@ static int grpc_address(struct bv_lab *base, const char *target, const char **re
     return 0;
 }
 
-static int token(struct bv_lab *base, struct bv_bytes identity, const char **ret_token, struct bv_error *error)
+static int
+token(struct bv_lab *base, struct bv_bytes identity, const char **ret_token, struct bv_error *error)
 {
     (void)base, (void)error;
     *ret_token = bv_bytes_equal(identity, BV_BYTES("nobody")) ? NULL : LAB_TOKEN;
     return 0;
 }
 
-static const struct bv_lab_ops ops = {.resolve = resolve, .grpc_address = grpc_address, .token = token};
+static const struct bv_lab_ops ops = {
+    .resolve = resolve, .grpc_address = grpc_address, .token = token};
 
 void lab_open(struct lab *lab, const struct lab_server *server, const struct bv_protocol *protocol)
 {
     *lab = (struct lab){.env = system_env};
-    snprintf(lab->url, sizeof lab->url, "http://127.0.0.1:%d", server ? bv_http_server_port(server->http) : 1);
-    snprintf(lab->address, sizeof lab->address, "127.0.0.1:%d",
+    snprintf(lab->url,
+             sizeof lab->url,
+             "http://127.0.0.1:%d",
+             server ? bv_http_server_port(server->http) : 1);
+    snprintf(lab->address,
+             sizeof lab->address,
+             "127.0.0.1:%d",
              server && server->grpc ? bv_grpc_server_port(server->grpc) : 1);
-    lab->lab = (struct bv_lab){.ops = &ops, .env = &lab->env, .run = "run-1", .contracts = "contracts", .timeout_ms = LAB_WAIT_MS};
+    lab->lab = (struct bv_lab){.ops = &ops,
+                               .env = &lab->env,
+                               .run = "run-1",
+                               .contracts = "contracts",
+                               .timeout_ms = LAB_WAIT_MS};
     lab->lab.trace = bv_trace_child(&lab->env, NULL, 1000000);
     cr_assert_eq(bv_arena_open(1 << 20, &lab->lab.arena), 0);
-    cr_assert_eq(bv_recording_open(&(struct bv_recording_config){.env = &lab->env}, &lab->lab.recording), 0);
+    cr_assert_eq(
+        bv_recording_open(&(struct bv_recording_config){.env = &lab->env}, &lab->lab.recording), 0);
     lab->actor = (struct bv_actor){.name = "tester", .protocol = protocol, .lab = &lab->lab};
 }
 
@@ -129,7 +151,11 @@ void lab_close(struct lab *lab)
     bv_arena_close(&lab->lab.arena);
 }
 
-void lab_set(struct bv_call *call, const struct bv_arg *args, size_t count, const char *name, const char *text)
+void lab_set(struct bv_call *call,
+             const struct bv_arg *args,
+             size_t count,
+             const char *name,
+             const char *text)
 {
     size_t i = 0;
     while (i < count && strcmp(args[i].name, name) != 0)
@@ -137,15 +163,19 @@ void lab_set(struct bv_call *call, const struct bv_arg *args, size_t count, cons
     cr_assert_lt(i, count, "there is no argument %s", name);
     call->values[i] = (struct bv_value){.present = true, .text = bv_bytes_of(text)};
     if (args[i].type == BV_ARG_INT)
-        cr_assert_eq(bv_bytes_int64(bv_bytes_of(text), INT64_MIN, INT64_MAX, &call->values[i].number), 0);
+        cr_assert_eq(
+            bv_bytes_int64(bv_bytes_of(text), INT64_MIN, INT64_MAX, &call->values[i].number), 0);
 }
 
-static void read_words(struct bv_call *call, const struct bv_arg *args, size_t count, const char *const *words)
+static void
+read_words(struct bv_call *call, const struct bv_arg *args, size_t count, const char *const *words)
 {
     for (size_t i = 0; words[i]; i += 2)
         lab_set(call, args, count, words[i], words[i + 1]);
     for (size_t i = 0; i < count; i++)
-        cr_assert(args[i].presence == BV_OPTIONAL || call->values[i].present, "%s is missing", args[i].name);
+        cr_assert(args[i].presence == BV_OPTIONAL || call->values[i].present,
+                  "%s is missing",
+                  args[i].name);
 }
 
 int lab_declare(struct lab *lab, const char *const *words)
@@ -183,7 +213,9 @@ static bool counted(void *argument, const struct bv_message *message)
     struct counting *counting = argument;
     if (message->direction != counting->direction)
         return false;
-    if (counting->text && !memmem(message->summary.data, message->summary.size, counting->text, strlen(counting->text)))
+    if (counting->text &&
+        !memmem(
+            message->summary.data, message->summary.size, counting->text, strlen(counting->text)))
         return false;
     return --counting->left == 0;
 }
@@ -192,7 +224,8 @@ static const struct bv_message *await_nth(struct lab *lab, struct counting count
 {
     const struct bv_message *message = NULL;
     const int64_t deadline = bv_mono_us(&lab->env) + LAB_WAIT_MS * 1000;
-    const int rc = bv_recording_await(lab->lab.recording, 0, deadline, counted, &counting, &message);
+    const int rc =
+        bv_recording_await(lab->lab.recording, 0, deadline, counted, &counting, &message);
     return rc == 0 ? message : NULL;
 }
 
@@ -216,7 +249,10 @@ bool lab_noted(struct lab *lab, const char *text)
     return await_nth(lab, (struct counting){BV_NOTE, 1, text}) != NULL;
 }
 
-const char *lab_probe(struct lab *lab, const struct bv_message *message, const char *probe, const char *argument)
+const char *lab_probe(struct lab *lab,
+                      const struct bv_message *message,
+                      const char *probe,
+                      const char *argument)
 {
     const struct bv_protocol *protocol = lab->actor.protocol;
     struct bv_buf text = {.max = 65536};
@@ -224,7 +260,8 @@ const char *lab_probe(struct lab *lab, const struct bv_message *message, const c
     for (size_t i = 0; i < protocol->probe_count; i++) {
         if (strcmp(protocol->probes[i].name, probe) != 0)
             continue;
-        const int rc = protocol->probes[i].read(&lab->actor, message, bv_bytes_of(argument), lab->lab.arena, &fact, &lab->error);
+        const int rc = protocol->probes[i].read(
+            &lab->actor, message, bv_bytes_of(argument), lab->lab.arena, &fact, &lab->error);
         cr_assert_eq(rc, 0, "%s", lab->error.text);
         cr_assert_eq(bv_fact_text(&text, &fact), 0);
         const char *copy = bv_arena_text(lab->lab.arena, bv_buf_view(&text));

@@ -1,5 +1,6 @@
-/* For the tests of protocols: a lab without a runner, one actor in it, and a server of bv_http and bv_grpc on a loop thread of its own.
- * Whatever cannot be set up fails the test. Thread: the test's, unless stated. */
+/* For the tests of protocols: a lab without a runner, one actor in it, and a server of bv_http and
+ * bv_grpc on a loop thread of its own. Whatever cannot be set up fails the test. Thread: the
+ * test's, unless stated. */
 #ifndef BV_PROTOCOL_TESTING_LAB_H
 #define BV_PROTOCOL_TESTING_LAB_H
 
@@ -18,8 +19,12 @@ struct lab_server {
     pthread_t thread;
 };
 /* Tables may be empty; context is handed to all handlers. */
-void lab_server_start(struct lab_server *server, const struct bv_http_route *routes, size_t route_count,
-                      const struct bv_grpc_method *methods, size_t method_count, void *context);
+void lab_server_start(struct lab_server *server,
+                      const struct bv_http_route *routes,
+                      size_t route_count,
+                      const struct bv_grpc_method *methods,
+                      size_t method_count,
+                      void *context);
 /* function(argument) on the loop thread; waits until it has run. */
 void lab_server_call(struct lab_server *server, void (*function)(void *argument), void *argument);
 void lab_server_stop(struct lab_server *server);
@@ -37,8 +42,13 @@ void lab_open(struct lab *lab, const struct lab_server *server, const struct bv_
 void lab_close(struct lab *lab); /* closes the actor */
 
 /* Sets the argument called name in a call of args; numbers are set too where the text is one. */
-void lab_set(struct bv_call *call, const struct bv_arg *args, size_t count, const char *name, const char *text);
-/* Declares the actor: words are pairs of name and text, ended by NULL. Returns what open returned. */
+void lab_set(struct bv_call *call,
+             const struct bv_arg *args,
+             size_t count,
+             const char *name,
+             const char *text);
+/* Declares the actor: words are pairs of name and text, ended by NULL. Returns what open returned.
+ */
 int lab_declare(struct lab *lab, const char *const *words);
 /* Runs a verb in the same way; doc may be NULL. */
 int lab_run(struct lab *lab, const char *verb, const char *const *words, const char *doc);
@@ -51,6 +61,9 @@ size_t lab_count(struct lab *lab);
 /* Waits for a note that contains text; false when none comes. */
 bool lab_noted(struct lab *lab, const char *text);
 /* What a probe reads from message, as text. Lives in the lab's arena. */
-const char *lab_probe(struct lab *lab, const struct bv_message *message, const char *probe, const char *argument);
+const char *lab_probe(struct lab *lab,
+                      const struct bv_message *message,
+                      const char *probe,
+                      const char *argument);
 
 #endif

@@ -1,7 +1,9 @@
-/* One libwebsockets context per actor, served by the actor's own thread; lws_cancel_service, the one call that other threads may make,
- * ends its wait after the scenario's thread left a wish in the link.
+/* One libwebsockets context per actor, served by the actor's own thread; lws_cancel_service, the
+ * one call that other threads may make, ends its wait after the scenario's thread left a wish in
+ * the link.
  *
- *   scenario: link <- wish, cancel ->  thread: lws_service -> callback -> recording, link <- state */
+ *   scenario: link <- wish, cancel ->  thread: lws_service -> callback -> recording, link <- state
+ */
 #include "websocket_client.h"
 
 #include "live.h"
@@ -22,11 +24,13 @@ struct websocket {
     struct bv_actor *actor;
     struct live_source source;
     struct live_link link;
-    struct lws_context *context; /* owned; used by the actor's thread while that runs, but for lws_cancel_service */
+    struct lws_context *
+        context; /* owned; used by the actor's thread while that runs, but for lws_cancel_service */
     pthread_t thread;
     bool running;
 
-    /* Written by the scenario's thread before it leaves a wish, read by the actor's own when it takes it. */
+    /* Written by the scenario's thread before it leaves a wish, read by the actor's own when it
+     * takes it. */
     struct live_request request;
     struct live_address address;
     struct bv_bytes outgoing; /* borrowed for the verb */
@@ -37,7 +41,7 @@ struct websocket {
     /* Thread: the actor's own. */
     struct lws *wsi;
     struct bv_buf incoming;
-    struct bv_buf frame; /* LWS_PRE bytes and the message that goes out */
+    struct bv_buf frame;      /* LWS_PRE bytes and the message that goes out */
     struct bv_arena *scratch; /* owned */
     uint64_t answer_id;
     bool announced; /* the peer's close was recorded */
@@ -74,7 +78,8 @@ static int on_receive(struct websocket *ws, struct lws *wsi, const char *data, s
     if (lws_is_first_fragment(wsi))
         bv_buf_reset(&ws->incoming);
     if (bv_buf_append(&ws->incoming, data, size) < 0) {
-        (void)bv_actor_note(ws->actor, "a message over %d bytes; the socket is dropped", MESSAGE_BYTES_MAX);
+        (void)bv_actor_note(
+            ws->actor, "a message over %d bytes; the socket is dropped", MESSAGE_BYTES_MAX);
         return -1;
     }
     if (lws_is_final_fragment(wsi) && lws_remaining_packet_payload(wsi) == 0)
@@ -86,7 +91,8 @@ static int on_receive(struct websocket *ws, struct lws *wsi, const char *data, s
 static void on_peer_close(struct websocket *ws, const unsigned char *data, size_t size)
 {
     const int64_t code = size >= 2 ? data[0] << 8 | data[1] : 1005;
-    const struct bv_bytes reason = size > 2 ? (struct bv_bytes){(const char *)data + 2, size - 2} : BV_BYTES_NONE;
+    const struct bv_bytes reason =
+        size > 2 ? (struct bv_bytes){(const char *)data + 2, size - 2} : BV_BYTES_NONE;
     char summary[160];
     snprintf(summary, sizeof summary, "close %lld %.*s", (long long)code, BV_ARG(reason));
     const struct bv_message message = {
@@ -111,7 +117,8 @@ static void on_established(struct websocket *ws)
 static void on_refused(struct websocket *ws, struct lws *wsi, const char *text, size_t size)
 {
     char why[160];
-    const struct bv_bytes reason = text ? (struct bv_bytes){text, strnlen(text, size)} : BV_BYTES("no connection");
+    const struct bv_bytes reason =
+        text ? (struct bv_bytes){text, strnlen(text, size)} : BV_BYTES("no connection");
     const int64_t status = wsi ? (int64_t)lws_http_client_http_response(wsi) : 0;
     ws->wsi = NULL;
     if (status >= 100) {
@@ -133,7 +140,9 @@ static void on_closed(struct websocket *ws)
     ws->leaving = false;
     if (!leaving && !ws->announced)
         (void)bv_actor_note(ws->actor, "the connection broke without a close");
-    const char *why = leaving ? "closed by the lab" : ws->announced ? "closed by the server" : "the connection broke";
+    const char *why = leaving         ? "closed by the lab"
+                      : ws->announced ? "closed by the server"
+                                      : "the connection broke";
     live_link_set(&ws->link, leaving ? LIVE_IDLE : LIVE_ENDED, 0, ws->answer_id, why);
     live_link_done(&ws->link, LIVE_WISH_CUT); /* whichever it was */
     live_link_done(&ws->link, LIVE_WISH_CLOSE);
@@ -149,8 +158,12 @@ static int on_handshake(struct websocket *ws, struct lws *wsi, unsigned char **a
         const struct bv_http_field *field = &ws->request.fields[i];
         char name[64];
         snprintf(name, sizeof name, "%s:", field->name);
-        if (lws_add_http_header_by_name(wsi, (const unsigned char *)name, (const unsigned char *)field->value.data,
-                                        (int)field->value.size, at, end))
+        if (lws_add_http_header_by_name(wsi,
+                                        (const unsigned char *)name,
+                                        (const unsigned char *)field->value.data,
+                                        (int)field->value.size,
+                                        at,
+                                        end))
             return -1;
     }
     return 0;
@@ -168,9 +181,11 @@ static int on_writeable(struct websocket *ws, struct lws *wsi)
         return 0;
     static const char room[LWS_PRE] = {0};
     bv_buf_reset(&ws->frame);
-    if (bv_buf_append(&ws->frame, room, sizeof room) < 0 || bv_buf_bytes(&ws->frame, ws->outgoing) < 0)
+    if (bv_buf_append(&ws->frame, room, sizeof room) < 0 ||
+        bv_buf_bytes(&ws->frame, ws->outgoing) < 0)
         return -1;
-    if (lws_write(wsi, (unsigned char *)ws->frame.data + LWS_PRE, ws->outgoing.size, LWS_WRITE_TEXT) < 0)
+    if (lws_write(
+            wsi, (unsigned char *)ws->frame.data + LWS_PRE, ws->outgoing.size, LWS_WRITE_TEXT) < 0)
         return -1;
     live_link_done(&ws->link, LIVE_WISH_SEND);
     return 0;
@@ -234,7 +249,8 @@ static void connect_now(struct websocket *ws)
         live_link_set(&ws->link, LIVE_REFUSED, 0, 0, "no connection");
 }
 
-/* The kernel drops the connection with a reset; then libwebsockets finds it gone. No close frame, no FIN. */
+/* The kernel drops the connection with a reset; then libwebsockets finds it gone. No close frame,
+ * no FIN. */
 static void cut_now(struct websocket *ws)
 {
     const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
@@ -287,12 +303,14 @@ static void wake(void *argument)
     lws_cancel_service(ws->context);
 }
 
-static int request(struct bv_actor *actor, const struct live_opening *opening, struct bv_error *error)
+static int
+request(struct bv_actor *actor, const struct live_opening *opening, struct bv_error *error)
 {
     struct websocket *ws = actor->state;
     const enum live_state state = live_link_state(&ws->link);
     if (state == LIVE_OPEN || state == LIVE_CONNECTING)
-        return bv_fail(error, BV_E_INVALID, "%s is open already; cut or close it first", actor->name);
+        return bv_fail(
+            error, BV_E_INVALID, "%s is open already; cut or close it first", actor->name);
     const int rc = live_request_make(actor, &ws->source, opening, &ws->request, error);
     if (rc != 0)
         return rc;
@@ -316,7 +334,10 @@ static struct live_opening opening_of(const struct bv_call *call)
     };
 }
 
-static int open_with(struct bv_actor *actor, const struct bv_call *call, const struct live_opening *opening, struct bv_error *error)
+static int open_with(struct bv_actor *actor,
+                     const struct bv_call *call,
+                     const struct live_opening *opening,
+                     struct bv_error *error)
 {
     struct websocket *ws = actor->state;
     const int rc = request(actor, opening, error);
@@ -367,7 +388,8 @@ static int ws_closes(struct bv_actor *actor, const struct bv_call *call, struct 
     ws->close_code = code->present ? code->number : CLOSE_NORMAL;
     if (ws->close_code < 1000 || ws->close_code > 4999)
         return bv_fail(error, BV_E_INVALID, "close codes are 1000 to 4999");
-    return live_leave(actor, &ws->link, LIVE_WISH_CLOSE, wake, ws, live_deadline(actor, call), error);
+    return live_leave(
+        actor, &ws->link, LIVE_WISH_CLOSE, wake, ws, live_deadline(actor, call), error);
 }
 
 enum { SENDS_TEXT };
@@ -395,7 +417,10 @@ static int ws_sends(struct bv_actor *actor, const struct bv_call *call, struct b
     const struct bv_bytes text = call->doc.data ? call->doc : call->values[SENDS_TEXT].text;
     enum live_state state = live_link_state(&ws->link);
     if (!text.data || text.size > MESSAGE_BYTES_MAX)
-        return bv_fail(error, BV_E_INVALID, "what is to be sent? a text or a doc string of at most %d bytes", MESSAGE_BYTES_MAX);
+        return bv_fail(error,
+                       BV_E_INVALID,
+                       "what is to be sent? a text or a doc string of at most %d bytes",
+                       MESSAGE_BYTES_MAX);
     if (state != LIVE_OPEN) {
         (void)bv_fail(error, BV_E_CLOSED, "%s is not open", actor->name);
         return BV_MISMATCH;
@@ -404,7 +429,8 @@ static int ws_sends(struct bv_actor *actor, const struct bv_call *call, struct b
     ws->outgoing = text;
     live_link_ask(&ws->link, LIVE_WISH_SEND);
     wake(ws);
-    if (live_link_settle(&ws->link, live_deadline(actor, call), &state) == BV_NOT_YET || state != LIVE_OPEN) {
+    if (live_link_settle(&ws->link, live_deadline(actor, call), &state) == BV_NOT_YET ||
+        state != LIVE_OPEN) {
         (void)bv_fail(error, BV_E_CLOSED, "the message did not leave");
         return BV_MISMATCH;
     }
@@ -412,22 +438,39 @@ static int ws_sends(struct bv_actor *actor, const struct bv_call *call, struct b
 }
 
 static const struct bv_verb verbs[] = {
-    {"opens",         opens_args,  BV_COUNT(opens_args),  BV_TAKES_NOTHING, ws_opens,   "connect; red unless the socket opens"                  },
-    {"reopens",       opens_args,  BV_COUNT(opens_args),  BV_TAKES_NOTHING, ws_reopens, "connect again, after the last sequence seen"           },
-    {"tries to open", opens_args,  BV_COUNT(opens_args),  BV_TAKES_NOTHING, ws_tries,   "connect; the answer's status may be anything"          },
-    {"is cut",        NULL,        0,                     BV_TAKES_NOTHING, ws_cut,     "reset the TCP connection, without a close frame"       },
-    {"closes",        closes_args, BV_COUNT(closes_args), BV_TAKES_NOTHING, ws_closes,  "close in order and wait for the server's close"        },
-    {"sends",         sends_args,  BV_COUNT(sends_args),  BV_TAKES_DOC,     ws_sends,   "send one text message"                                 },
+    {"opens",
+     opens_args,                  BV_COUNT(opens_args),
+     BV_TAKES_NOTHING,                                                 ws_opens,
+     "connect; red unless the socket opens"                                                               },
+    {"reopens",
+     opens_args,                  BV_COUNT(opens_args),
+     BV_TAKES_NOTHING,                                                 ws_reopens,
+     "connect again, after the last sequence seen"                                                        },
+    {"tries to open",
+     opens_args,                  BV_COUNT(opens_args),
+     BV_TAKES_NOTHING,                                                 ws_tries,
+     "connect; the answer's status may be anything"                                                       },
+    {"is cut",
+     NULL,                        0,
+     BV_TAKES_NOTHING,                                                 ws_cut,
+     "reset the TCP connection, without a close frame"                                                    },
+    {"closes",
+     closes_args,                 BV_COUNT(closes_args),
+     BV_TAKES_NOTHING,                                                 ws_closes,
+     "close in order and wait for the server's close"                                                     },
+    {"sends",         sends_args, BV_COUNT(sends_args),  BV_TAKES_DOC, ws_sends,   "send one text message"},
 };
 
 static const struct bv_probe probes[] = {
-    {"type",     BV_PROBE_PLAIN, bv_probe_type,     "member \"type\" of the message, else text, binary or close"},
-    {"sequence", BV_PROBE_PLAIN, bv_probe_sequence, "member \"sequence\" of the message"                        },
-    {"key",      BV_PROBE_PLAIN, bv_probe_key,      "what `keyed by` names in the message"                      },
-    {"json",     BV_PROBE_PATH,  bv_probe_json,     "value in the message"                                      },
-    {"body",     BV_PROBE_PLAIN, bv_probe_body,     "the message as text"                                       },
-    {"status",   BV_PROBE_PLAIN, bv_probe_status,   "HTTP status of the handshake, or code of a close"          },
-    {"count",    BV_PROBE_PLAIN, bv_probe_count,    "messages so far"                                           },
+    {"type",
+     BV_PROBE_PLAIN,             bv_probe_type,
+     "member \"type\" of the message, else text, binary or close"                                     },
+    {"sequence", BV_PROBE_PLAIN, bv_probe_sequence, "member \"sequence\" of the message"              },
+    {"key",      BV_PROBE_PLAIN, bv_probe_key,      "what `keyed by` names in the message"            },
+    {"json",     BV_PROBE_PATH,  bv_probe_json,     "value in the message"                            },
+    {"body",     BV_PROBE_PLAIN, bv_probe_body,     "the message as text"                             },
+    {"status",   BV_PROBE_PLAIN, bv_probe_status,   "HTTP status of the handshake, or code of a close"},
+    {"count",    BV_PROBE_PLAIN, bv_probe_count,    "messages so far"                                 },
 };
 
 /* ---- open and close ---- */
@@ -489,7 +532,9 @@ static int ws_open(struct bv_actor *actor, const struct bv_call *call, struct bv
     ws->running = true;
     if (call->values[LIVE_ARG_IDLE].present)
         return 0;
-    const struct live_opening opening = {.after = call->values[LIVE_ARG_AFTER].present ? &call->values[LIVE_ARG_AFTER].number : NULL};
+    const struct live_opening opening = {.after = call->values[LIVE_ARG_AFTER].present
+                                                      ? &call->values[LIVE_ARG_AFTER].number
+                                                      : NULL};
     return open_with(actor, call, &opening, error);
 }
 

@@ -49,13 +49,20 @@ static void closed(void *argument, struct bv_http_stream *stream, int code)
 
 static int live(struct bv_http_request *request, void *context, struct bv_error *error)
 {
-    static const struct bv_http_stream_config config = {.message_bytes_max = 65536, .queue_bytes_max = 4 << 20};
+    static const struct bv_http_stream_config config = {.message_bytes_max = 65536,
+                                                        .queue_bytes_max = 4 << 20};
     struct hub *hub = context;
     const struct bv_http_stream_events events = {heard, closed, hub};
     const struct bv_bytes after = bv_http_query(request, "after");
     snprintf(hub->target, sizeof hub->target, "%.*s", BV_ARG(after));
-    snprintf(hub->authorization, sizeof hub->authorization, "%.*s", BV_ARG(bv_http_header(request, "authorization")));
-    snprintf(hub->traceparent, sizeof hub->traceparent, "%.*s", BV_ARG(bv_http_header(request, "traceparent")));
+    snprintf(hub->authorization,
+             sizeof hub->authorization,
+             "%.*s",
+             BV_ARG(bv_http_header(request, "authorization")));
+    snprintf(hub->traceparent,
+             sizeof hub->traceparent,
+             "%.*s",
+             BV_ARG(bv_http_header(request, "traceparent")));
     hub->opened++; /* before the answer leaves, which the test waits for */
     return bv_http_websocket_start(request, &config, &events, &hub->stream, error);
 }
@@ -76,7 +83,8 @@ static void say(void *argument)
     struct hub *hub = argument;
     struct bv_http_message *message = NULL;
     cr_assert_not_null(hub->stream);
-    cr_assert_eq(bv_http_message_new(BV_BYTES_NONE, BV_BYTES_NONE, bv_bytes_of(hub->say), &message), 0);
+    cr_assert_eq(bv_http_message_new(BV_BYTES_NONE, BV_BYTES_NONE, bv_bytes_of(hub->say), &message),
+                 0);
     cr_assert_eq(bv_http_stream_send(hub->stream, message, BV_BYTES_NONE), 0);
     bv_http_message_free(&message);
 }
@@ -240,7 +248,8 @@ Test(websocket, is_red_when_the_handshake_is_refused)
     struct lab lab;
     hub_start(&hub);
     lab_open(&lab, &hub.server, &bv_protocol_websocket);
-    cr_expect_eq(lab_declare(&lab, LAB_WORDS("target", "gateway", "path", "/v1/refused")), BV_MISMATCH);
+    cr_expect_eq(lab_declare(&lab, LAB_WORDS("target", "gateway", "path", "/v1/refused")),
+                 BV_MISMATCH);
     cr_expect_str_eq(lab.error.text, "refused: status 403");
     cr_assert_eq(lab_run(&lab, "tries to open", LAB_WORDS(), NULL), 0, "%s", lab.error.text);
     cr_expect_str_eq(lab_probe(&lab, lab.actor.current, "status", ""), "403");
@@ -255,7 +264,8 @@ Test(websocket, is_red_when_nobody_listens_or_no_route_serves_the_path)
     cr_expect_eq(lab_declare(&lab, LAB_WORDS(LIVE_WORDS)), BV_MISMATCH, "%s", lab.error.text);
     lab_close(&lab);
     lab_open(&lab, NULL, &bv_protocol_websocket);
-    cr_expect_eq(lab_declare(&lab, LAB_WORDS("target", "gateway", "path", "/unknown")), BV_MISMATCH);
+    cr_expect_eq(lab_declare(&lab, LAB_WORDS("target", "gateway", "path", "/unknown")),
+                 BV_MISMATCH);
     lab_close(&lab);
 }
 
