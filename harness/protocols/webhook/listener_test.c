@@ -2,6 +2,7 @@
 
 #include "bv/probe.h"
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@ static void setup(void)
     cr_assert_eq(bv_port_pick(NULL, 0, &port, &error), 0);
     cr_assert_eq(listener_open(&env, port, handle, NULL, &listener, &error), 0, "%s", error.text);
     cr_assert_eq(bv_port_await(port, bv_now_ms() + 2000, &fd, &error), 0);
+    cr_assert_eq(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK), 0);
 }
 
 static void teardown(void)

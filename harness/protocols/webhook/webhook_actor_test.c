@@ -53,11 +53,11 @@ static int64_t deliver(const char *signed_with, const char *target)
     snprintf(stamp, sizeof stamp, "%lld", (long long)now_s);
     snprintf(full, sizeof full, "%.*s%s", (int)(strlen(url) - strlen("/hook")), url, target);
     if (signed_with)
-        cr_assert_eq(bv_webhook_sign(bv_bytes_of(signed_with), BV_BYTES("msg_1"), now_s, BV_BYTES(body), signature), 0);
+        cr_assert_eq(bv_webhook_sign(bv_bytes_of(signed_with), BV_BYTES("msg_1"), now_s, bv_bytes_of(body), signature), 0);
     struct bv_http_field fields[] = {{"content-type", BV_BYTES("application/json")}, {"webhook-id", BV_BYTES("msg_1")},
                                      {"webhook-timestamp", bv_bytes_of(stamp)}, {"webhook-signature", bv_bytes_of(signature)}};
     struct bv_http_call call = {.method = "POST", .url = full, .fields = fields, .field_count = signed_with ? 4 : 3,
-                                .body = BV_BYTES(body), .timeout_ms = 5000};
+                                .body = bv_bytes_of(body), .timeout_ms = 5000};
     struct bv_http_answer answer;
     int rc = bv_http_call(caller, &call, arena, &answer, NULL);
     return rc < 0 ? rc : answer.status;
@@ -104,7 +104,7 @@ Test(webhook_actor, resets_the_connection)
 
 Test(webhook_actor, answers_late)
 {
-    cr_assert_eq(lab_run(&lab, "answers", LAB_WORDS("delay", "40ms"), NULL), 0);
+    cr_assert_eq(lab_run(&lab, "answers", LAB_WORDS("delay", "40"), NULL), 0);
     int64_t begin = bv_mono_us(&lab.env);
     cr_expect_eq(deliver(NULL, "/hook"), 204);
     cr_expect_geq(bv_mono_us(&lab.env) - begin, 40000);
