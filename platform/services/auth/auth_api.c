@@ -468,9 +468,10 @@ static bool basic_credentials(struct bv_http_request *request, struct work *work
     const char *colon = memchr(plain, ':', size);
     size_t id_size = colon ? (size_t)(colon - plain) : 0;
     size_t secret_size = colon ? size - id_size - 1 : 0;
-    if (id_size == 0 || id_size > 64 || secret_size > PASSWORD_BYTES_MAX)
+    struct bv_bytes id = {plain, id_size};
+    if (!auth_client_id_valid(id) || secret_size > PASSWORD_BYTES_MAX)
         return false;
-    text_set(work->username, sizeof(work->username), (struct bv_bytes){plain, id_size});
+    text_set(work->username, sizeof(work->username), id);
     text_set(work->password, sizeof(work->password), (struct bv_bytes){colon + 1, secret_size});
     work->password_size = secret_size;
     explicit_bzero(plain, sizeof(plain));
@@ -506,7 +507,15 @@ static void refresh_refused(struct work *work, const struct auth_refresh_grant *
     struct auth_service *auth = work->auth;
     enum auth_refresh_state state;
     int64_t now_s = bv_wall_us(bv_service_env(auth->frame)) / 1000000;
-    if (auth_refresh_decide(&grant->row, now_s, &state) != AUTH_REVOKE_FAMILY) {
+    enum auth_effect effect = auth_refresh_decide(&grant->row, now_s, &state);
+    if (effect == AUTH_ROTATE && *work->scope) { /* good, and still so: the wish was too much */
+        answer_oauth_error(
+            work, 400, "invalid_scope", "the session was not granted all of the asked scopes");
+        return;
+    }
+    if (effect == AUTH_ROTATE) /* the database's clock is ahead of ours */
+        state = AUTH_REFRESH_EXPIRED;
+    if (effect != AUTH_REVOKE_FAMILY) {
         answer_oauth_error(work, 400, "invalid_grant", auth_refresh_text(state));
         return;
     }
@@ -561,6 +570,7 @@ static int grant_refresh(struct work *work, struct bv_bytes presented)
     int rc = auth->store->ops->refresh_rotate(auth->store,
                                               bv_bytes_of(old_hash),
                                               bv_bytes_of(new_hash),
+                                              bv_bytes_of(work->scope),
                                               auth->config->refresh_ttl_ms / 1000,
                                               refresh_rotated,
                                               work);

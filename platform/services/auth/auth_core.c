@@ -2,6 +2,7 @@
 
 #define USERNAME_BYTES_MIN 3
 #define USERNAME_BYTES_MAX 64
+#define CLIENT_ID_BYTES_MAX 64
 
 const char *auth_refresh_text(enum auth_refresh_state state)
 {
@@ -82,5 +83,15 @@ bool auth_username_valid(struct bv_bytes username)
         if (!letter && (i == 0 || !memchr("._-", c, 3)))
             return false;
     }
+    return true;
+}
+
+bool auth_client_id_valid(struct bv_bytes id)
+{
+    if (id.size == 0 || id.size > CLIENT_ID_BYTES_MAX)
+        return false;
+    for (size_t i = 0; i < id.size; i++)
+        if (id.data[i] < ' ' || id.data[i] > '~')
+            return false;
     return true;
 }

@@ -40,5 +40,7 @@ BV_MUST_CHECK int auth_scope_narrow(struct bv_bytes granted, struct bv_bytes wis
 
 /* ^[a-z0-9][a-z0-9._-]{2,63}$ */
 bool auth_username_valid(struct bv_bytes username);
+/* 1 to 64 of VSCHAR. Source: RFC 6749 appendix A.1. */
+bool auth_client_id_valid(struct bv_bytes id);
 
 #endif

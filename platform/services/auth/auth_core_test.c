@@ -61,3 +61,14 @@ Test(auth_core, usernames)
     for (size_t i = 0; i < BV_COUNT(bad); i++)
         cr_expect_not(auth_username_valid(bv_bytes_of(bad[i])), "%s", bad[i]);
 }
+
+Test(auth_core, client_ids_are_visible_ascii)
+{
+    static const struct bv_bytes good[] = {BV_BYTES("lab"), BV_BYTES("a b~")};
+    static const struct bv_bytes bad[] = {
+        BV_BYTES(""), BV_BYTES("lab\0x"), BV_BYTES("\xff"), BV_BYTES("\xc3\xa4"), BV_BYTES("a\n")};
+    for (size_t i = 0; i < BV_COUNT(good); i++)
+        cr_expect(auth_client_id_valid(good[i]), "row %zu", i);
+    for (size_t i = 0; i < BV_COUNT(bad); i++)
+        cr_expect_not(auth_client_id_valid(bad[i]), "row %zu", i);
+}

@@ -11,7 +11,10 @@ struct auth_keys {
     struct bv_buf jwks;
     char created_at[32];    /* of the signer */
     struct bv_timer *timer; /* owned */
-    bool generating;
+    bool loading;    /* a load is under way */
+    bool load_again; /* … and what it brings may be older than what is wanted */
+    bool generating; /* from the wish for a new key to its answer */
+    bool activated;  /* the new key is in the store: the load that follows answers */
     enum bv_jose_alg new_alg;
     struct bv_jose_key *fresh; /* owned; made by the worker */
     int fresh_rc;
@@ -36,6 +39,7 @@ static void answer_rotation(struct auth_keys *keys, int rc, const struct bv_erro
 {
     auth_rotated_done *done = keys->rotated;
     keys->generating = false;
+    keys->activated = false;
     keys->rotated = NULL;
     if (!done)
         return;
@@ -93,6 +97,7 @@ static void activated(void *argument, int rc, const struct bv_error *error)
         answer_rotation(keys, rc, error);
         return;
     }
+    keys->activated = true;
     load(keys);
 }
 
@@ -145,11 +150,16 @@ static void loaded(void *argument,
                    const struct bv_error *error)
 {
     struct auth_keys *keys = argument;
+    keys->loading = false;
+    if (keys->load_again) {
+        load(keys);
+        return;
+    }
     if (rc == 0)
         rc = take_rows(keys, rows, count);
     if (rc == BV_E_NOT_FOUND && !keys->generating)
         rc = generate_later(keys);
-    else if (keys->generating && !keys->fresh)
+    else if (keys->activated)
         answer_rotation(keys, rc, error);
     if (rc < 0)
         bv_log(keys->deps.log,
@@ -164,14 +174,19 @@ static void loaded(void *argument,
 static void load(struct auth_keys *keys)
 {
     int64_t keep_s = keys->deps.config->access_ttl_ms / 1000 + 60;
-    if (keys->deps.store->ops->keys_load(keys->deps.store, keep_s, loaded, keys) < 0)
+    keys->load_again = keys->loading;
+    if (keys->loading)
+        return;
+    keys->loading =
+        keys->deps.store->ops->keys_load(keys->deps.store, keep_s, loaded, keys) == 0;
+    if (!keys->loading)
         bv_timer_set(keys->timer, 100, 0);
 }
 
 static void on_timer(void *argument)
 {
     struct auth_keys *keys = argument;
-    if (keys->generating)
+    if (keys->generating && !keys->activated)
         bv_timer_set(keys->timer, 100, 0);
     else
         load(keys);

@@ -43,12 +43,21 @@ static const struct bv_pg_statement refresh_insert_sql = {
     "auth_refresh_insert",
     "INSERT INTO refresh_tokens (token_hash, family, user_id, scope, expires_at) "
     "VALUES ($1, $2::uuid, $3::uuid, $4, now() + make_interval(secs => $5::bigint))"};
+/* Rotation and revocation of one family take turns: otherwise a revocation would miss the token that
+ * a rotation puts in place meanwhile. */
+static const struct bv_pg_statement refresh_lock_sql = {
+    "auth_refresh_lock",
+    "SELECT pg_advisory_xact_lock(hashtextextended(family::text, 0))::text FROM refresh_tokens WHERE "
+    "token_hash = $1"};
+static const struct bv_pg_statement family_lock_sql = {
+    "auth_family_lock", "SELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text, 0))::text"};
 /* The UPDATE decides the race of two presenters: one of them finds used_at set. */
 static const struct bv_pg_statement refresh_rotate_sql = {
     "auth_refresh_rotate",
     "WITH taken AS (UPDATE refresh_tokens SET used_at = now() WHERE token_hash = $1 AND used_at IS "
     "NULL AND revoked_at IS NULL "
-    "AND expires_at > now() RETURNING family, user_id, scope), "
+    "AND expires_at > now() AND array_remove(string_to_array($4, ' '), '') <@ "
+    "string_to_array(scope, ' ') RETURNING family, user_id, scope), "
     "placed AS (INSERT INTO refresh_tokens (token_hash, family, user_id, scope, expires_at) "
     "SELECT $2, family, user_id, scope, now() + make_interval(secs => $3::bigint) FROM taken "
     "RETURNING 1) "
@@ -217,18 +226,18 @@ static void on_rotate(void *argument,
         ask.done.refresh(ask.argument, rc, NULL, &failure->error);
         return;
     }
-    if (bv_pg_rows(results[0]) > 0) {
-        grant.rotated = true;
-        grant.user = user_row(results[0]);
-        grant.scope = grant.user.scope;
-        grant.family = bv_pg_text(results[0], 0, 5);
-    }
     if (bv_pg_rows(results[1]) > 0) {
+        grant.rotated = true;
+        grant.user = user_row(results[1]);
+        grant.scope = grant.user.scope;
+        grant.family = bv_pg_text(results[1], 0, 5);
+    }
+    if (bv_pg_rows(results[2]) > 0) {
         grant.row = (struct auth_refresh_row){true,
-                                              bv_pg_bool(results[1], 0, 0),
-                                              bv_pg_bool(results[1], 0, 1),
-                                              bv_pg_int(results[1], 0, 2)};
-        grant.family = bv_pg_text(results[1], 0, 3);
+                                              bv_pg_bool(results[2], 0, 0),
+                                              bv_pg_bool(results[2], 0, 1),
+                                              bv_pg_int(results[2], 0, 2)};
+        grant.family = bv_pg_text(results[2], 0, 3);
     }
     ask.done.refresh(ask.argument, 0, &grant, NULL);
 }
@@ -236,13 +245,15 @@ static void on_rotate(void *argument,
 static int refresh_rotate(struct auth_store *self,
                           struct bv_bytes old_hash,
                           struct bv_bytes new_hash,
+                          struct bv_bytes wished,
                           int64_t ttl_s,
                           auth_refresh_done *done,
                           void *argument)
 {
     struct bv_pg_param rotate[] = {
-        BV_PG_P_TEXT(old_hash), BV_PG_P_TEXT(new_hash), BV_PG_P_INT(ttl_s)};
+        BV_PG_P_TEXT(old_hash), BV_PG_P_TEXT(new_hash), BV_PG_P_INT(ttl_s), BV_PG_P_TEXT(wished)};
     struct bv_pg_query queries[] = {
+        {&refresh_lock_sql,   rotate, 1               },
         {&refresh_rotate_sql, rotate, BV_COUNT(rotate)},
         {&refresh_state_sql,  rotate, 1               }
     };
@@ -259,8 +270,11 @@ static int family_revoke(struct auth_store *self,
                          void *argument)
 {
     struct bv_pg_param params[] = {BV_PG_P_TEXT(family)};
-    struct bv_pg_query query = {&family_revoke_sql, params, BV_COUNT(params)};
-    return call(self, &query, 1, on_plain, (struct ask){.done.plain = done, .argument = argument});
+    struct bv_pg_query queries[] = {
+        {&family_lock_sql,   params, BV_COUNT(params)},
+        {&family_revoke_sql, params, BV_COUNT(params)}
+    };
+    return call(self, queries, BV_COUNT(queries), on_plain, (struct ask){.done.plain = done, .argument = argument});
 }
 
 static void on_keys(void *argument,

@@ -188,8 +188,7 @@ int bv_test_free_port(void)
 static size_t take(char *data, size_t size, size_t count, void *argument)
 {
     struct bv_buf *buf = argument;
-    bv_buf_append(buf, (struct bv_bytes){data, size * count});
-    return buf->failed ? 0 : size * count;
+    return bv_buf_append(buf, data, size * count) < 0 ? 0 : size * count;
 }
 
 void bv_test_answer_release(struct bv_test_answer *answer)
