@@ -165,6 +165,8 @@ void lab_set(struct bv_call *call,
     if (args[i].type == BV_ARG_INT)
         cr_assert_eq(
             bv_bytes_int64(bv_bytes_of(text), INT64_MIN, INT64_MAX, &call->values[i].number), 0);
+    if (args[i].type == BV_ARG_DURATION)
+        cr_assert_eq(bv_duration_parse(bv_bytes_of(text), &call->values[i].number), 0);
 }
 
 static void

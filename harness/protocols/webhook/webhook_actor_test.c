@@ -104,7 +104,7 @@ Test(webhook_actor, resets_the_connection)
 
 Test(webhook_actor, answers_late)
 {
-    cr_assert_eq(lab_run(&lab, "answers", LAB_WORDS("delay", "40"), NULL), 0);
+    cr_assert_eq(lab_run(&lab, "answers", LAB_WORDS("delay", "40ms"), NULL), 0);
     int64_t begin = bv_mono_us(&lab.env);
     cr_expect_eq(deliver(NULL, "/hook"), 204);
     cr_expect_geq(bv_mono_us(&lab.env) - begin, 40000);
