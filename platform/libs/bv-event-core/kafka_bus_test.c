@@ -172,3 +172,27 @@ Test(kafka_bus, a_fatal_producer_is_replaced)
     rd_kafka_mock_cluster_destroy(cluster);
     rd_kafka_destroy(mock);
 }
+
+Test(kafka_bus, what_is_published_while_the_broker_is_away_arrives_when_it_is_back)
+{
+    rd_kafka_mock_cluster_t *cluster;
+    rd_kafka_t *mock = mock_open(&cluster);
+    struct bench bench;
+    bench_open(&bench, rd_kafka_mock_cluster_bootstraps(cluster), 0);
+    cr_assert_eq(publish(&bench, BV_BYTES("t")), 0);
+    bench.wanted = 1;
+    cr_assert(bv_test_run_until(bench.loop, all_reported, &bench, 10000));
+    rd_kafka_mock_broker_set_down(cluster, 1);
+    for (int i = 0; i < 50; i++)
+        cr_assert_eq(publish(&bench, BV_BYTES("t")), 0);
+    bv_test_run_for(bench.loop, 700);
+    cr_assert_eq(bench.reported, 1);
+    cr_assert_not(bv_bus_ready(bench.bus));
+    rd_kafka_mock_broker_set_up(cluster, 1);
+    bench.wanted = 51;
+    cr_assert(bv_test_run_until(bench.loop, all_reported, &bench, 20000));
+    cr_assert_eq(bench.acked, 51);
+    bench_close(&bench);
+    rd_kafka_mock_cluster_destroy(cluster);
+    rd_kafka_destroy(mock);
+}

@@ -250,6 +250,7 @@ Test(outbox_relay, one_of_two_leads_and_the_other_takes_over)
     write_rows(2, 0, 10);
     bench.wanted = 10;
     cr_assert(bv_test_run_until(bench.loop, all_read, NULL, 10000));
+    cr_assert(bv_test_run_until(bench.loop, table_empty, NULL, 5000));
     bv_outbox_relay_close(&bench.relay);
     write_rows(2, 5, 10);
     bench.wanted = 20;
