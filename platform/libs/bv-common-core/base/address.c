@@ -46,7 +46,8 @@ static const struct {
 
 static uint32_t word(const uint8_t *octets)
 {
-    return (uint32_t)octets[0] << 24 | (uint32_t)octets[1] << 16 | (uint32_t)octets[2] << 8 | octets[3];
+    return (uint32_t)octets[0] << 24 | (uint32_t)octets[1] << 16 | (uint32_t)octets[2] << 8 |
+           octets[3];
 }
 
 bool bv_address_public_v6(const uint8_t *octets)

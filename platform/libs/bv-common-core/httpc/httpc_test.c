@@ -469,3 +469,22 @@ Test(httpc, config_out_of_range_is_refused)
     cr_assert_null(client);
     bv_loop_close(&loop);
 }
+
+/* By address and by a name that resolves to it: nothing is connected to. */
+Test(httpc, a_public_only_client_keeps_away_from_the_loopback)
+{
+    static const char *const hosts[] = {"127.0.0.1", "localhost", "[::1]"};
+    struct bench bench;
+    struct bv_httpc_config config = bv_httpc_config_default;
+    config.public_only = true;
+    open_bench(&bench, polite, BV_COUNT(polite), &config);
+    for (size_t i = 0; i < BV_COUNT(hosts); i++) {
+        char url[64];
+        snprintf(url, sizeof(url), "http://%s:%d/", hosts[i], fake_peer_port(bench.peer));
+        struct bv_httpc_request request = {.method = "GET", .url = url, .timeout_ms = 5000};
+        exchange(&bench, &request);
+        cr_assert_eq(bench.rc, BV_E_UNAVAILABLE, "%s", hosts[i]);
+    }
+    cr_assert_eq(fake_peer_connections(bench.peer), 0);
+    close_bench(&bench);
+}

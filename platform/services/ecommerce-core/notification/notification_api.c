@@ -38,10 +38,11 @@ static int open_live(struct bv_http_request *request,
                      struct bv_error *error)
 {
     struct notification_join join = {.transport = transport, .expires_at_s = token_expiry(request)};
-    BV_TRY(notification_cursor(transport == NOTIFICATION_SSE ? bv_http_header(request, "Last-Event-ID") : BV_BYTES_NONE,
-                               bv_http_query(request, "after"),
-                               &join.cursor,
-                               error));
+    BV_TRY(notification_cursor(
+        transport == NOTIFICATION_SSE ? bv_http_header(request, "Last-Event-ID") : BV_BYTES_NONE,
+        bv_http_query(request, "after"),
+        &join.cursor,
+        error));
     return notification_hub_join(service->hub, request, &join, error);
 }
 
@@ -98,7 +99,8 @@ static struct notification_owner owner_of(const struct bv_http_request *request)
 }
 
 /* The path parameter as a UUID in canonical form; anything else names no subscription. */
-static int read_id(struct bv_http_request *request, char id[BV_UUID_TEXT_SIZE], struct bv_error *error)
+static int
+read_id(struct bv_http_request *request, char id[BV_UUID_TEXT_SIZE], struct bv_error *error)
 {
     struct bv_uuid uuid;
     if (bv_uuid_parse(bv_http_param(request, "id"), &uuid) < 0)
@@ -109,7 +111,8 @@ static int read_id(struct bv_http_request *request, char id[BV_UUID_TEXT_SIZE], 
 
 /* ---- subscriptions ---- */
 
-static void write_webhook(struct bv_json_writer *w, const struct notification_webhook *row, const char *secret)
+static void
+write_webhook(struct bv_json_writer *w, const struct notification_webhook *row, const char *secret)
 {
     bv_jw_object(w);
     bv_jw_kv_string(w, "id", row->webhook_id);
@@ -142,18 +145,20 @@ static void created(void *argument,
     struct bv_buf buf = {.max = ANSWER_BYTES_MAX};
     struct bv_json_writer w = bv_json_writer(&buf);
     write_webhook(&w, &rows[0], waiting.secret);
-    const char *location = bv_arena_format(bv_http_arena(request), "/v1/webhooks/%.*s", BV_ARG(rows[0].webhook_id));
+    const char *location =
+        bv_arena_format(bv_http_arena(request), "/v1/webhooks/%.*s", BV_ARG(rows[0].webhook_id));
     struct bv_http_field fields[] = {
         {"Location",      bv_bytes_of(location)},
         {"Cache-Control", BV_BYTES("no-store") },
     };
-    rc = buf.failed || !location ? BV_E_NOMEM
-                                 : bv_http_reply(request,
-                                                 &(struct bv_http_response){.status = 201,
-                                                                            .content_type = "application/json",
-                                                                            .body = bv_buf_view(&buf),
-                                                                            .fields = fields,
-                                                                            .field_count = BV_COUNT(fields)});
+    rc = buf.failed || !location
+             ? BV_E_NOMEM
+             : bv_http_reply(request,
+                             &(struct bv_http_response){.status = 201,
+                                                        .content_type = "application/json",
+                                                        .body = bv_buf_view(&buf),
+                                                        .fields = fields,
+                                                        .field_count = BV_COUNT(fields)});
     bv_buf_release(&buf);
     reply_lost(&waiting, rc, NULL);
 }
@@ -460,8 +465,13 @@ static int list_deliveries(struct bv_http_request *request, void *context, struc
     if (!waiting)
         return BV_E_NOMEM;
     waiting->limit = limit;
-    int rc = service->store->ops->delivery_list(
-        service->store, owner_of(request), bv_bytes_of(id), before, limit + 1, deliveries_listed, waiting);
+    int rc = service->store->ops->delivery_list(service->store,
+                                                owner_of(request),
+                                                bv_bytes_of(id),
+                                                before,
+                                                limit + 1,
+                                                deliveries_listed,
+                                                waiting);
     if (rc < 0)
         free(waiting);
     return rc;
@@ -469,7 +479,8 @@ static int list_deliveries(struct bv_http_request *request, void *context, struc
 
 static const char manage[] = "webhooks:manage";
 
-/* clang-format off: one row per line */
+/* One row per line. */
+/* clang-format off */
 const struct bv_http_route notification_routes[NOTIFICATION_ROUTE_COUNT] = {
     {BV_GET,    "/v1/live",                     "openLive",       "",     open_websocket,  0,              0, NULL              },
     {BV_GET,    "/v1/stream",                   "openStream",     "",     open_stream,     0,              0, NULL              },

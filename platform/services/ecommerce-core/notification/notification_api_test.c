@@ -7,7 +7,11 @@ extern const struct bv_bytes notification_openapi;
 Test(notification_api, routes_are_those_of_the_openapi_file)
 {
     struct bv_buf differences = {.max = 65536};
-    cr_assert_eq(bv_test_openapi(notification_spec.routes, notification_spec.route_count, notification_openapi, &differences), 0);
+    cr_assert_eq(bv_test_openapi(notification_spec.routes,
+                                 notification_spec.route_count,
+                                 notification_openapi,
+                                 &differences),
+                 0);
     cr_expect_eq(differences.size, 0, "%.*s", (int)differences.size, differences.data);
     bv_buf_release(&differences);
 }

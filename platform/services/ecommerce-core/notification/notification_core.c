@@ -38,7 +38,8 @@ int notification_cursor(struct bv_bytes last_event_id,
         return 0;
     }
     if (!is_digits(text) || bv_bytes_int64(text, 0, NOTIFICATION_SEQUENCE_MAX, ret_cursor) < 0)
-        return bv_fail(error, BV_E_INVALID, "%s is the sequence of the last message seen: 0 to 2^53-1", name);
+        return bv_fail(
+            error, BV_E_INVALID, "%s is the sequence of the last message seen: 0 to 2^53-1", name);
     return 0;
 }
 
@@ -57,7 +58,8 @@ void notification_live_encode(struct bv_buf *buf, const struct notification_live
 
 void notification_reset_encode(struct bv_buf *buf, int64_t sequence, struct bv_bytes orders)
 {
-    bv_buf_format(buf, "{\"type\":\"reset\",\"sequence\":%lld,\"data\":{\"orders\":[", (long long)sequence);
+    bv_buf_format(
+        buf, "{\"type\":\"reset\",\"sequence\":%lld,\"data\":{\"orders\":[", (long long)sequence);
     bv_buf_bytes(buf, orders);
     bv_buf_text(buf, "]}}");
 }
@@ -83,7 +85,7 @@ int notification_hint_parse(struct bv_bytes payload, struct notification_hint *r
         return BV_E_INVALID;
     *ret_hint = (struct notification_hint){
         sequence,
-        {payload.data, (size_t)tenant_size},
+        {payload.data,               (size_t)tenant_size               },
         {payload.data + tenant_size, payload.size - (size_t)tenant_size}
     };
     return 0;
@@ -189,7 +191,9 @@ static int take_host(struct bv_bytes rest, char out[256])
     return 0;
 }
 
-int notification_url_check(struct bv_bytes url, enum notification_private privacy, struct bv_error *error)
+int notification_url_check(struct bv_bytes url,
+                           enum notification_private privacy,
+                           struct bv_error *error)
 {
     char host[256];
     size_t scheme = bv_bytes_starts(url, BV_BYTES("https://"))  ? 8
@@ -201,11 +205,14 @@ int notification_url_check(struct bv_bytes url, enum notification_private privac
         return bv_fail(error, BV_E_UNPROCESSABLE, "the URL must begin with http:// or https://");
     for (size_t i = 0; i < url.size; i++) {
         if (url.data[i] <= ' ' || url.data[i] > '~' || strchr("@#\\", url.data[i]))
-            return bv_fail(error, BV_E_UNPROCESSABLE, "the URL has user info, a fragment or a character that is not allowed");
+            return bv_fail(error,
+                           BV_E_UNPROCESSABLE,
+                           "the URL has user info, a fragment or a character that is not allowed");
     }
     if (take_host((struct bv_bytes){url.data + scheme, url.size - scheme}, host) < 0)
         return bv_fail(error, BV_E_UNPROCESSABLE, "the URL names no host");
     if (privacy == NOTIFICATION_PRIVATE_REFUSED && !bv_address_public_host(host))
-        return bv_fail(error, BV_E_UNPROCESSABLE, "the URL leads to a loopback, private or reserved address");
+        return bv_fail(
+            error, BV_E_UNPROCESSABLE, "the URL leads to a loopback, private or reserved address");
     return 0;
 }

@@ -12,19 +12,19 @@ static const struct {
     int64_t cursor, first, last;
     struct notification_resume want;
 } resumes[] = {
-    {NOTIFICATION_CURSOR_NOW, 1,  0,  {NOTIFICATION_REPLAY, 0} }, /* nothing ever came */
-    {NOTIFICATION_CURSOR_NOW, 5,  9,  {NOTIFICATION_REPLAY, 9} },
-    {0,                       1,  0,  {NOTIFICATION_REPLAY, 0} },
-    {0,                       1,  9,  {NOTIFICATION_REPLAY, 0} },
-    {0,                       5,  9,  {NOTIFICATION_REPLAY, 4} }, /* all that is kept */
-    {9,                       5,  9,  {NOTIFICATION_REPLAY, 9} },
-    {7,                       5,  9,  {NOTIFICATION_REPLAY, 7} },
-    {4,                       5,  9,  {NOTIFICATION_REPLAY, 4} }, /* the next one is just kept */
-    {3,                       5,  9,  {NOTIFICATION_RESET, 9}  }, /* 4 is gone */
-    {10,                      5,  9,  {NOTIFICATION_RESET, 9}  }, /* never given out */
-    {1,                       1,  0,  {NOTIFICATION_RESET, 0}  },
-    {9,                       10, 9,  {NOTIFICATION_REPLAY, 9} }, /* none is kept, none is missed */
-    {8,                       10, 9,  {NOTIFICATION_RESET, 9}  },
+    {NOTIFICATION_CURSOR_NOW, 1,  0, {NOTIFICATION_REPLAY, 0}}, /* nothing ever came */
+    {NOTIFICATION_CURSOR_NOW, 5,  9, {NOTIFICATION_REPLAY, 9}},
+    {0,                       1,  0, {NOTIFICATION_REPLAY, 0}},
+    {0,                       1,  9, {NOTIFICATION_REPLAY, 0}},
+    {0,                       5,  9, {NOTIFICATION_REPLAY, 4}}, /* all that is kept */
+    {9,                       5,  9, {NOTIFICATION_REPLAY, 9}},
+    {7,                       5,  9, {NOTIFICATION_REPLAY, 7}},
+    {4,                       5,  9, {NOTIFICATION_REPLAY, 4}}, /* the next one is just kept */
+    {3,                       5,  9, {NOTIFICATION_RESET, 9} }, /* 4 is gone */
+    {10,                      5,  9, {NOTIFICATION_RESET, 9} }, /* never given out */
+    {1,                       1,  0, {NOTIFICATION_RESET, 0} },
+    {9,                       10, 9, {NOTIFICATION_REPLAY, 9}}, /* none is kept, none is missed */
+    {8,                       10, 9, {NOTIFICATION_RESET, 9} },
 };
 
 Test(notification_core, resumes_without_gap_or_resets)
@@ -57,19 +57,19 @@ static const struct {
     int rc;
     int64_t want;
 } cursors[] = {
-    {NULL, NULL,               0,            NOTIFICATION_CURSOR_NOW  },
-    {NULL, "0",                0,            0                        },
-    {NULL, "41",               0,            41                       },
-    {"7",  "41",               0,            7                        },
-    {"7",  "x",                0,            7                        },
-    {"",   NULL,               BV_E_INVALID, 0                        },
-    {NULL, "-1",               BV_E_INVALID, 0                        },
-    {NULL, "+1",               BV_E_INVALID, 0                        },
-    {NULL, "1.5",              BV_E_INVALID, 0                        },
-    {NULL, "",                 BV_E_INVALID, 0                        },
-    {NULL, "9007199254740991", 0,            NOTIFICATION_SEQUENCE_MAX},
-    {NULL, "9007199254740992", BV_E_INVALID, 0                        },
-    {NULL, "00000000000000001", BV_E_INVALID, 0                       },
+    {NULL, NULL,                0,            NOTIFICATION_CURSOR_NOW  },
+    {NULL, "0",                 0,            0                        },
+    {NULL, "41",                0,            41                       },
+    {"7",  "41",                0,            7                        },
+    {"7",  "x",                 0,            7                        },
+    {"",   NULL,                BV_E_INVALID, 0                        },
+    {NULL, "-1",                BV_E_INVALID, 0                        },
+    {NULL, "+1",                BV_E_INVALID, 0                        },
+    {NULL, "1.5",               BV_E_INVALID, 0                        },
+    {NULL, "",                  BV_E_INVALID, 0                        },
+    {NULL, "9007199254740991",  0,            NOTIFICATION_SEQUENCE_MAX},
+    {NULL, "9007199254740992",  BV_E_INVALID, 0                        },
+    {NULL, "00000000000000001", BV_E_INVALID, 0                        },
 };
 
 Test(notification_core, reads_cursors)
@@ -92,35 +92,43 @@ Test(notification_core, hints_carry_any_user)
     cr_assert_eq(hint.sequence, 42);
     cr_assert(bv_bytes_equal(hint.tenant, BV_BYTES("default")));
     cr_assert(bv_bytes_equal(hint.user_id, BV_BYTES("a b 7 c")));
-    static const char *const bad[] = {"", "42", "42 7", "x 7 default", "42 -1 a", "42 9 short", "42  a"};
+    static const char *const bad[] = {
+        "", "42", "42 7", "x 7 default", "42 -1 a", "42 9 short", "42  a"};
     for (size_t i = 0; i < BV_COUNT(bad); i++)
-        cr_assert_eq(notification_hint_parse(bv_bytes_of(bad[i]), &hint), BV_E_INVALID, "%s", bad[i]);
+        cr_assert_eq(
+            notification_hint_parse(bv_bytes_of(bad[i]), &hint), BV_E_INVALID, "%s", bad[i]);
 }
 
 Test(notification_core, messages_are_json_of_the_contract)
 {
     struct bv_buf buf = {.max = 4096};
-    struct notification_live live = {42,
-                                     BV_BYTES("ecommerce.order.paid.v1"),
-                                     BV_BYTES("2026-11-23T01:15:04.250Z"),
-                                     BV_BYTES("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
-                                     BV_BYTES("{\"version\":3}")};
+    struct notification_live live = {
+        42,
+        BV_BYTES("ecommerce.order.paid.v1"),
+        BV_BYTES("2026-11-23T01:15:04.250Z"),
+        BV_BYTES("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+        BV_BYTES("{\"version\":3}")};
     notification_live_encode(&buf, &live);
-    cr_assert(bv_bytes_equal(
-        bv_buf_view(&buf),
-        BV_BYTES("{\"sequence\":42,\"type\":\"ecommerce.order.paid.v1\",\"occurredAt\":\"2026-11-23T01:15:04.250Z\","
-                 "\"traceparent\":\"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\",\"data\":{\"version\":3}}")));
+    cr_assert(bv_bytes_equal(bv_buf_view(&buf),
+                             BV_BYTES("{\"sequence\":42,\"type\":\"ecommerce.order.paid.v1\","
+                                      "\"occurredAt\":\"2026-11-23T01:15:04.250Z\","
+                                      "\"traceparent\":\"00-4bf92f3577b34da6a3ce929d0e0e4736-"
+                                      "00f067aa0ba902b7-01\",\"data\":{\"version\":3}}")));
     bv_buf_reset(&buf);
     notification_reset_encode(&buf, 57, BV_BYTES("{\"a\":1},{\"b\":2}"));
     cr_assert(bv_bytes_equal(
         bv_buf_view(&buf),
-        BV_BYTES("{\"type\":\"reset\",\"sequence\":57,\"data\":{\"orders\":[{\"a\":1},{\"b\":2}]}}")));
+        BV_BYTES(
+            "{\"type\":\"reset\",\"sequence\":57,\"data\":{\"orders\":[{\"a\":1},{\"b\":2}]}}")));
     bv_buf_release(&buf);
 }
 
 /* ---- deliveries: all pairs ---- */
 
-#define NO {NOTIFICATION_STATE_COUNT, NOTIFICATION_NOTHING}
+#define NO                                                                                         \
+    {                                                                                              \
+        NOTIFICATION_STATE_COUNT, NOTIFICATION_NOTHING                                             \
+    }
 static const struct notification_step pairs[NOTIFICATION_STATE_COUNT][NOTIFICATION_ON_COUNT] = {
     [NOTIFICATION_WAITING] = {[NOTIFICATION_ON_CLAIMED] = {NOTIFICATION_SENDING, NOTIFICATION_SEND},
                               [NOTIFICATION_ON_ACCEPTED] = NO,
@@ -128,16 +136,18 @@ static const struct notification_step pairs[NOTIFICATION_STATE_COUNT][NOTIFICATI
                               [NOTIFICATION_ON_EXHAUSTED] = NO,
                               [NOTIFICATION_ON_GONE] = NO,
                               [NOTIFICATION_ON_LOST] = NO,
-                              [NOTIFICATION_ON_WITHDRAWN] = {NOTIFICATION_FAILED, NOTIFICATION_GIVE_UP}},
-    [NOTIFICATION_SENDING] = {[NOTIFICATION_ON_CLAIMED] = NO,
+                              [NOTIFICATION_ON_WITHDRAWN] = {NOTIFICATION_FAILED,
+                                                             NOTIFICATION_GIVE_UP}                                          },
+    [NOTIFICATION_SENDING] =
+        {[NOTIFICATION_ON_CLAIMED] = NO,
                               [NOTIFICATION_ON_ACCEPTED] = {NOTIFICATION_DELIVERED, NOTIFICATION_FINISH},
                               [NOTIFICATION_ON_REFUSED] = {NOTIFICATION_WAITING, NOTIFICATION_BACK_OFF},
                               [NOTIFICATION_ON_EXHAUSTED] = {NOTIFICATION_FAILED, NOTIFICATION_GIVE_UP},
                               [NOTIFICATION_ON_GONE] = {NOTIFICATION_FAILED, NOTIFICATION_DISABLE},
                               [NOTIFICATION_ON_LOST] = {NOTIFICATION_WAITING, NOTIFICATION_NOTHING},
-                              [NOTIFICATION_ON_WITHDRAWN] = {NOTIFICATION_FAILED, NOTIFICATION_GIVE_UP}},
-    [NOTIFICATION_DELIVERED] = {NO, NO, NO, NO, NO, NO, NO},
-    [NOTIFICATION_FAILED] = {NO, NO, NO, NO, NO, NO, NO},
+                              [NOTIFICATION_ON_WITHDRAWN] = {NOTIFICATION_FAILED, NOTIFICATION_GIVE_UP}                     },
+    [NOTIFICATION_DELIVERED] = {NO,                                                                    NO,  NO, NO, NO, NO, NO},
+    [NOTIFICATION_FAILED] = {NO,                                                                    NO,  NO, NO, NO, NO, NO},
 };
 
 Test(notification_core, deliveries_step_only_as_the_table_says)
@@ -145,7 +155,8 @@ Test(notification_core, deliveries_step_only_as_the_table_says)
     for (int from = 0; from < NOTIFICATION_STATE_COUNT; from++) {
         for (int on = 0; on < NOTIFICATION_ON_COUNT; on++) {
             struct notification_step want = pairs[from][on], got = NO;
-            int rc = notification_deliver((enum notification_state)from, (enum notification_on)on, &got);
+            int rc =
+                notification_deliver((enum notification_state)from, (enum notification_on)on, &got);
             const char *pair[] = {notification_state_name((enum notification_state)from),
                                   notification_on_name((enum notification_on)on)};
             cr_assert_eq(rc,
@@ -182,7 +193,10 @@ static const struct {
 Test(notification_core, attempts_end_by_status_and_count)
 {
     for (size_t i = 0; i < BV_COUNT(ends); i++)
-        cr_assert_eq(notification_attempt_ended(ends[i].rc, ends[i].status, ends[i].attempt, 3), ends[i].want, "row %zu", i);
+        cr_assert_eq(notification_attempt_ended(ends[i].rc, ends[i].status, ends[i].attempt, 3),
+                     ends[i].want,
+                     "row %zu",
+                     i);
 }
 
 /* ---- URLs ---- */
@@ -232,5 +246,6 @@ Test(notification_core, urls_have_a_longest)
     struct bv_bytes text = {url, NOTIFICATION_URL_MAX};
     cr_assert_eq(notification_url_check(text, NOTIFICATION_PRIVATE_REFUSED, NULL), 0);
     text.size++;
-    cr_assert_eq(notification_url_check(text, NOTIFICATION_PRIVATE_REFUSED, NULL), BV_E_UNPROCESSABLE);
+    cr_assert_eq(notification_url_check(text, NOTIFICATION_PRIVATE_REFUSED, NULL),
+                 BV_E_UNPROCESSABLE);
 }

@@ -46,14 +46,17 @@ int notification_event_read(struct bv_arena *arena,
     struct told told = {0};
     struct bv_uuid order_id;
     bv_auto(bv_buf_release) struct bv_buf data = {.max = DATA_BYTES_MAX};
-    char *texts = bv_arena_alloc(arena, 2 * BV_UUID_TEXT_SIZE + BV_TIME_TEXT_SIZE + BV_TRACEPARENT_SIZE);
-    BV_TRY(bv_json_decode(event->payload, told_fields, BV_COUNT(told_fields), BV_LENIENT, &told, error));
+    char *texts =
+        bv_arena_alloc(arena, 2 * BV_UUID_TEXT_SIZE + BV_TIME_TEXT_SIZE + BV_TRACEPARENT_SIZE);
+    BV_TRY(bv_json_decode(
+        event->payload, told_fields, BV_COUNT(told_fields), BV_LENIENT, &told, error));
     if (bv_uuid_parse(told.order_id, &order_id) < 0)
         return bv_fail(error, BV_E_UNPROCESSABLE, "orderId is no UUID");
     if (memchr(told.customer_id.data, '\0', told.customer_id.size))
         return bv_fail(error, BV_E_UNPROCESSABLE, "customerId has a NUL");
     if (bv_json_write(&data, event->payload) < 0)
-        return bv_fail(error, BV_E_UNPROCESSABLE, "the payload has more than %d bytes", DATA_BYTES_MAX);
+        return bv_fail(
+            error, BV_E_UNPROCESSABLE, "the payload has more than %d bytes", DATA_BYTES_MAX);
     struct bv_bytes kept = bv_arena_copy(arena, bv_buf_view(&data));
     if (!texts || !kept.data)
         return bv_fail(error, BV_E_TOO_LARGE, "the event is too large");
@@ -112,8 +115,8 @@ static void item_end(struct intake_item *item, int rc, const struct bv_error *er
 
 static bool transient(int rc)
 {
-    return rc == BV_E_UNAVAILABLE || rc == BV_E_TIMEOUT || rc == BV_E_CONFLICT || rc == BV_E_LIMIT ||
-           rc == BV_E_NOMEM || rc == BV_E_CANCELLED || rc == BV_E_CLOSED;
+    return rc == BV_E_UNAVAILABLE || rc == BV_E_TIMEOUT || rc == BV_E_CONFLICT ||
+           rc == BV_E_LIMIT || rc == BV_E_NOMEM || rc == BV_E_CANCELLED || rc == BV_E_CLOSED;
 }
 
 /* Puts the batch back in front, each to go alone. */
@@ -130,8 +133,10 @@ static void split(struct notification_intake *intake, struct intake_item *batch)
     intake->waiting.head = batch;
 }
 
-static void
-on_taken(void *argument, int rc, const struct notification_taken *taken, const struct bv_error *error)
+static void on_taken(void *argument,
+                     int rc,
+                     const struct notification_taken *taken,
+                     const struct bv_error *error)
 {
     struct notification_intake *intake = argument;
     struct intake_item *batch = intake->out;
@@ -181,7 +186,8 @@ static void send_next(struct notification_intake *intake)
     events = malloc(intake->out_count * sizeof(*events));
     for (struct intake_item *item = intake->out; item && events; item = item->next)
         events[count++] = *item->event;
-    int rc = events ? intake->store->ops->take(intake->store, events, count, on_taken, intake) : BV_E_NOMEM;
+    int rc = events ? intake->store->ops->take(intake->store, events, count, on_taken, intake)
+                    : BV_E_NOMEM;
     free(events);
     if (intake->batch)
         bv_gauge_set(intake->batch, (double)intake->out_count);
@@ -281,8 +287,9 @@ static void on_event(void *context,
     struct bv_arena *arena = bv_consumer_arena(under_way);
     struct notification_event *read = bv_arena_new(arena, struct notification_event);
     (void)record;
-    int rc = read ? notification_event_read(arena, event, bv_consumer_trace(under_way), read, &error)
-                  : BV_E_NOMEM;
+    int rc = read
+                 ? notification_event_read(arena, event, bv_consumer_trace(under_way), read, &error)
+                 : BV_E_NOMEM;
     if (rc == 0)
         rc = notification_intake_add(context, read, on_done, under_way);
     if (rc < 0)

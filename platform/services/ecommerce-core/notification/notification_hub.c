@@ -46,15 +46,15 @@ struct live_client {
     struct live_user *user;        /* NULL: the hub is closed */
     struct bv_http_stream *stream; /* borrowed until closed has run */
     enum notification_transport transport;
-    int64_t cursor;  /* as the client said it */
-    int64_t sent;    /* last sequence sent; CURSOR_FRESH */
-    bool awaited;    /* fresh: the page under way was asked for after it came */
-    bool reset;      /* waits for a snapshot */
-    bool stalled;    /* behind, its queue is half full */
+    int64_t cursor; /* as the client said it */
+    int64_t sent;   /* last sequence sent; CURSOR_FRESH */
+    bool awaited;   /* fresh: the page under way was asked for after it came */
+    bool reset;     /* waits for a snapshot */
+    bool stalled;   /* behind, its queue is half full */
     int64_t expires_at_s;
 };
 struct live_user {
-    struct live_user *next; /* in its bucket */
+    struct live_user *next;       /* in its bucket */
     struct notification_hub *hub; /* NULL: closed while reading */
     struct live_client *clients;
     struct bv_timer *timer; /* owned; made at the first wait */
@@ -109,7 +109,8 @@ static struct live_user *
 user_find(const struct notification_hub *hub, struct bv_bytes tenant, struct bv_bytes user_id)
 {
     struct live_user *user = hub->buckets[bucket_of(tenant, user_id)];
-    while (user && !(bv_bytes_equal(tenant_of(user), tenant) && bv_bytes_equal(id_of(user), user_id)))
+    while (user &&
+           !(bv_bytes_equal(tenant_of(user), tenant) && bv_bytes_equal(id_of(user), user_id)))
         user = user->next;
     return user;
 }
@@ -187,7 +188,8 @@ struct offer {
     enum source source;
 };
 
-static int message_make(int64_t sequence, const struct bv_buf *body, struct bv_http_message **ret_message)
+static int
+message_make(int64_t sequence, const struct bv_buf *body, struct bv_http_message **ret_message)
 {
     char id[24];
     int size = snprintf(id, sizeof(id), "%lld", (long long)sequence);
@@ -217,7 +219,8 @@ static void offer_to(struct live_client *client, struct offer *offer)
         close_client(client, 1011, "failed");
         return;
     }
-    if (offer->source == SOURCE_STORE && bv_http_stream_queued(client->stream) + offer->bytes > half &&
+    if (offer->source == SOURCE_STORE &&
+        bv_http_stream_queued(client->stream) + offer->bytes > half &&
         bv_http_stream_queued(client->stream) > 0) {
         client->stalled = true;
         return;
@@ -227,12 +230,14 @@ static void offer_to(struct live_client *client, struct offer *offer)
         const char *reason = "too slow";
         bv_count(bv_metrics_series(hub->metrics, &closed_metric, &reason, 1), 1);
     }
-    client->sent = offer->live->sequence; /* of one that is closing: nothing is read for it any more */
+    client->sent =
+        offer->live->sequence; /* of one that is closing: nothing is read for it any more */
     if (rc == 0 && hub->messages[offer->source])
         bv_count(hub->messages[offer->source], 1);
 }
 
-static void offer_to_all(struct live_user *user, const struct notification_live *live, enum source source)
+static void
+offer_to_all(struct live_user *user, const struct notification_live *live, enum source source)
 {
     struct offer offer = {.live = live, .source = source};
     if (user->known < live->sequence)
@@ -259,14 +264,16 @@ static void place(struct live_client *client, int64_t first, int64_t last)
         return; /* came after this page was asked for */
     if (!fresh && client->sent >= first - 1)
         return;
-    struct notification_resume resume = notification_resume(fresh ? client->cursor : client->sent, first, last);
+    struct notification_resume resume =
+        notification_resume(fresh ? client->cursor : client->sent, first, last);
     if (resume.start == NOTIFICATION_RESET || (!fresh && client->sent < first - 1))
         client->reset = true;
     else
         client->sent = resume.after;
 }
 
-static void on_page(void *argument, int rc, const struct notification_page *page, const struct bv_error *error)
+static void
+on_page(void *argument, int rc, const struct notification_page *page, const struct bv_error *error)
 {
     struct live_user *user = argument;
     user->reading = false;
@@ -275,7 +282,11 @@ static void on_page(void *argument, int rc, const struct notification_page *page
         return;
     }
     if (rc < 0) {
-        bv_log(user->hub->log, BV_WARN, "notification.page_failed", NULL, BV_F_TEXT("why", error->text));
+        bv_log(user->hub->log,
+               BV_WARN,
+               "notification.page_failed",
+               NULL,
+               BV_F_TEXT("why", error->text));
         user->look = true;
         wait_then_pump(user, PAGE_RETRY_MS);
         return;
@@ -302,7 +313,11 @@ static void on_snapshot(void *argument,
         return;
     }
     if (rc < 0) {
-        bv_log(user->hub->log, BV_WARN, "notification.snapshot_failed", NULL, BV_F_TEXT("why", error->text));
+        bv_log(user->hub->log,
+               BV_WARN,
+               "notification.snapshot_failed",
+               NULL,
+               BV_F_TEXT("why", error->text));
         wait_then_pump(user, PAGE_RETRY_MS);
         return;
     }
@@ -336,8 +351,12 @@ static bool ask_snapshot(struct live_user *user)
     if (!client)
         return false;
     user->reading = true;
-    if (hub->store->ops->snapshot(
-            hub->store, tenant_of(user), id_of(user), hub->config.queue_bytes / 2, on_snapshot, user) < 0) {
+    if (hub->store->ops->snapshot(hub->store,
+                                  tenant_of(user),
+                                  id_of(user),
+                                  hub->config.queue_bytes / 2,
+                                  on_snapshot,
+                                  user) < 0) {
         user->reading = false;
         wait_then_pump(user, PAGE_RETRY_MS);
     }
@@ -351,14 +370,16 @@ static void ask_page(struct live_user *user, int64_t after)
         client->awaited = true;
     user->look = false;
     user->reading = true;
-    if (hub->store->ops->page(hub->store, tenant_of(user), id_of(user), after, PAGE_ROWS, on_page, user) < 0) {
+    if (hub->store->ops->page(
+            hub->store, tenant_of(user), id_of(user), after, PAGE_ROWS, on_page, user) < 0) {
         user->reading = false;
         user->look = true;
         wait_then_pump(user, PAGE_RETRY_MS);
     }
 }
 
-/* The one place that decides what a user needs: a snapshot, a page after the lowest cursor, patience, or nothing. */
+/* The one place that decides what a user needs: a snapshot, a page after the lowest cursor,
+ * patience, or nothing. */
 static void pump(struct live_user *user)
 {
     int64_t after = INT64_MAX;
@@ -369,7 +390,7 @@ static void pump(struct live_user *user)
         stalled |= client->stalled;
         if (!behind(client) && !user->look)
             continue;
-        int64_t from = client->sent != CURSOR_FRESH ? client->sent
+        int64_t from = client->sent != CURSOR_FRESH                ? client->sent
                        : client->cursor == NOTIFICATION_CURSOR_NOW ? NOTIFICATION_SEQUENCE_MAX
                                                                    : client->cursor;
         wanted = true;
@@ -384,7 +405,8 @@ static void pump(struct live_user *user)
 
 /* ---- clients ---- */
 
-static void on_message(void *argument, struct bv_http_stream *stream, struct bv_bytes data, bool text)
+static void
+on_message(void *argument, struct bv_http_stream *stream, struct bv_bytes data, bool text)
 {
     struct live_client *client = argument;
     (void)stream, (void)data, (void)text;
@@ -439,7 +461,10 @@ int notification_hub_join(struct notification_hub *hub,
     struct live_client *client = user ? calloc(1, sizeof(*client)) : NULL;
     int rc = client ? 0 : BV_E_NOMEM;
     if (rc == 0 && user->client_count >= (size_t)hub->config.clients_per_user)
-        rc = bv_fail(error, BV_E_LIMIT, "a user has at most %lld live connections", (long long)hub->config.clients_per_user);
+        rc = bv_fail(error,
+                     BV_E_LIMIT,
+                     "a user has at most %lld live connections",
+                     (long long)hub->config.clients_per_user);
     if (rc == 0) {
         *client = (struct live_client){.transport = join->transport,
                                        .cursor = join->cursor,
@@ -474,7 +499,8 @@ void notification_hub_offer(struct notification_hub *hub,
     int64_t over = live->sequence - hub->config.keep_count;
     int64_t step = hub->config.keep_count / 16 > 0 ? hub->config.keep_count / 16 : 1;
     if (over > 0 && live->sequence % step == 0)
-        (void)!hub->store->ops->trim(hub->store, tenant, user_id, over); /* a later one makes up for it */
+        (void)!hub->store->ops->trim(
+            hub->store, tenant, user_id, over); /* a later one makes up for it */
     struct live_user *user = user_find(hub, tenant, user_id);
     int64_t occurred_at_us;
     if (!user)
@@ -521,7 +547,8 @@ static void on_tick(void *argument)
 
 static void make_series(struct notification_hub *hub)
 {
-    static const char *const transports[] = {[NOTIFICATION_SSE] = "sse", [NOTIFICATION_WEBSOCKET] = "websocket"};
+    static const char *const transports[] = {
+        [NOTIFICATION_SSE] = "sse", [NOTIFICATION_WEBSOCKET] = "websocket"};
     static const char *const sources[] = {
         [SOURCE_COMMIT] = "commit", [SOURCE_STORE] = "store", [SOURCE_RESET] = "reset"};
     for (size_t i = 0; i < BV_COUNT(transports); i++)

@@ -18,13 +18,18 @@ struct replica {
 };
 
 /* Any token will do; the user is the part before its first point. */
-static int
-authenticate(void *context, struct bv_arena *arena, struct bv_bytes token, struct bv_principal *ret_principal, struct bv_error *error)
+static int authenticate(void *context,
+                        struct bv_arena *arena,
+                        struct bv_bytes token,
+                        struct bv_principal *ret_principal,
+                        struct bv_error *error)
 {
     const char *point = memchr(token.data, '.', token.size);
     (void)context, (void)arena, (void)error;
-    *ret_principal = (struct bv_principal){.subject = {token.data, point ? (size_t)(point - token.data) : token.size},
-                                           .tenant = BV_BYTES("default")};
+    *ret_principal = (struct bv_principal){
+        .subject = {token.data, point ? (size_t)(point - token.data) : token.size},
+        .tenant = BV_BYTES("default")
+    };
     return 0;
 }
 
@@ -46,7 +51,9 @@ static bool is_listening(void *argument)
     return notification_listen_ready(((struct replica *)argument)->listen);
 }
 
-static void replica_open(struct replica *replica, const struct replica *peer, struct notification_hub_config config)
+static void replica_open(struct replica *replica,
+                         const struct replica *peer,
+                         struct notification_hub_config config)
 {
     *replica = (struct replica){0};
     if (peer)
@@ -58,10 +65,18 @@ static void replica_open(struct replica *replica, const struct replica *peer, st
     struct bv_http_config http = bv_http_config_default;
     http.host = "127.0.0.1";
     http.port = 0;
-    cr_assert_eq(notification_hub_open(loop, &config, replica->bench.store, NULL, NULL, &replica->service.hub), 0);
-    cr_assert_eq(notification_listen_open(loop, replica->bench.conninfo, NULL, &events, &replica->listen), 0);
-    cr_assert_eq(bv_http_server_open(&http, &(struct bv_http_deps){.loop = loop}, &replica->http), 0);
-    cr_assert_eq(bv_http_server_routes(replica->http, notification_routes, NOTIFICATION_ROUTE_COUNT, &replica->service), 0);
+    cr_assert_eq(notification_hub_open(
+                     loop, &config, replica->bench.store, NULL, NULL, &replica->service.hub),
+                 0);
+    cr_assert_eq(
+        notification_listen_open(loop, replica->bench.conninfo, NULL, &events, &replica->listen),
+        0);
+    cr_assert_eq(bv_http_server_open(&http, &(struct bv_http_deps){.loop = loop}, &replica->http),
+                 0);
+    cr_assert_eq(
+        bv_http_server_routes(
+            replica->http, notification_routes, NOTIFICATION_ROUTE_COUNT, &replica->service),
+        0);
     bv_http_server_authenticator(replica->http, authenticate, NULL);
     cr_assert_eq(bv_http_server_start(replica->http, NULL), 0);
     cr_assert(bv_test_run_until(loop, is_listening, replica, WAIT_MS));
@@ -89,8 +104,8 @@ struct reader {
     struct bv_poll *poll;
     int fd;
     struct bv_buf text;
-    size_t seen;      /* bytes of text that were looked at */
-    int64_t last;     /* sequence of the last message */
+    size_t seen;  /* bytes of text that were looked at */
+    int64_t last; /* sequence of the last message */
     size_t messages, resets;
     bool closed, broken; /* broken: a gap, a duplicate, or data that is not its id's */
 };
@@ -100,7 +115,8 @@ static void on_line(struct reader *reader, struct bv_bytes line)
     int64_t id;
     char want[64];
     if (bv_bytes_starts(line, BV_BYTES("id: "))) {
-        cr_assert_eq(bv_bytes_int64((struct bv_bytes){line.data + 4, line.size - 4}, 0, INT64_MAX, &id), 0);
+        cr_assert_eq(
+            bv_bytes_int64((struct bv_bytes){line.data + 4, line.size - 4}, 0, INT64_MAX, &id), 0);
         if (reader->last >= 0 && id != reader->last + 1)
             reader->broken = true; /* a reset mends it below */
         reader->last = id;
@@ -108,7 +124,8 @@ static void on_line(struct reader *reader, struct bv_bytes line)
         reader->resets++;
         reader->broken = false;
     } else if (bv_bytes_starts(line, BV_BYTES("data: "))) {
-        int size = snprintf(want, sizeof(want), "data: {\"sequence\":%lld,", (long long)reader->last);
+        int size =
+            snprintf(want, sizeof(want), "data: {\"sequence\":%lld,", (long long)reader->last);
         reader->broken |= !bv_bytes_starts(line, (struct bv_bytes){want, (size_t)size});
         reader->messages++;
     } else {
@@ -140,11 +157,18 @@ static void on_readable(void *argument, int events)
     }
 }
 
-static void reader_connect(struct reader *reader, const struct replica *replica, int receive_bytes, const char *head)
+static void reader_connect(struct reader *reader,
+                           const struct replica *replica,
+                           int receive_bytes,
+                           const char *head)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)bv_http_server_port(replica->http))};
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)bv_http_server_port(replica->http))};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    *reader = (struct reader){.loop = replica->bench.loop, .fd = socket(AF_INET, SOCK_STREAM, 0), .last = -1, .text = {.max = 64 << 20}};
+    *reader = (struct reader){.loop = replica->bench.loop,
+                              .fd = socket(AF_INET, SOCK_STREAM, 0),
+                              .last = -1,
+                              .text = {.max = 64 << 20}};
     if (receive_bytes > 0)
         setsockopt(reader->fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof(receive_bytes));
     cr_assert_eq(connect(reader->fd, (struct sockaddr *)&address, sizeof(address)), 0);
@@ -158,12 +182,17 @@ static void reader_watch(struct reader *reader)
 }
 
 /* cursor -1: none. */
-static void reader_open(struct reader *reader, const struct replica *replica, const char *token, int64_t cursor)
+static void
+reader_open(struct reader *reader, const struct replica *replica, const char *token, int64_t cursor)
 {
     char head[512], field[64] = "";
     if (cursor >= 0)
         snprintf(field, sizeof(field), "Last-Event-ID: %lld\r\n", (long long)cursor);
-    snprintf(head, sizeof(head), "GET /v1/stream HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer %s\r\n%s\r\n", token, field);
+    snprintf(head,
+             sizeof(head),
+             "GET /v1/stream HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer %s\r\n%s\r\n",
+             token,
+             field);
     reader_connect(reader, replica, 0, head);
     reader->last = cursor;
     reader_watch(reader);
@@ -206,7 +235,11 @@ static void await_last(struct reader *readers, size_t count, int64_t last)
     struct wanted wanted = {readers, count, last};
     bool had = bv_test_run_until(readers->loop, all_have, &wanted, WAIT_MS);
     for (size_t i = 0; i < count; i++) {
-        cr_assert(had || readers[i].last == last, "reader %zu is at %lld, not %lld", i, (long long)readers[i].last, (long long)last);
+        cr_assert(had || readers[i].last == last,
+                  "reader %zu is at %lld, not %lld",
+                  i,
+                  (long long)readers[i].last,
+                  (long long)last);
         cr_assert(!readers[i].broken, "reader %zu has a gap or a duplicate", i);
     }
 }
@@ -226,7 +259,8 @@ static void publish(struct replica *replica, const char *user, int order)
 
 /* ---- tests ---- */
 
-/* Clients of two replicas come, go and resume while both commit: everyone gets everything once, in sequence. */
+/* Clients of two replicas come, go and resume while both commit: everyone gets everything once, in
+ * sequence. */
 Test(notification_hub, resumes_without_gap_or_duplicate_while_others_publish, .timeout = 60)
 {
     enum { ROUNDS = 400, READERS = 6 };
@@ -283,7 +317,8 @@ Test(notification_hub, replays_a_long_backlog, .timeout = 60)
     replica_open(&replica, NULL, usual);
     bv_test_sql(replica.bench.conninfo,
                 "INSERT INTO user_sequences VALUES ('default', 'ada', 1000);"
-                "INSERT INTO live_messages SELECT 'default', 'ada', n, 'ecommerce.order.paid.v1', now(), 't',"
+                "INSERT INTO live_messages SELECT 'default', 'ada', n, 'ecommerce.order.paid.v1', "
+                "now(), 't',"
                 " '{\"x\":\"' || repeat('y', 2000) || '\"}' FROM generate_series(1, 1000) n");
     reader_open(&reader, &replica, "ada.x", 0);
     await_last(&reader, 1, 1000);
@@ -324,9 +359,13 @@ Test(notification_hub, keeps_so_many_messages_per_user)
     replica_open(&replica, NULL, config);
     for (int order = 1; order <= 9; order++)
         publish(&replica, "ada", order);
-    publish(&replica, "bob", 10); /* calls keep no order: the last trim has ended before this one, or with it */
+    publish(&replica,
+            "bob",
+            10); /* calls keep no order: the last trim has ended before this one, or with it */
     bv_test_run_for(replica.bench.loop, 50);
-    cr_assert_eq(bv_test_sql_int(replica.bench.conninfo, "SELECT min(sequence) FROM live_messages WHERE user_id = 'ada'"), 5);
+    cr_assert_eq(bv_test_sql_int(replica.bench.conninfo,
+                                 "SELECT min(sequence) FROM live_messages WHERE user_id = 'ada'"),
+                 5);
     replica_close(&replica, true);
 }
 
@@ -354,7 +393,8 @@ Test(notification_hub, reads_again_what_it_could_not_hear)
 /* Offered from nowhere: the store is not asked, as there is no gap. */
 static void offer_big(struct replica *replica, int64_t sequence, struct bv_bytes data)
 {
-    struct notification_live live = {sequence, BV_BYTES(PAID), BV_BYTES("2026-11-23T01:15:04.250Z"), BV_BYTES("t"), data};
+    struct notification_live live = {
+        sequence, BV_BYTES(PAID), BV_BYTES("2026-11-23T01:15:04.250Z"), BV_BYTES("t"), data};
     notification_hub_offer(replica->service.hub, BV_BYTES("default"), BV_BYTES("ada"), &live);
 }
 
@@ -364,7 +404,11 @@ Test(notification_hub, closes_a_client_that_does_not_read)
     struct reader slow, quick;
     struct bv_buf data = {.max = 65536};
     replica_open(&replica, NULL, usual);
-    reader_connect(&slow, &replica, 4096, "GET /v1/stream?after=0 HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer ada.x\r\n\r\n");
+    reader_connect(
+        &slow,
+        &replica,
+        4096,
+        "GET /v1/stream?after=0 HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer ada.x\r\n\r\n");
     reader_open(&quick, &replica, "ada.x", 0);
     cr_assert(bv_test_run_until(replica.bench.loop, has_started, &quick, WAIT_MS));
     bv_test_run_for(replica.bench.loop, 100); /* both have read that there is nothing */
@@ -373,7 +417,9 @@ Test(notification_hub, closes_a_client_that_does_not_read)
     memset(bv_buf_reserve(&data, 20000), 'y', 20000);
     data.size += 20000;
     bv_buf_text(&data, "\"}");
-    for (int64_t sequence = 1; sequence <= 1000 && notification_hub_clients(replica.service.hub) == 2; sequence++) {
+    for (int64_t sequence = 1;
+         sequence <= 1000 && notification_hub_clients(replica.service.hub) == 2;
+         sequence++) {
         offer_big(&replica, sequence, bv_buf_view(&data));
         await_last(&quick, 1, sequence);
     }
@@ -431,7 +477,8 @@ Test(notification_hub, ends_with_the_token)
 static bool has_frame(void *argument)
 {
     const struct reader *reader = argument;
-    return reader->text.size > 0 && memmem(reader->text.data, reader->text.size, "\"customerId\":\"ada\"}}", 20);
+    return reader->text.size > 0 &&
+           memmem(reader->text.data, reader->text.size, "\"customerId\":\"ada\"}}", 20);
 }
 
 static bool has_close(void *argument)
@@ -449,8 +496,10 @@ Test(notification_hub, websocket_frames_are_the_messages_of_the_stream)
     reader_connect(&socket,
                    &replica,
                    0,
-                   "GET /v1/live?after=0 HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer ada.x\r\nUpgrade: websocket\r\n"
-                   "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+                   "GET /v1/live?after=0 HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer "
+                   "ada.x\r\nUpgrade: websocket\r\n"
+                   "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
+                   "dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
     reader_watch(&socket);
     reader_open(&stream, &replica, "ada.x", 0);
     publish(&replica, "ada", 1);
@@ -462,7 +511,8 @@ Test(notification_hub, websocket_frames_are_the_messages_of_the_stream)
     cr_assert_not_null(memmem(socket.text.data, socket.text.size, event, size));
     bv_buf_reset(&socket.text);
     socket.seen = 0;
-    cr_assert_eq(send(socket.fd, data_frame, sizeof(data_frame) - 1, 0), (ssize_t)sizeof(data_frame) - 1);
+    cr_assert_eq(send(socket.fd, data_frame, sizeof(data_frame) - 1, 0),
+                 (ssize_t)sizeof(data_frame) - 1);
     cr_assert(bv_test_run_until(replica.bench.loop, has_close, &socket, WAIT_MS));
     cr_assert_eq(socket.text.data[2] << 8 | (unsigned char)socket.text.data[3], 1003);
     reader_close(&socket);

@@ -141,7 +141,8 @@ static bool take_results(struct notification_listen *listen)
         PGresult *result = PQgetResult(listen->libpq);
         if (!result)
             return true;
-        bool good = PQresultStatus(result) == PGRES_COMMAND_OK || PQresultStatus(result) == PGRES_TUPLES_OK;
+        bool good =
+            PQresultStatus(result) == PGRES_COMMAND_OK || PQresultStatus(result) == PGRES_TUPLES_OK;
         PQclear(result);
         if (!good) {
             lost(listen, PQerrorMessage(listen->libpq));
@@ -152,7 +153,8 @@ static bool take_results(struct notification_listen *listen)
             listen->state = LISTEN_READY;
             listen->attempt = 0;
             bv_timer_set(listen->timer, PING_MS, 0);
-            bv_log(listen->log, BV_INFO, "notification.listening", NULL, BV_F_TEXT("channel", "live"));
+            bv_log(
+                listen->log, BV_INFO, "notification.listening", NULL, BV_F_TEXT("channel", "live"));
             listen->events.missed(listen->events.argument);
         }
     }

@@ -17,7 +17,8 @@
 static const struct bv_metric deliveries_metric = {
     .name = "bv_webhook_deliveries_total",
     .type = BV_COUNTER,
-    .help = "Attempts by outcome: ACCEPTED, REFUSED (tried again), EXHAUSTED, GONE, LOST (handed back).",
+    .help = "Attempts by outcome: ACCEPTED, REFUSED (tried again), EXHAUSTED, GONE, LOST (handed "
+            "back).",
     .labels = "outcome",
 };
 static const struct bv_metric seconds_metric = {
@@ -66,7 +67,8 @@ struct notification_sender {
     struct partner *partners; /* owned */
     struct attempt *attempts; /* owned */
     int64_t under_way;
-    struct bv_series *outcomes[NOTIFICATION_ON_COUNT], *seconds, *lag, *gauge; /* NULL without metrics */
+    struct bv_series *outcomes[NOTIFICATION_ON_COUNT], *seconds, *lag,
+        *gauge; /* NULL without metrics */
     bool claiming;
     bool again; /* kicked while claiming */
     bool started, stopping, closing;
@@ -180,7 +182,8 @@ static void write_log(struct bv_buf *buf,
     bv_jw_end(&w);
 }
 
-static void account(struct attempt *attempt, enum notification_on on, int rc, int status, int64_t duration_us)
+static void
+account(struct attempt *attempt, enum notification_on on, int rc, int status, int64_t duration_us)
 {
     struct notification_sender *sender = attempt->sender;
     struct bv_span_attribute attributes[] = {
@@ -192,7 +195,9 @@ static void account(struct attempt *attempt, enum notification_on on, int rc, in
                            .kind = BV_SPAN_CLIENT,
                            .start_wall_us = attempt->start_wall_us,
                            .end_wall_us = attempt->start_wall_us + duration_us,
-                           .error_code = on == NOTIFICATION_ON_ACCEPTED ? 0 : rc < 0 ? rc : BV_E_PROTOCOL,
+                           .error_code = on == NOTIFICATION_ON_ACCEPTED ? 0
+                                         : rc < 0                       ? rc
+                                                                        : BV_E_PROTOCOL,
                            .attributes = attributes,
                            .attribute_count = BV_COUNT(attributes)};
     bv_span_finish(sender->spans, &span);
@@ -206,7 +211,8 @@ static void account(struct attempt *attempt, enum notification_on on, int rc, in
 
 static void report(struct attempt *attempt, enum notification_on on)
 {
-    enum bv_level level = on == NOTIFICATION_ON_EXHAUSTED || on == NOTIFICATION_ON_GONE ? BV_WARN : BV_DEBUG;
+    enum bv_level level =
+        on == NOTIFICATION_ON_EXHAUSTED || on == NOTIFICATION_ON_GONE ? BV_WARN : BV_DEBUG;
     bv_log(attempt->sender->log,
            level,
            "notification.delivery_attempted",
@@ -222,16 +228,19 @@ static void end_attempt(struct attempt *attempt, int rc, int status, const char 
     struct notification_sender *sender = attempt->sender;
     int64_t duration_us = bv_mono_us(env_of(sender)) - attempt->start_mono_us;
     struct bv_buf log = {.max = 1024};
-    enum notification_on on = rc == BV_E_CANCELLED && sender->stopping
-                                  ? NOTIFICATION_ON_LOST
-                                  : notification_attempt_ended(rc, status, attempt->attempt, sender->config.attempts);
+    enum notification_on on =
+        rc == BV_E_CANCELLED && sender->stopping
+            ? NOTIFICATION_ON_LOST
+            : notification_attempt_ended(rc, status, attempt->attempt, sender->config.attempts);
     struct notification_ended ended = {.number = attempt->number,
                                        .attempt = attempt->attempt,
                                        .webhook_id = bv_bytes_of(attempt->partner->webhook_id)};
-    if (notification_deliver(NOTIFICATION_SENDING, on, &ended.step) != 0)
-        assert(!"every end of an attempt has a row");
+    int step_rc = notification_deliver(NOTIFICATION_SENDING, on, &ended.step);
+    assert(step_rc == 0); /* every end of an attempt has a row */
+    (void)step_rc;
     if (ended.step.effect == NOTIFICATION_BACK_OFF &&
-        bv_backoff_next(env_of(sender), &sender->policy, (uint32_t)attempt->attempt - 1, &ended.delay_ms) != 0)
+        bv_backoff_next(
+            env_of(sender), &sender->policy, (uint32_t)attempt->attempt - 1, &ended.delay_ms) != 0)
         ended.delay_ms = sender->policy.cap_ms;
     account(attempt, on, rc, status, duration_us);
     report(attempt, on);
@@ -245,7 +254,10 @@ static void end_attempt(struct attempt *attempt, int rc, int status, const char 
         on_ended(attempt, rc, NULL);
 }
 
-static void on_response(void *argument, int rc, const struct bv_httpc_response *response, const struct bv_error *error)
+static void on_response(void *argument,
+                        int rc,
+                        const struct bv_httpc_response *response,
+                        const struct bv_error *error)
 {
     struct attempt *attempt = argument;
     if (attempt->sender->closing)
@@ -267,7 +279,8 @@ static void write_body(struct bv_buf *buf, const struct notification_claimed *ro
     bv_jw_end(&w);
 }
 
-static int post(struct attempt *attempt, const struct notification_claimed *row, struct bv_error *error)
+static int
+post(struct attempt *attempt, const struct notification_claimed *row, struct bv_error *error)
 {
     struct notification_sender *sender = attempt->sender;
     char signature[BV_WEBHOOK_SIGNATURE_TEXT], timestamp[24], url[NOTIFICATION_URL_MAX + 1];
@@ -295,7 +308,8 @@ static int post(struct attempt *attempt, const struct notification_claimed *row,
                                        .timeout_ms = sender->config.timeout_ms,
                                        .trace = &attempt->trace};
     int rc = bv_httpc_send(sender->client, &request, on_response, attempt);
-    return rc < 0 ? bv_fail(error, rc, "the request could not be sent: %s", bv_error_row(rc)->word) : 0;
+    return rc < 0 ? bv_fail(error, rc, "the request could not be sent: %s", bv_error_row(rc)->word)
+                  : 0;
 }
 
 static void begin(struct notification_sender *sender, const struct notification_claimed *row)
@@ -324,7 +338,8 @@ static void begin(struct notification_sender *sender, const struct notification_
     sender->under_way++;
     if (sender->gauge)
         bv_gauge_set(sender->gauge, (double)sender->under_way);
-    int rc = sender->stopping ? BV_E_CANCELLED : post(attempt, row, &error); /* too late: handed back */
+    int rc =
+        sender->stopping ? BV_E_CANCELLED : post(attempt, row, &error); /* too late: handed back */
     if (rc < 0)
         end_attempt(attempt, rc, 0, error.text);
 }
@@ -342,10 +357,15 @@ static void on_claimed(void *argument,
     bool again = sender->again || count == CLAIM_MAX;
     sender->claiming = sender->again = false;
     if (!sender->stopping)
-        bv_timer_set(sender->timer, next_due_ms >= 0 && next_due_ms < POLL_MS ? next_due_ms : POLL_MS, 0);
+        bv_timer_set(
+            sender->timer, next_due_ms >= 0 && next_due_ms < POLL_MS ? next_due_ms : POLL_MS, 0);
     if (rc < 0) {
         if (rc != BV_E_CANCELLED)
-            bv_log(sender->log, BV_WARN, "notification.claim_failed", NULL, BV_F_TEXT("why", error->text));
+            bv_log(sender->log,
+                   BV_WARN,
+                   "notification.claim_failed",
+                   NULL,
+                   BV_F_TEXT("why", error->text));
         count = 0;
         again = false;
     }
@@ -367,8 +387,10 @@ void notification_sender_kick(struct notification_sender *sender)
         sender->again = sender->claiming;
         return; /* no room: the end of an attempt kicks */
     }
-    for (struct partner *partner = sender->partners; partner && busy_count < CLAIM_MAX; partner = partner->next)
-        busy[busy_count++] = (struct notification_busy){bv_bytes_of(partner->webhook_id), partner->count};
+    for (struct partner *partner = sender->partners; partner && busy_count < CLAIM_MAX;
+         partner = partner->next)
+        busy[busy_count++] =
+            (struct notification_busy){bv_bytes_of(partner->webhook_id), partner->count};
     struct notification_claim claim = {.limit = room < CLAIM_MAX ? room : CLAIM_MAX,
                                        .each_max = sender->config.concurrency_each,
                                        .lease_ms = sender->config.timeout_ms + LEASE_MARGIN_MS,
@@ -416,7 +438,8 @@ static int build(struct notification_sender *sender)
                                    .requests_max = sender->config.concurrency,
                                    .response_bytes_max = RESPONSE_BYTES_MAX,
                                    .user_agent = "BitVelocity-Webhooks/1",
-                                   .public_only = sender->config.privacy == NOTIFICATION_PRIVATE_REFUSED};
+                                   .public_only =
+                                       sender->config.privacy == NOTIFICATION_PRIVATE_REFUSED};
     BV_TRY(bv_timer_open(sender->loop, on_timer, sender, &sender->timer));
     BV_TRY(bv_timer_open(sender->loop, on_patience_over, sender, &sender->patience));
     return bv_httpc_open(sender->loop, &http, &sender->client);

@@ -28,7 +28,9 @@ static const struct notification_sender_config usual = {.backoff_base_ms = 20,
 static void sender_open(struct scene *scene, const struct notification_sender_config *config)
 {
     cr_assert_eq(
-        notification_sender_open(scene->bench.loop, config, scene->bench.store, NULL, NULL, NULL, &scene->sender), 0);
+        notification_sender_open(
+            scene->bench.loop, config, scene->bench.store, NULL, NULL, NULL, &scene->sender),
+        0);
 }
 
 static void scene_open(struct scene *scene, const struct fake_answer *script, size_t count)
@@ -98,7 +100,8 @@ Test(notification_sender, signs_what_it_sends)
     take_one(&scene.bench, "ada", 1, 1, CREATED);
     notification_sender_kick(scene.sender);
     await(&scene, 1, DELIVERED_COUNT, 1);
-    struct bv_bytes request = fake_peer_request(scene.peer, 0), body = fake_peer_body(scene.peer, 0);
+    struct bv_bytes request = fake_peer_request(scene.peer, 0),
+                    body = fake_peer_body(scene.peer, 0);
     cr_assert(bv_bytes_starts(request, BV_BYTES("POST /hook HTTP/1.1\r\n")));
     cr_assert_eq(bv_webhook_verify(BV_BYTES(SECRET),
                                    field(request, "webhook-id"),
@@ -110,17 +113,21 @@ Test(notification_sender, signs_what_it_sends)
                                    NULL),
                  0);
     cr_assert(bv_bytes_starts(field(request, "webhook-id"), BV_BYTES("msg_")));
-    cr_assert(bv_bytes_starts(field(request, "traceparent"), BV_BYTES("00-4bf92f3577b34da6a3ce929d0e0e4736-")));
+    cr_assert(bv_bytes_starts(field(request, "traceparent"),
+                              BV_BYTES("00-4bf92f3577b34da6a3ce929d0e0e4736-")));
     cr_assert(bv_bytes_equal(field(request, "correlation-id"), BV_BYTES("corr")));
     cr_assert(bv_bytes_equal(
         body,
-        BV_BYTES("{\"type\":\"" CREATED "\",\"timestamp\":\"2026-11-23T01:15:04.250Z\",\"data\":{\"orderId\":"
-                 "\"01936f3e-7c2a-7b31-8000-000000000001\",\"version\":1,\"customerId\":\"ada\"}}")));
+        BV_BYTES(
+            "{\"type\":\"" CREATED
+            "\",\"timestamp\":\"2026-11-23T01:15:04.250Z\",\"data\":{\"orderId\":"
+            "\"01936f3e-7c2a-7b31-8000-000000000001\",\"version\":1,\"customerId\":\"ada\"}}")));
     scene_close(&scene);
 }
 
 static const struct fake_answer failing_twice[] = {
-    {ANSWER("500"), FAKE_CLOSE}, /* the next comes on a fresh connection: a reset of a kept one is no failure */
+    {ANSWER("500"),
+     FAKE_CLOSE               }, /* the next comes on a fresh connection: a reset of a kept one is no failure */
     {"",            FAKE_RESET},
     {ANSWER("204"), FAKE_KEEP },
 };
@@ -138,14 +145,19 @@ Test(notification_sender, keeps_the_order_of_an_order_while_the_first_attempts_f
     await(&scene, 6, DELIVERED_COUNT, 4);
     static const int64_t versions[] = {1, 1, 1, 2, 3, 4};
     for (size_t i = 0; i < BV_COUNT(versions); i++)
-        cr_assert(tells_version(fake_peer_body(scene.peer, i), versions[i]), "request %zu: %s", i, fake_peer_body(scene.peer, i).data);
+        cr_assert(tells_version(fake_peer_body(scene.peer, i), versions[i]),
+                  "request %zu: %s",
+                  i,
+                  fake_peer_body(scene.peer, i).data);
     struct bv_bytes first = field(fake_peer_request(scene.peer, 0), "webhook-id");
-    cr_assert(bv_bytes_equal(first, field(fake_peer_request(scene.peer, 2), "webhook-id")), "the id is that of the delivery");
-    cr_assert_eq(bv_test_sql_int(scene.bench.conninfo,
-                                 "SELECT count(*) FROM deliveries WHERE version = 1 AND attempts = 3"
-                                 " AND attempt_log->0->>'httpStatus' = '500' AND attempt_log->1 ? 'error'"
-                                 " AND attempt_log->2->>'httpStatus' = '204'"),
-                 1);
+    cr_assert(bv_bytes_equal(first, field(fake_peer_request(scene.peer, 2), "webhook-id")),
+              "the id is that of the delivery");
+    cr_assert_eq(
+        bv_test_sql_int(scene.bench.conninfo,
+                        "SELECT count(*) FROM deliveries WHERE version = 1 AND attempts = 3"
+                        " AND attempt_log->0->>'httpStatus' = '500' AND attempt_log->1 ? 'error'"
+                        " AND attempt_log->2->>'httpStatus' = '204'"),
+        1);
     scene_close(&scene);
 }
 
@@ -166,7 +178,8 @@ Test(notification_sender, gives_up_after_so_many_attempts_and_goes_on)
     await(&scene, 8, FAILED_COUNT, 2);
     for (size_t i = 0; i < 8; i++)
         cr_assert(tells_version(fake_peer_body(scene.peer, i), i < 4 ? 1 : 2), "request %zu", i);
-    cr_assert_geq(bv_loop_now_ms(scene.bench.loop) - begun_ms, 2 * (20 + 40 + 60), "linear backoff");
+    cr_assert_geq(
+        bv_loop_now_ms(scene.bench.loop) - begun_ms, 2 * (20 + 40 + 60), "linear backoff");
     cr_assert_eq(fake_peer_requests(scene.peer), 8);
     scene_close(&scene);
 }
@@ -191,7 +204,7 @@ Test(notification_sender, ends_the_subscription_of_a_partner_that_is_gone)
 
 static const struct fake_answer redirecting[] = {
     {"HTTP/1.1 302 x\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n", FAKE_KEEP},
-    {ANSWER("204"),                                                      FAKE_KEEP},
+    {ANSWER("204"),                                                         FAKE_KEEP},
 };
 
 Test(notification_sender, follows_no_redirect)
@@ -244,7 +257,9 @@ Test(notification_sender, resumes_what_a_dead_process_had_under_way)
     bv_pg_close(&scene.bench.pg); /* nothing of it can be noted any more */
     notification_sender_close(&scene.sender);
     cr_assert_eq(bv_test_sql_int(heir.conninfo, "SELECT sum(attempts) FROM deliveries"), 1);
-    cr_assert_eq(notification_sender_open(heir.loop, &config, heir.store, NULL, NULL, NULL, &scene.sender), 0);
+    cr_assert_eq(
+        notification_sender_open(heir.loop, &config, heir.store, NULL, NULL, NULL, &scene.sender),
+        0);
     notification_sender_start(scene.sender);
     await(&scene, 3, DELIVERED_COUNT, 2);
     cr_assert(tells_version(fake_peer_body(scene.peer, 1), 1));
@@ -279,7 +294,8 @@ Test(notification_sender, hands_its_leases_back_when_it_stops)
     notification_sender_stop(scene.sender, 50, on_stopped, &scene);
     cr_assert(bv_test_run_until(scene.bench.loop, has_stopped, &scene, WAIT_MS));
     cr_assert_eq(bv_test_sql_int(scene.bench.conninfo,
-                                 "SELECT count(*) FROM deliveries WHERE state = 'PENDING' AND attempts = 0 AND due_at <= now()"),
+                                 "SELECT count(*) FROM deliveries WHERE state = 'PENDING' AND "
+                                 "attempts = 0 AND due_at <= now()"),
                  1);
     scene_close(&scene);
 }

@@ -45,7 +45,8 @@ static void service_release(void **state)
 static void on_committed(void *argument, const struct notification_event *event, int64_t sequence)
 {
     struct notification_service *service = argument;
-    struct notification_live live = {sequence, event->type, event->occurred_at, event->traceparent, event->data};
+    struct notification_live live = {
+        sequence, event->type, event->occurred_at, event->traceparent, event->data};
     notification_hub_offer(service->hub, event->tenant, event->user_id, &live);
 }
 
@@ -73,7 +74,11 @@ static void on_swept(void *argument, int rc, const struct bv_error *error)
 {
     struct notification_service *service = argument;
     if (rc < 0 && rc != BV_E_CANCELLED)
-        bv_log(bv_service_log(service->frame), BV_WARN, "notification.sweep_failed", NULL, BV_F_TEXT("why", error->text));
+        bv_log(bv_service_log(service->frame),
+               BV_WARN,
+               "notification.sweep_failed",
+               NULL,
+               BV_F_TEXT("why", error->text));
 }
 
 static void on_sweep(void *argument)
@@ -83,7 +88,8 @@ static void on_sweep(void *argument)
                                                service->config->orders_keep_ms,
                                                service->config->delivery_keep_ms,
                                                service->config->inbox_keep_ms};
-    (void)!service->store->ops->sweep(service->store, &retention, on_swept, service); /* the next minute makes up for it */
+    (void)!service->store->ops->sweep(
+        service->store, &retention, on_swept, service); /* the next minute makes up for it */
 }
 
 /* ---- building ---- */
@@ -96,7 +102,8 @@ static int open_store(struct notification_service *service)
                               .call_timeout_ms = PG_CALL_TIMEOUT_MS,
                               .pipeline_depth = PG_PIPELINE_DEPTH,
                               .application = "notification"};
-    BV_TRY(bv_pg_open(bv_service_loop(service->frame), &pg, bv_service_metrics(service->frame), &service->pg));
+    BV_TRY(bv_pg_open(
+        bv_service_loop(service->frame), &pg, bv_service_metrics(service->frame), &service->pg));
     BV_TRY(bv_parked_pg_open(service->pg, &service->parked));
     return notification_store_pg_open(service->pg, &service->store);
 }
@@ -111,28 +118,36 @@ static int open_parts(struct notification_service *service)
                                           config->live_clients_per_user,
                                           config->live_heartbeat_ms,
                                           config->live_keep_count};
-    struct notification_sender_config sender = {
-        config->webhook_backoff_base_ms,
-        config->webhook_attempts,
-        config->webhook_timeout_ms,
-        config->webhook_concurrency,
-        config->webhook_concurrency_each,
-        config->webhook_allow_private ? NOTIFICATION_PRIVATE_ALLOWED : NOTIFICATION_PRIVATE_REFUSED};
+    struct notification_sender_config sender = {config->webhook_backoff_base_ms,
+                                                config->webhook_attempts,
+                                                config->webhook_timeout_ms,
+                                                config->webhook_concurrency,
+                                                config->webhook_concurrency_each,
+                                                config->webhook_allow_private
+                                                    ? NOTIFICATION_PRIVATE_ALLOWED
+                                                    : NOTIFICATION_PRIVATE_REFUSED};
     struct notification_intake_config intake = {config->intake_batch_max};
     struct notification_intake_events committed = {on_committed, on_deliveries, service};
     struct notification_listen_events hints = {on_hint, on_missed, service};
     BV_TRY(notification_hub_open(loop, &hub, service->store, log, metrics, &service->hub));
-    BV_TRY(notification_sender_open(
-        loop, &sender, service->store, log, metrics, bv_service_spans(service->frame), &service->sender));
-    BV_TRY(notification_intake_open(loop, &intake, service->store, metrics, &committed, &service->intake));
+    BV_TRY(notification_sender_open(loop,
+                                    &sender,
+                                    service->store,
+                                    log,
+                                    metrics,
+                                    bv_service_spans(service->frame),
+                                    &service->sender));
+    BV_TRY(notification_intake_open(
+        loop, &intake, service->store, metrics, &committed, &service->intake));
     BV_TRY(notification_listen_open(loop, config->pg_url, log, &hints, &service->listen));
     return bv_timer_open(loop, on_sweep, service, &service->sweep);
 }
 
 static int open_bus(struct notification_service *service)
 {
-    struct bv_kafka_config kafka = {
-        .brokers = service->config->kafka_brokers, .client_id = "notification", .queue_max = BUS_QUEUE_MAX};
+    struct bv_kafka_config kafka = {.brokers = service->config->kafka_brokers,
+                                    .client_id = "notification",
+                                    .queue_max = BUS_QUEUE_MAX};
     return bv_kafka_open(bv_service_loop(service->frame),
                          &kafka,
                          bv_service_log(service->frame),
@@ -152,7 +167,8 @@ static int build(struct notification_service *service)
     BV_TRY(open_store(service));
     BV_TRY(open_parts(service));
     BV_TRY(open_bus(service));
-    bv_http_server_authenticator(bv_service_http(service->frame), bv_guard_authenticate, service->guard);
+    bv_http_server_authenticator(
+        bv_service_http(service->frame), bv_guard_authenticate, service->guard);
     return 0;
 }
 
@@ -237,7 +253,8 @@ static void service_stop(void *state)
 
 const struct bv_service_spec notification_spec = {
     .name = "notification",
-    .purpose = "Live order status over WebSocket and SSE, resumable, and signed webhooks to partners.",
+    .purpose =
+        "Live order status over WebSocket and SSE, resumable, and signed webhooks to partners.",
     .options = notification_options,
     .option_count = NOTIFICATION_OPTION_COUNT,
     .config_bytes = sizeof(struct notification_config),

@@ -1,4 +1,5 @@
-/* The notification service: live order status (WebSocket, SSE) and signed webhooks. Everything here lives on the loop thread. */
+/* The notification service: live order status (WebSocket, SSE) and signed webhooks. Everything here
+ * lives on the loop thread. */
 #ifndef NOTIFICATION_SERVICE_H
 #define NOTIFICATION_SERVICE_H
 

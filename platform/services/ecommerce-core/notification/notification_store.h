@@ -1,7 +1,8 @@
-/* Persistence of the notification service: its own operations, not SQL, as a vtable; Postgres implements it.
- * Every operation is one transaction. Completions run on the loop thread, exactly once, never from within the call; everything given to
- * them lives for their duration. What a call is given is copied. Faults as in bv/pg.h; a call that returns one never completes.
- * Thread: loop. */
+/* Persistence of the notification service: its own operations, not SQL, as a vtable; Postgres
+ * implements it. Every operation is one transaction. Completions run on the loop thread, exactly
+ * once, never from within the call; everything given to them lives for their duration. What a call
+ * is given is copied. Faults as in bv/pg.h; a call that returns one never completes. Thread: loop.
+ */
 #ifndef NOTIFICATION_STORE_H
 #define NOTIFICATION_STORE_H
 
@@ -15,7 +16,8 @@ struct notification_event { /* one transition of an order, as told by ecommerce.
     struct bv_bytes type, occurred_at, traceparent, correlation_id;
     struct bv_bytes data; /* the order, one JSON object */
 };
-/* sequences[i] belongs to events[i]; 0: it was known already and nothing was done. deliveries: rows that were added. */
+/* sequences[i] belongs to events[i]; 0: it was known already and nothing was done. deliveries: rows
+ * that were added. */
 struct notification_taken {
     const int64_t *sequences;
     size_t count;
@@ -26,7 +28,8 @@ typedef void notification_taken_done(void *argument,
                                      const struct notification_taken *taken,
                                      const struct bv_error *error);
 
-struct notification_page { /* messages after the cursor, in order; first..last are kept (first == last + 1: none) */
+struct notification_page { /* messages after the cursor, in order; first..last are kept (first ==
+                              last + 1: none) */
     int64_t first, last;
     const struct notification_live *rows;
     size_t count;
@@ -52,7 +55,8 @@ struct notification_webhook {
     struct bv_bytes created_at;  /* read only */
     struct bv_bytes disabled_at; /* read only; BV_BYTES_NONE: enabled */
 };
-/* count 0: not found, or not the owner's. Inserting: BV_E_LIMIT when the owner has per_owner_max already. */
+/* count 0: not found, or not the owner's. Inserting: BV_E_LIMIT when the owner has per_owner_max
+ * already. */
 typedef void notification_webhooks_done(void *argument,
                                         int rc,
                                         const struct notification_webhook *rows,
@@ -107,7 +111,8 @@ struct notification_ended {
     struct bv_bytes webhook_id;
     struct notification_step step; /* of notification_deliver, from SENDING */
     int64_t delay_ms;              /* of BACK_OFF */
-    struct bv_bytes log;           /* the attempt, JSON object as in the contract; BV_BYTES_NONE: none was made (lease returned) */
+    struct bv_bytes log; /* the attempt, JSON object as in the contract; BV_BYTES_NONE: none was
+                            made (lease returned) */
 };
 typedef void notification_store_done(void *argument, int rc, const struct bv_error *error);
 
@@ -119,8 +124,9 @@ struct notification_store {
     const struct notification_store_ops *ops;
 };
 struct notification_store_ops {
-    /* One transaction for all: ids into the inbox, the next sequence of each user, messages, snapshot, a delivery per matching subscription,
-     * and a hint to every replica (channel "live"). Events of one user get their sequences in the order given. */
+    /* One transaction for all: ids into the inbox, the next sequence of each user, messages,
+     * snapshot, a delivery per matching subscription, and a hint to every replica (channel "live").
+     * Events of one user get their sequences in the order given. */
     int (*take)(struct notification_store *self,
                 const struct notification_event *events,
                 size_t count,
@@ -176,7 +182,8 @@ struct notification_store_ops {
                          notification_deliveries_done *done,
                          void *argument);
 
-    /* Leases deliveries that are due: per order and subscription only the earliest that is PENDING. */
+    /* Leases deliveries that are due: per order and subscription only the earliest that is PENDING.
+     */
     int (*claim)(struct notification_store *self,
                  const struct notification_claim *claim,
                  notification_claimed_done *done,
@@ -195,6 +202,7 @@ struct notification_store_ops {
 };
 
 /* pg is borrowed and closed before the store is released. */
-BV_MUST_CHECK int notification_store_pg_open(struct bv_pg *pg, struct notification_store **ret_store);
+BV_MUST_CHECK int notification_store_pg_open(struct bv_pg *pg,
+                                             struct notification_store **ret_store);
 
 #endif

@@ -29,28 +29,35 @@ struct ask {
 
 /* ---- intake ---- */
 
-/* The users' rows are locked in one order by all writers, and until commit: so sequences become visible in order.
- * What the inbox or the version of an order knows already is left out of everything. */
+/* The users' rows are locked in one order by all writers, and until commit: so sequences become
+ * visible in order. What the inbox or the version of an order knows already is left out of
+ * everything. */
 static const struct bv_pg_statement take_sql = {
     "notification_take",
     "WITH input AS ("
-    "  SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::bigint[], $6::text[], $7::timestamptz[],"
+    "  SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::bigint[], "
+    "$6::text[], $7::timestamptz[],"
     "    $8::text[], $9::text[], $10::text[]) WITH ORDINALITY"
-    "    AS i (event_id, tenant, user_id, order_id, version, type, occurred_at, traceparent, correlation_id, data, n)),"
+    "    AS i (event_id, tenant, user_id, order_id, version, type, occurred_at, traceparent, "
+    "correlation_id, data, n)),"
     " fresh AS ("
-    "  INSERT INTO inbox (consumer, event_id) SELECT 'notification', event_id FROM input ORDER BY event_id"
+    "  INSERT INTO inbox (consumer, event_id) SELECT 'notification', event_id FROM input ORDER BY "
+    "event_id"
     "  ON CONFLICT DO NOTHING RETURNING event_id),"
     " told AS MATERIALIZED ("
     "  SELECT i.* FROM input i JOIN fresh USING (event_id) WHERE NOT EXISTS ("
-    "    SELECT 1 FROM user_orders o WHERE o.tenant = i.tenant AND o.user_id = i.user_id AND o.order_id = i.order_id"
+    "    SELECT 1 FROM user_orders o WHERE o.tenant = i.tenant AND o.user_id = i.user_id AND "
+    "o.order_id = i.order_id"
     "    AND o.version >= i.version)),"
     " counts AS (SELECT tenant, user_id, count(*) AS count FROM told GROUP BY tenant, user_id),"
     " sequences AS ("
     "  INSERT INTO user_sequences AS s (tenant, user_id, last)"
     "  SELECT tenant, user_id, count FROM counts ORDER BY tenant, user_id"
-    "  ON CONFLICT (tenant, user_id) DO UPDATE SET last = s.last + EXCLUDED.last RETURNING tenant, user_id, last),"
+    "  ON CONFLICT (tenant, user_id) DO UPDATE SET last = s.last + EXCLUDED.last RETURNING tenant, "
+    "user_id, last),"
     " numbered AS MATERIALIZED ("
-    "  SELECT t.*, s.last - c.count + row_number() OVER (PARTITION BY t.tenant, t.user_id ORDER BY t.n) AS sequence"
+    "  SELECT t.*, s.last - c.count + row_number() OVER (PARTITION BY t.tenant, t.user_id ORDER BY "
+    "t.n) AS sequence"
     "  FROM told t JOIN counts c USING (tenant, user_id) JOIN sequences s USING (tenant, user_id)),"
     " live AS ("
     "  INSERT INTO live_messages (tenant, user_id, sequence, type, occurred_at, traceparent, data)"
@@ -58,18 +65,24 @@ static const struct bv_pg_statement take_sql = {
     " orders AS ("
     "  INSERT INTO user_orders AS o (tenant, user_id, order_id, version, data)"
     "  SELECT tenant, user_id, order_id, version, data FROM numbered"
-    "  ON CONFLICT (tenant, user_id, order_id) DO UPDATE SET version = EXCLUDED.version, data = EXCLUDED.data,"
+    "  ON CONFLICT (tenant, user_id, order_id) DO UPDATE SET version = EXCLUDED.version, data = "
+    "EXCLUDED.data,"
     "    updated_at = clock_timestamp() WHERE o.version < EXCLUDED.version),"
     " added AS ("
-    "  INSERT INTO deliveries (webhook_id, order_id, version, type, occurred_at, traceparent, correlation_id, data)"
-    "  SELECT w.webhook_id, n.order_id, n.version, n.type, n.occurred_at, n.traceparent, n.correlation_id, n.data"
-    "  FROM numbered n JOIN webhooks w ON w.tenant = n.tenant AND w.disabled_at IS NULL AND n.type = ANY (w.event_types)"
+    "  INSERT INTO deliveries (webhook_id, order_id, version, type, occurred_at, traceparent, "
+    "correlation_id, data)"
+    "  SELECT w.webhook_id, n.order_id, n.version, n.type, n.occurred_at, n.traceparent, "
+    "n.correlation_id, n.data"
+    "  FROM numbered n JOIN webhooks w ON w.tenant = n.tenant AND w.disabled_at IS NULL AND n.type "
+    "= ANY (w.event_types)"
     "  ORDER BY n.n ON CONFLICT DO NOTHING RETURNING 1)"
     " SELECT n, sequence, (SELECT count(*) FROM added),"
-    "  pg_notify('live', sequence || ' ' || octet_length(tenant) || ' ' || tenant || user_id) FROM numbered"};
+    "  pg_notify('live', sequence || ' ' || octet_length(tenant) || ' ' || tenant || user_id) FROM "
+    "numbered"};
 
 static const struct bv_pg_statement trim_sql = {
-    "notification_trim", "DELETE FROM live_messages WHERE tenant = $1 AND user_id = $2 AND sequence <= $3::bigint"};
+    "notification_trim",
+    "DELETE FROM live_messages WHERE tenant = $1 AND user_id = $2 AND sequence <= $3::bigint"};
 
 /* ---- live ---- */
 
@@ -78,37 +91,45 @@ static const struct bv_pg_statement page_sql = {
     "WITH kept AS (SELECT"
     "  coalesce((SELECT last FROM user_sequences WHERE tenant = $1 AND user_id = $2), 0) AS last,"
     "  (SELECT min(sequence) FROM live_messages WHERE tenant = $1 AND user_id = $2) AS first)"
-    " SELECT k.last, coalesce(k.first, k.last + 1), m.sequence, m.type, " TIME("m.occurred_at") ", m.traceparent, m.data"
-    " FROM kept k LEFT JOIN LATERAL ("
-    "  SELECT * FROM live_messages WHERE tenant = $1 AND user_id = $2 AND sequence > $3::bigint ORDER BY sequence LIMIT $4::bigint)"
-    " m ON true ORDER BY m.sequence"};
+    " SELECT k.last, coalesce(k.first, k.last + 1), m.sequence, m.type, " TIME(
+        "m.occurred_at") ", m.traceparent, m.data"
+                         " FROM kept k LEFT JOIN LATERAL ("
+                         "  SELECT * FROM live_messages WHERE tenant = $1 AND user_id = $2 AND "
+                         "sequence > $3::bigint ORDER BY sequence LIMIT $4::bigint)"
+                         " m ON true ORDER BY m.sequence"};
 static const struct bv_pg_statement snapshot_sql = {
     "notification_snapshot",
     "WITH newest AS ("
     "  SELECT data, order_id, sum(octet_length(data) + 1) OVER (ORDER BY order_id DESC) AS bytes"
     "  FROM user_orders WHERE tenant = $1 AND user_id = $2 ORDER BY order_id DESC LIMIT 1000)"
     " SELECT coalesce((SELECT last FROM user_sequences WHERE tenant = $1 AND user_id = $2), 0),"
-    "  coalesce((SELECT string_agg(data, ',' ORDER BY order_id DESC) FROM newest WHERE bytes <= $3::bigint), '')"};
+    "  coalesce((SELECT string_agg(data, ',' ORDER BY order_id DESC) FROM newest WHERE bytes <= "
+    "$3::bigint), '')"};
 
 /* ---- webhooks ---- */
 
 #define WEBHOOK_COLUMNS                                                                            \
-    "webhook_id::text, url, to_json(event_types)::text, description, " TIME("created_at") ", " TIME("disabled_at")
+    "webhook_id::text, url, to_json(event_types)::text, description, " TIME(                       \
+        "created_at") ", " TIME("disabled_at")
 static const struct bv_pg_statement webhook_insert_sql = {
     "notification_webhook_insert",
     "INSERT INTO webhooks (webhook_id, tenant, owner, url, event_types, description, secret)"
     " SELECT $1::uuid, $2, $3, $4, ARRAY(SELECT json_array_elements_text($5::json)), $6, $7"
-    " WHERE (SELECT count(*) FROM webhooks WHERE tenant = $2 AND owner = $3) < $8::bigint RETURNING " WEBHOOK_COLUMNS};
+    " WHERE (SELECT count(*) FROM webhooks WHERE tenant = $2 AND owner = $3) < $8::bigint "
+    "RETURNING " WEBHOOK_COLUMNS};
 static const struct bv_pg_statement webhook_list_sql = {
     "notification_webhook_list",
-    "SELECT " WEBHOOK_COLUMNS " FROM webhooks WHERE tenant = $1 AND owner = $2 AND ($3::uuid IS NULL OR webhook_id < $3::uuid)"
+    "SELECT " WEBHOOK_COLUMNS " FROM webhooks WHERE tenant = $1 AND owner = $2 AND ($3::uuid IS "
+                              "NULL OR webhook_id < $3::uuid)"
     " ORDER BY webhook_id DESC LIMIT $4::bigint"};
 static const struct bv_pg_statement webhook_get_sql = {
     "notification_webhook_get",
-    "SELECT " WEBHOOK_COLUMNS " FROM webhooks WHERE tenant = $1 AND owner = $2 AND webhook_id = $3::uuid"};
+    "SELECT " WEBHOOK_COLUMNS
+    " FROM webhooks WHERE tenant = $1 AND owner = $2 AND webhook_id = $3::uuid"};
 static const struct bv_pg_statement webhook_delete_sql = {
     "notification_webhook_delete",
-    "WITH gone AS (DELETE FROM webhooks WHERE tenant = $1 AND owner = $2 AND webhook_id = $3::uuid RETURNING *),"
+    "WITH gone AS (DELETE FROM webhooks WHERE tenant = $1 AND owner = $2 AND webhook_id = $3::uuid "
+    "RETURNING *),"
     " dropped AS (DELETE FROM deliveries WHERE webhook_id IN (SELECT webhook_id FROM gone))"
     " SELECT " WEBHOOK_COLUMNS " FROM gone"};
 
@@ -116,13 +137,18 @@ static const struct bv_pg_statement webhook_delete_sql = {
 
 static const struct bv_pg_statement delivery_list_sql = {
     "notification_delivery_list",
-    "WITH known AS (SELECT webhook_id FROM webhooks WHERE tenant = $1 AND owner = $2 AND webhook_id = $3::uuid)"
-    " SELECT d.number, 'msg_' || d.delivery_id, d.type, d.order_id::text, d.version, d.state, " TIME("d.created_at")
-    ", CASE WHEN d.state = 'PENDING' THEN " TIME("d.next_attempt_at") " END, d.attempt_log::text"
-    " FROM known k LEFT JOIN LATERAL (SELECT * FROM deliveries WHERE webhook_id = k.webhook_id AND number < $4::bigint"
-    "  ORDER BY number DESC LIMIT $5::bigint) d ON true ORDER BY d.number DESC"};
-/* The rows are chosen first, then locked and judged again: another worker may have taken them in between. A later transition of an order is
- * not chosen while an earlier one is PENDING, whoever works on that. */
+    "WITH known AS (SELECT webhook_id FROM webhooks WHERE tenant = $1 AND owner = $2 AND "
+    "webhook_id = $3::uuid)"
+    " SELECT d.number, 'msg_' || d.delivery_id, d.type, d.order_id::text, d.version, "
+    "d.state, " TIME("d.created_at") ", CASE WHEN d.state = 'PENDING' THEN " TIME(
+        "d.next_attempt_at") " END, d.attempt_log::text"
+                             " FROM known k LEFT JOIN LATERAL (SELECT * FROM deliveries WHERE "
+                             "webhook_id = k.webhook_id AND number < $4::bigint"
+                             "  ORDER BY number DESC LIMIT $5::bigint) d ON true ORDER BY d.number "
+                             "DESC"};
+/* The rows are chosen first, then locked and judged again: another worker may have taken them in
+ * between. A later transition of an order is not chosen while an earlier one is PENDING, whoever
+ * works on that. */
 static const struct bv_pg_statement claim_sql = {
     "notification_claim",
     "WITH due AS ("
@@ -130,27 +156,37 @@ static const struct bv_pg_statement claim_sql = {
     "    SELECT d.number, d.due_at, coalesce(b.used, 0)"
     "      + row_number() OVER (PARTITION BY d.webhook_id ORDER BY d.due_at, d.number) AS nth"
     "    FROM deliveries d JOIN webhooks w USING (webhook_id)"
-    "    LEFT JOIN unnest($4::uuid[], $5::bigint[]) AS b (webhook_id, used) ON b.webhook_id = d.webhook_id"
-    "    WHERE d.state = 'PENDING' AND d.due_at <= clock_timestamp() AND w.disabled_at IS NULL AND NOT EXISTS ("
-    "      SELECT 1 FROM deliveries e WHERE e.state = 'PENDING' AND e.webhook_id = d.webhook_id AND e.order_id = d.order_id"
+    "    LEFT JOIN unnest($4::uuid[], $5::bigint[]) AS b (webhook_id, used) ON b.webhook_id = "
+    "d.webhook_id"
+    "    WHERE d.state = 'PENDING' AND d.due_at <= clock_timestamp() AND w.disabled_at IS NULL AND "
+    "NOT EXISTS ("
+    "      SELECT 1 FROM deliveries e WHERE e.state = 'PENDING' AND e.webhook_id = d.webhook_id "
+    "AND e.order_id = d.order_id"
     "      AND e.version < d.version)) ranked"
     "  WHERE nth <= $2::bigint ORDER BY due_at, number LIMIT $1::bigint),"
     " locked AS ("
-    "  SELECT d.number FROM deliveries d JOIN due USING (number) WHERE d.state = 'PENDING' AND d.due_at <= clock_timestamp()"
+    "  SELECT d.number FROM deliveries d JOIN due USING (number) WHERE d.state = 'PENDING' AND "
+    "d.due_at <= clock_timestamp()"
     "  FOR UPDATE OF d SKIP LOCKED)"
-    " UPDATE deliveries d SET attempts = d.attempts + 1, due_at = clock_timestamp() + make_interval(secs => $3::float8 / 1000)"
+    " UPDATE deliveries d SET attempts = d.attempts + 1, due_at = clock_timestamp() + "
+    "make_interval(secs => $3::float8 / 1000)"
     " FROM locked l, webhooks w WHERE d.number = l.number AND w.webhook_id = d.webhook_id"
-    " RETURNING d.number, d.attempts, d.webhook_id::text, 'msg_' || d.delivery_id, w.url, w.secret, d.type, " TIME("d.occurred_at")
-    ", d.traceparent, d.correlation_id, d.data, (extract(epoch FROM clock_timestamp() - d.created_at) * 1000)::bigint"};
+    " RETURNING d.number, d.attempts, d.webhook_id::text, 'msg_' || d.delivery_id, w.url, "
+    "w.secret, d.type, " TIME(
+        "d.occurred_at") ", d.traceparent, d.correlation_id, d.data, (extract(epoch FROM "
+                         "clock_timestamp() - d.created_at) * 1000)::bigint"};
 static const struct bv_pg_statement next_due_sql = {
     "notification_next_due",
-    "SELECT ceil(extract(epoch FROM min(due_at) - clock_timestamp()) * 1000)::bigint FROM deliveries"
+    "SELECT ceil(extract(epoch FROM min(due_at) - clock_timestamp()) * 1000)::bigint FROM "
+    "deliveries"
     " WHERE state = 'PENDING' AND due_at > clock_timestamp()"};
 /* $3 state, $4 delay, $5 the attempt or NULL: then none was made and the lease is handed back. */
 static const struct bv_pg_statement ended_sql = {
     "notification_ended",
-    "UPDATE deliveries SET state = $3, attempts = attempts - CASE WHEN $5::jsonb IS NULL THEN 1 ELSE 0 END,"
-    " attempt_log = CASE WHEN $5::jsonb IS NULL THEN attempt_log WHEN jsonb_array_length(attempt_log) >= 20"
+    "UPDATE deliveries SET state = $3, attempts = attempts - CASE WHEN $5::jsonb IS NULL THEN 1 "
+    "ELSE 0 END,"
+    " attempt_log = CASE WHEN $5::jsonb IS NULL THEN attempt_log WHEN "
+    "jsonb_array_length(attempt_log) >= 20"
     "   THEN (attempt_log - 0) || $5::jsonb ELSE attempt_log || $5::jsonb END,"
     " due_at = clock_timestamp() + make_interval(secs => $4::float8 / 1000),"
     " next_attempt_at = clock_timestamp() + make_interval(secs => $4::float8 / 1000),"
@@ -158,27 +194,34 @@ static const struct bv_pg_statement ended_sql = {
     " WHERE number = $1::bigint AND attempts = $2::integer AND state = 'PENDING'"};
 static const struct bv_pg_statement disable_sql = {
     "notification_disable",
-    "UPDATE webhooks SET disabled_at = clock_timestamp() WHERE webhook_id = $1::uuid AND disabled_at IS NULL"};
+    "UPDATE webhooks SET disabled_at = clock_timestamp() WHERE webhook_id = $1::uuid AND "
+    "disabled_at IS NULL"};
 static const struct bv_pg_statement withdraw_sql = {
     "notification_withdraw",
-    "UPDATE deliveries SET state = 'FAILED', finished_at = clock_timestamp() WHERE webhook_id = $1::uuid AND state = 'PENDING'"};
+    "UPDATE deliveries SET state = 'FAILED', finished_at = clock_timestamp() WHERE webhook_id = "
+    "$1::uuid AND state = 'PENDING'"};
 
 /* ---- sweeping: an unbroken run must be left of a user's messages, whatever the clocks did ---- */
 
 static const struct bv_pg_statement sweep_live_sql = {
     "notification_sweep_live",
-    "DELETE FROM live_messages m USING (SELECT tenant, user_id, max(sequence) AS through FROM live_messages"
-    "  WHERE created_at < clock_timestamp() - make_interval(secs => $1::float8 / 1000) GROUP BY tenant, user_id) o"
+    "DELETE FROM live_messages m USING (SELECT tenant, user_id, max(sequence) AS through FROM "
+    "live_messages"
+    "  WHERE created_at < clock_timestamp() - make_interval(secs => $1::float8 / 1000) GROUP BY "
+    "tenant, user_id) o"
     " WHERE m.tenant = o.tenant AND m.user_id = o.user_id AND m.sequence <= o.through"};
 static const struct bv_pg_statement sweep_orders_sql = {
     "notification_sweep_orders",
-    "DELETE FROM user_orders WHERE updated_at < clock_timestamp() - make_interval(secs => $1::float8 / 1000)"};
+    "DELETE FROM user_orders WHERE updated_at < clock_timestamp() - make_interval(secs => "
+    "$1::float8 / 1000)"};
 static const struct bv_pg_statement sweep_deliveries_sql = {
     "notification_sweep_deliveries",
-    "DELETE FROM deliveries WHERE state <> 'PENDING' AND finished_at < clock_timestamp() - make_interval(secs => $1::float8 / 1000)"};
+    "DELETE FROM deliveries WHERE state <> 'PENDING' AND finished_at < clock_timestamp() - "
+    "make_interval(secs => $1::float8 / 1000)"};
 static const struct bv_pg_statement sweep_inbox_sql = {
     "notification_sweep_inbox",
-    "DELETE FROM inbox WHERE received_at < clock_timestamp() - make_interval(secs => $1::float8 / 1000)"};
+    "DELETE FROM inbox WHERE received_at < clock_timestamp() - make_interval(secs => $1::float8 / "
+    "1000)"};
 /* What was taken in while its subscription ended or was disabled. */
 static const struct bv_pg_statement sweep_orphans_sql = {
     "notification_sweep_orphans",
@@ -258,9 +301,16 @@ static void on_taken(void *argument,
 
 static void add_event(struct bv_buf *columns, const struct notification_event *event)
 {
-    const struct bv_bytes texts[TAKE_COLUMNS] = {
-        event->event_id,       event->tenant, event->user_id,     event->order_id,    BV_BYTES_NONE,
-        event->type, event->occurred_at, event->traceparent, event->correlation_id, event->data};
+    const struct bv_bytes texts[TAKE_COLUMNS] = {event->event_id,
+                                                 event->tenant,
+                                                 event->user_id,
+                                                 event->order_id,
+                                                 BV_BYTES_NONE,
+                                                 event->type,
+                                                 event->occurred_at,
+                                                 event->traceparent,
+                                                 event->correlation_id,
+                                                 event->data};
     for (size_t i = 0; i < TAKE_COLUMNS; i++) {
         if (i == 4)
             bv_pg_array_int(&columns[i], event->version);
@@ -292,17 +342,21 @@ static int take(struct notification_store *self,
         params[i] = BV_PG_P_TEXT(bv_buf_view(&columns[i]));
     }
     struct bv_pg_query query = {&take_sql, params, TAKE_COLUMNS};
-    int rc = failed ? BV_E_TOO_LARGE
-                    : call(self, &query, 1, on_taken, (struct ask){{.taken = done}, argument, count});
+    int rc = failed
+                 ? BV_E_TOO_LARGE
+                 : call(self, &query, 1, on_taken, (struct ask){{.taken = done}, argument, count});
     for (size_t i = 0; i < TAKE_COLUMNS; i++)
         bv_buf_release(&columns[i]);
     return rc;
 }
 
-static int
-trim(struct notification_store *self, struct bv_bytes tenant, struct bv_bytes user_id, int64_t through)
+static int trim(struct notification_store *self,
+                struct bv_bytes tenant,
+                struct bv_bytes user_id,
+                int64_t through)
 {
-    struct bv_pg_param params[] = {BV_PG_P_TEXT(tenant), BV_PG_P_TEXT(user_id), BV_PG_P_INT(through)};
+    struct bv_pg_param params[] = {
+        BV_PG_P_TEXT(tenant), BV_PG_P_TEXT(user_id), BV_PG_P_INT(through)};
     struct bv_pg_query query = {&trim_sql, params, BV_COUNT(params)};
     return call(self, &query, 1, on_plain, (struct ask){0});
 }
@@ -357,7 +411,8 @@ static void on_snapshot(void *argument,
     struct ask ask = take_ask(argument);
     struct notification_snapshot snapshot = {0};
     if (rc == 0)
-        snapshot = (struct notification_snapshot){bv_pg_int(results[0], 0, 0), bv_pg_text(results[0], 0, 1)};
+        snapshot = (struct notification_snapshot){bv_pg_int(results[0], 0, 0),
+                                                  bv_pg_text(results[0], 0, 1)};
     ask.done.snapshot(ask.argument, rc, rc < 0 ? NULL : &snapshot, rc < 0 ? &failure->error : NULL);
 }
 
@@ -368,7 +423,8 @@ static int snapshot(struct notification_store *self,
                     notification_snapshot_done *done,
                     void *argument)
 {
-    struct bv_pg_param params[] = {BV_PG_P_TEXT(tenant), BV_PG_P_TEXT(user_id), BV_PG_P_INT(bytes_max)};
+    struct bv_pg_param params[] = {
+        BV_PG_P_TEXT(tenant), BV_PG_P_TEXT(user_id), BV_PG_P_INT(bytes_max)};
     struct bv_pg_query query = {&snapshot_sql, params, BV_COUNT(params)};
     return call(self, &query, 1, on_snapshot, (struct ask){{.snapshot = done}, argument, 0});
 }
@@ -441,8 +497,10 @@ static int webhook_list(struct notification_store *self,
                         notification_webhooks_done *done,
                         void *argument)
 {
-    struct bv_pg_param params[] = {
-        BV_PG_P_TEXT(owner.tenant), BV_PG_P_TEXT(owner.owner), param_or_null(before), BV_PG_P_INT(limit)};
+    struct bv_pg_param params[] = {BV_PG_P_TEXT(owner.tenant),
+                                   BV_PG_P_TEXT(owner.owner),
+                                   param_or_null(before),
+                                   BV_PG_P_INT(limit)};
     struct bv_pg_query query = {&webhook_list_sql, params, BV_COUNT(params)};
     return call(self, &query, 1, on_webhooks, (struct ask){{.webhooks = done}, argument, 0});
 }
@@ -584,7 +642,8 @@ static int claim(struct notification_store *self,
         {&claim_sql,    params, BV_COUNT(params)},
         {&next_due_sql, NULL,   0               }
     };
-    return call(self, queries, BV_COUNT(queries), on_claimed, (struct ask){{.claimed = done}, argument, 0});
+    return call(
+        self, queries, BV_COUNT(queries), on_claimed, (struct ask){{.claimed = done}, argument, 0});
 }
 
 static int ended(struct notification_store *self,
@@ -632,7 +691,8 @@ static int sweep(struct notification_store *self,
         {&sweep_orphans_sql,    NULL,       0},
         {&sweep_inbox_sql,      inbox,      1},
     };
-    return call(self, queries, BV_COUNT(queries), on_plain, (struct ask){{.plain = done}, argument, 0});
+    return call(
+        self, queries, BV_COUNT(queries), on_plain, (struct ask){{.plain = done}, argument, 0});
 }
 
 static bool ready(struct notification_store *self)

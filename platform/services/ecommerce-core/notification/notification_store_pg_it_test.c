@@ -69,14 +69,19 @@ Test(notification_store, two_writers_give_out_each_sequence_once)
         events[1][0] = *tell(&told[2], "bob", 4 * round + 2, 1, CREATED);
         events[1][1] = *tell(&told[3], "ada", 4 * round + 3, 1, CREATED);
         for (int i = 0; i < 2; i++)
-            cr_assert_eq(benches[i]->store->ops->take(benches[i]->store, events[i], 2, on_taking, &takings[i]), 0);
+            cr_assert_eq(benches[i]->store->ops->take(
+                             benches[i]->store, events[i], 2, on_taking, &takings[i]),
+                         0);
         cr_assert(bv_test_run_until(east.loop, both_ended, benches, WAIT_MS));
         cr_assert_eq(east.rc, 0);
         cr_assert_eq(west.rc, 0);
         east.ended = west.ended = false;
     }
-    cr_assert_eq(bv_test_sql_int(east.conninfo, "SELECT count(DISTINCT (user_id, sequence)) FROM live_messages"), 200);
-    cr_assert_eq(bv_test_sql_int(east.conninfo, "SELECT min(last) + max(last) FROM user_sequences"), 200);
+    cr_assert_eq(bv_test_sql_int(east.conninfo,
+                                 "SELECT count(DISTINCT (user_id, sequence)) FROM live_messages"),
+                 200);
+    cr_assert_eq(bv_test_sql_int(east.conninfo, "SELECT min(last) + max(last) FROM user_sequences"),
+                 200);
     bench_close_on(&west);
     bench_close(&east);
 }
@@ -90,8 +95,10 @@ Test(notification_store, an_owner_has_so_many_subscriptions)
                                       "01936f40-11aa-7d20-9c3b-000000000003",
                                       "01936f40-11aa-7d20-9c3b-000000000004"};
     for (int i = 0; i < 3; i++)
-        cr_assert_eq(subscribe_as(&bench, ids[i], "partner", "http://a.example/", "[\"" PAID "\"]"), 1);
-    cr_assert_eq(subscribe_as(&bench, ids[3], "partner", "http://a.example/", "[\"" PAID "\"]"), BV_E_LIMIT);
+        cr_assert_eq(subscribe_as(&bench, ids[i], "partner", "http://a.example/", "[\"" PAID "\"]"),
+                     1);
+    cr_assert_eq(subscribe_as(&bench, ids[3], "partner", "http://a.example/", "[\"" PAID "\"]"),
+                 BV_E_LIMIT);
     cr_assert_eq(subscribe_as(&bench, ids[3], "other", "http://a.example/", "[\"" PAID "\"]"), 1);
     bench_close(&bench);
 }
@@ -114,11 +121,14 @@ Test(notification_store, only_the_owner_sees_and_ends_a_subscription)
         {owner,  1},
     };
     for (size_t i = 0; i < BV_COUNT(rows); i++) {
-        cr_assert_eq(bench.store->ops->webhook_get(bench.store, rows[i].owner, BV_BYTES(WEBHOOK_ID), on_webhook, &bench), 0);
+        cr_assert_eq(bench.store->ops->webhook_get(
+                         bench.store, rows[i].owner, BV_BYTES(WEBHOOK_ID), on_webhook, &bench),
+                     0);
         bench_wait(&bench);
         cr_assert_eq(bench.rc, rows[i].rows, "get %zu", i);
-        cr_assert_eq(
-            bench.store->ops->webhook_delete(bench.store, rows[i].owner, BV_BYTES(WEBHOOK_ID), on_webhook, &bench), 0);
+        cr_assert_eq(bench.store->ops->webhook_delete(
+                         bench.store, rows[i].owner, BV_BYTES(WEBHOOK_ID), on_webhook, &bench),
+                     0);
         bench_wait(&bench);
         cr_assert_eq(bench.rc, rows[i].rows, "delete %zu", i);
     }
@@ -142,8 +152,12 @@ Test(notification_store, sweeping_leaves_an_unbroken_run)
     bench_open(&bench);
     for (int order = 1; order <= 5; order++)
         take_one(&bench, "ada", order, 1, CREATED);
-    bv_test_sql(bench.conninfo, "UPDATE live_messages SET created_at = now() - interval '1 hour' WHERE sequence IN (1, 3)");
-    bv_test_sql(bench.conninfo, "UPDATE user_orders SET updated_at = now() - interval '1 hour' WHERE order_id::text LIKE '%1'");
+    bv_test_sql(
+        bench.conninfo,
+        "UPDATE live_messages SET created_at = now() - interval '1 hour' WHERE sequence IN (1, 3)");
+    bv_test_sql(bench.conninfo,
+                "UPDATE user_orders SET updated_at = now() - interval '1 hour' WHERE "
+                "order_id::text LIKE '%1'");
     cr_assert_eq(bench.store->ops->sweep(bench.store, &retention, on_plain, &bench), 0);
     bench_wait(&bench);
     cr_assert_eq(bench.rc, 0);
@@ -182,7 +196,8 @@ static void on_claiming(void *argument,
     }
 }
 
-static struct claiming claim_busy(struct bench *bench, int64_t limit, int64_t each_max, int64_t lease_ms, int64_t busy)
+static struct claiming
+claim_busy(struct bench *bench, int64_t limit, int64_t each_max, int64_t lease_ms, int64_t busy)
 {
     struct claiming claiming = {.bench = bench};
     struct notification_busy row = {BV_BYTES(WEBHOOK_ID), busy};
@@ -197,13 +212,15 @@ static struct claiming claim(struct bench *bench, int64_t lease_ms)
     return claim_busy(bench, 10, 10, lease_ms, 0);
 }
 
-static void end_as(struct bench *bench, int64_t number, int64_t attempt, enum notification_on on, int64_t delay_ms)
+static void end_as(
+    struct bench *bench, int64_t number, int64_t attempt, enum notification_on on, int64_t delay_ms)
 {
-    struct notification_ended ended = {.number = number,
-                                       .attempt = attempt,
-                                       .webhook_id = BV_BYTES(WEBHOOK_ID),
-                                       .delay_ms = delay_ms,
-                                       .log = on == NOTIFICATION_ON_LOST ? BV_BYTES_NONE : BV_BYTES("{\"attempt\":1}")};
+    struct notification_ended ended = {
+        .number = number,
+        .attempt = attempt,
+        .webhook_id = BV_BYTES(WEBHOOK_ID),
+        .delay_ms = delay_ms,
+        .log = on == NOTIFICATION_ON_LOST ? BV_BYTES_NONE : BV_BYTES("{\"attempt\":1}")};
     cr_assert_eq(notification_deliver(NOTIFICATION_SENDING, on, &ended.step), 0);
     cr_assert_eq(bench->store->ops->ended(bench->store, &ended, on_plain, bench), 0);
     bench_wait(bench);
@@ -225,7 +242,8 @@ Test(notification_store, the_next_of_an_order_waits_for_the_one_before)
     end_as(&bench, head, 1, NOTIFICATION_ON_REFUSED, 3600000);
     struct claiming later = claim(&bench, 60000);
     cr_assert_eq(later.count, 0, "version 2 waits while version 1 backs off");
-    cr_assert(later.next_due_ms > 0 && later.next_due_ms <= 60000, "the lease of the other comes first");
+    cr_assert(later.next_due_ms > 0 && later.next_due_ms <= 60000,
+              "the lease of the other comes first");
     bv_test_sql(bench.conninfo, "UPDATE deliveries SET due_at = now() WHERE attempts = 1");
     struct claiming again = claim(&bench, 60000);
     cr_assert_eq(again.attempts[0], 2);
@@ -245,9 +263,13 @@ Test(notification_store, a_lost_lease_is_taken_over_and_its_end_is_void)
     cr_assert_eq(heir.count, 1);
     cr_assert_eq(heir.attempts[0], 2);
     end_as(&bench, dead.numbers[0], 1, NOTIFICATION_ON_ACCEPTED, 0);
-    cr_assert_eq(bv_test_sql_int(bench.conninfo, "SELECT count(*) FROM deliveries WHERE state = 'PENDING'"), 1);
+    cr_assert_eq(
+        bv_test_sql_int(bench.conninfo, "SELECT count(*) FROM deliveries WHERE state = 'PENDING'"),
+        1);
     end_as(&bench, heir.numbers[0], 2, NOTIFICATION_ON_ACCEPTED, 0);
-    cr_assert_eq(bv_test_sql_int(bench.conninfo, "SELECT count(*) FROM deliveries WHERE state = 'DELIVERED'"), 1);
+    cr_assert_eq(bv_test_sql_int(bench.conninfo,
+                                 "SELECT count(*) FROM deliveries WHERE state = 'DELIVERED'"),
+                 1);
     bench_close(&bench);
 }
 
@@ -262,7 +284,9 @@ Test(notification_store, a_lease_handed_back_costs_no_attempt)
     struct claiming next = claim(&bench, 60000);
     cr_assert_eq(next.count, 1);
     cr_assert_eq(next.attempts[0], 1);
-    cr_assert_eq(bv_test_sql_int(bench.conninfo, "SELECT jsonb_array_length(attempt_log) FROM deliveries"), 0);
+    cr_assert_eq(
+        bv_test_sql_int(bench.conninfo, "SELECT jsonb_array_length(attempt_log) FROM deliveries"),
+        0);
     bench_close(&bench);
 }
 
@@ -289,8 +313,12 @@ Test(notification_store, a_partner_that_is_gone_gets_nothing_more)
     take_one(&bench, "ada", 1, 2, PAID);
     struct claiming mine = claim(&bench, 60000);
     end_as(&bench, mine.numbers[0], 1, NOTIFICATION_ON_GONE, 0);
-    cr_assert_eq(bv_test_sql_int(bench.conninfo, "SELECT count(*) FROM deliveries WHERE state = 'FAILED'"), 2);
-    cr_assert_eq(bv_test_sql_int(bench.conninfo, "SELECT count(*) FROM webhooks WHERE disabled_at IS NOT NULL"), 1);
+    cr_assert_eq(
+        bv_test_sql_int(bench.conninfo, "SELECT count(*) FROM deliveries WHERE state = 'FAILED'"),
+        2);
+    cr_assert_eq(bv_test_sql_int(bench.conninfo,
+                                 "SELECT count(*) FROM webhooks WHERE disabled_at IS NOT NULL"),
+                 1);
     cr_assert_eq(take_one(&bench, "ada", 2, 1, CREATED).deliveries, 0);
     bench_close(&bench);
 }
@@ -306,7 +334,9 @@ Test(notification_store, the_log_keeps_the_newest_twenty_attempts)
         cr_assert_eq(mine.count, 1);
         end_as(&bench, mine.numbers[0], i, NOTIFICATION_ON_REFUSED, 0);
     }
-    cr_assert_eq(bv_test_sql_int(bench.conninfo, "SELECT jsonb_array_length(attempt_log) FROM deliveries"), 20);
+    cr_assert_eq(
+        bv_test_sql_int(bench.conninfo, "SELECT jsonb_array_length(attempt_log) FROM deliveries"),
+        20);
     cr_assert_eq(bv_test_sql_int(bench.conninfo, "SELECT attempts FROM deliveries"), 23);
     bench_close(&bench);
 }

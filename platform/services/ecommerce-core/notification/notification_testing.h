@@ -1,4 +1,5 @@
-/* What the integration tests share: a loop, a migrated database, a store, calls that wait for their end. Thread: the test's. */
+/* What the integration tests share: a loop, a migrated database, a store, calls that wait for their
+ * end. Thread: the test's. */
 #ifndef NOTIFICATION_TESTING_H
 #define NOTIFICATION_TESTING_H
 
@@ -67,7 +68,8 @@ static inline bool bench_ended(void *argument)
 
 static inline void bench_wait(struct bench *bench)
 {
-    cr_assert(bv_test_run_until(bench->loop, bench_ended, bench, WAIT_MS), "the store did not answer");
+    cr_assert(bv_test_run_until(bench->loop, bench_ended, bench, WAIT_MS),
+              "the store did not answer");
     bench->ended = false;
 }
 
@@ -83,25 +85,30 @@ static inline struct notification_event *
 tell(struct told *told, const char *user, int order, int64_t version, const char *type)
 {
     snprintf(told->user, sizeof(told->user), "%s", user);
-    snprintf(told->order_id, sizeof(told->order_id), "01936f3e-7c2a-7b31-8000-%012x", (unsigned)order);
-    snprintf(told->event_id, sizeof(told->event_id), "01936f3e-7c2a-7b31-9%03x-%012x", (unsigned)version, (unsigned)order);
+    snprintf(
+        told->order_id, sizeof(told->order_id), "01936f3e-7c2a-7b31-8000-%012x", (unsigned)order);
+    snprintf(told->event_id,
+             sizeof(told->event_id),
+             "01936f3e-7c2a-7b31-9%03x-%012x",
+             (unsigned)version,
+             (unsigned)order);
     snprintf(told->data,
              sizeof(told->data),
              "{\"orderId\":\"%s\",\"version\":%lld,\"customerId\":\"%s\"}",
              told->order_id,
              (long long)version,
              told->user);
-    told->event = (struct notification_event){.event_id = bv_bytes_of(told->event_id),
-                                              .tenant = BV_BYTES("default"),
-                                              .user_id = bv_bytes_of(told->user),
-                                              .order_id = bv_bytes_of(told->order_id),
-                                              .version = version,
-                                              .type = bv_bytes_of(type),
-                                              .occurred_at = BV_BYTES("2026-11-23T01:15:04.250Z"),
-                                              .traceparent =
-                                                  BV_BYTES("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
-                                              .correlation_id = BV_BYTES("corr"),
-                                              .data = bv_bytes_of(told->data)};
+    told->event = (struct notification_event){
+        .event_id = bv_bytes_of(told->event_id),
+        .tenant = BV_BYTES("default"),
+        .user_id = bv_bytes_of(told->user),
+        .order_id = bv_bytes_of(told->order_id),
+        .version = version,
+        .type = bv_bytes_of(type),
+        .occurred_at = BV_BYTES("2026-11-23T01:15:04.250Z"),
+        .traceparent = BV_BYTES("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+        .correlation_id = BV_BYTES("corr"),
+        .data = bv_bytes_of(told->data)};
     return &told->event;
 }
 
@@ -111,7 +118,10 @@ struct taking {
     int64_t deliveries;
 };
 
-static inline void on_taking(void *argument, int rc, const struct notification_taken *taken, const struct bv_error *error)
+static inline void on_taking(void *argument,
+                             int rc,
+                             const struct notification_taken *taken,
+                             const struct bv_error *error)
 {
     struct taking *taking = argument;
     taking->bench->ended = true;
@@ -122,7 +132,8 @@ static inline void on_taking(void *argument, int rc, const struct notification_t
     taking->deliveries = rc == 0 ? taken->deliveries : -1;
 }
 
-static inline struct taking take_all(struct bench *bench, const struct notification_event *events, size_t count)
+static inline struct taking
+take_all(struct bench *bench, const struct notification_event *events, size_t count)
 {
     struct taking taking = {.bench = bench};
     cr_assert_eq(bench->store->ops->take(bench->store, events, count, on_taking, &taking), 0);
@@ -130,7 +141,8 @@ static inline struct taking take_all(struct bench *bench, const struct notificat
     return taking;
 }
 
-static inline struct taking take_one(struct bench *bench, const char *user, int order, int64_t version, const char *type)
+static inline struct taking
+take_one(struct bench *bench, const char *user, int order, int64_t version, const char *type)
 {
     struct told told;
     return take_all(bench, tell(&told, user, order, version, type), 1);
@@ -144,8 +156,11 @@ static inline struct taking take_one(struct bench *bench, const char *user, int 
 #define SECRET "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 #define WEBHOOK_ID "01936f40-11aa-7d20-9c3b-8e7f6a5b4c3d"
 
-static inline void
-on_webhook(void *argument, int rc, const struct notification_webhook *rows, size_t count, const struct bv_error *error)
+static inline void on_webhook(void *argument,
+                              int rc,
+                              const struct notification_webhook *rows,
+                              size_t count,
+                              const struct bv_error *error)
 {
     struct bench *bench = argument;
     (void)rows, (void)error;
@@ -153,7 +168,8 @@ on_webhook(void *argument, int rc, const struct notification_webhook *rows, size
     bench->rc = rc < 0 ? rc : (int)count;
 }
 
-static inline int subscribe_as(struct bench *bench, const char *id, const char *owner, const char *url, const char *types)
+static inline int subscribe_as(
+    struct bench *bench, const char *id, const char *owner, const char *url, const char *types)
 {
     struct notification_webhook webhook = {.webhook_id = bv_bytes_of(id),
                                            .tenant = BV_BYTES("default"),
@@ -161,14 +177,16 @@ static inline int subscribe_as(struct bench *bench, const char *id, const char *
                                            .url = bv_bytes_of(url),
                                            .event_types = bv_bytes_of(types),
                                            .secret = BV_BYTES(SECRET)};
-    cr_assert_eq(bench->store->ops->webhook_insert(bench->store, &webhook, 3, on_webhook, bench), 0);
+    cr_assert_eq(bench->store->ops->webhook_insert(bench->store, &webhook, 3, on_webhook, bench),
+                 0);
     bench_wait(bench);
     return bench->rc;
 }
 
 static inline void subscribe(struct bench *bench, const char *url)
 {
-    cr_assert_eq(subscribe_as(bench, WEBHOOK_ID, "partner", url, "[\"" CREATED "\",\"" PAID "\"]"), 1);
+    cr_assert_eq(subscribe_as(bench, WEBHOOK_ID, "partner", url, "[\"" CREATED "\",\"" PAID "\"]"),
+                 1);
 }
 
 #endif
