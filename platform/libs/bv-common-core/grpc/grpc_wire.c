@@ -3,6 +3,8 @@
 #include <grpc/byte_buffer_reader.h>
 #include <grpc/slice.h>
 
+#define STRINGS_DEPTH_MAX 64 /* nesting of messages in messages */
+
 grpc_byte_buffer *rpc_encode(const ProtobufCMessage *message)
 {
     size_t size = protobuf_c_message_get_packed_size(message);
@@ -24,6 +26,65 @@ static void arena_keep(void *arena, void *memory)
     (void)memory;
 }
 
+static bool read_varint(const uint8_t **at, const uint8_t *end, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+    for (unsigned shift = 0; *at < end && shift < 64; shift += 7) {
+        uint8_t byte = *(*at)++;
+        value |= (uint64_t)(byte & 0x7f) << shift;
+        if (!(byte & 0x80)) {
+            *ret_value = value;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* False when a string of the message holds U+0000: legal on the wire, but the C text that it is
+ * unpacked into would end there, and two different keys would become one. Anything else that is
+ * amiss is left to the unpacking. */
+static bool strings_whole(const ProtobufCMessageDescriptor *type,
+                          const uint8_t *at,
+                          const uint8_t *end,
+                          unsigned depth)
+{
+    uint64_t tag, size;
+    while (at < end && read_varint(&at, end, &tag)) {
+        switch (tag & 7) {
+        case PROTOBUF_C_WIRE_TYPE_VARINT:
+            if (!read_varint(&at, end, &size))
+                return true;
+            continue;
+        case PROTOBUF_C_WIRE_TYPE_64BIT:
+            size = 8;
+            break;
+        case PROTOBUF_C_WIRE_TYPE_32BIT:
+            size = 4;
+            break;
+        case PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED:
+            if (!read_varint(&at, end, &size))
+                return true;
+            break;
+        default:
+            return true;
+        }
+        if (size > (uint64_t)(end - at))
+            return true;
+        const ProtobufCFieldDescriptor *field =
+            (tag & 7) == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED
+                ? protobuf_c_message_descriptor_get_field(type, (unsigned)(tag >> 3))
+                : NULL;
+        if (field && field->type == PROTOBUF_C_TYPE_STRING && size > 0 && memchr(at, '\0', size))
+            return false;
+        if (field && field->type == PROTOBUF_C_TYPE_MESSAGE &&
+            (depth == STRINGS_DEPTH_MAX ||
+             !strings_whole(field->descriptor, at, at + size, depth + 1)))
+            return false;
+        at += size;
+    }
+    return true;
+}
+
 int rpc_decode(struct bv_arena *arena,
                const ProtobufCMessageDescriptor *type,
                grpc_byte_buffer *payload,
@@ -35,8 +96,11 @@ int rpc_decode(struct bv_arena *arena,
     grpc_slice bytes = grpc_byte_buffer_reader_readall(&reader);
     grpc_byte_buffer_reader_destroy(&reader);
     ProtobufCAllocator allocator = {arena_alloc, arena_keep, arena};
-    ProtobufCMessage *message = protobuf_c_message_unpack(
-        type, &allocator, GRPC_SLICE_LENGTH(bytes), GRPC_SLICE_START_PTR(bytes));
+    const uint8_t *start = GRPC_SLICE_START_PTR(bytes);
+    size_t size = GRPC_SLICE_LENGTH(bytes);
+    ProtobufCMessage *message = strings_whole(type, start, start + size, 0)
+                                    ? protobuf_c_message_unpack(type, &allocator, size, start)
+                                    : NULL;
     grpc_slice_unref(bytes);
     if (!message)
         return bv_arena_failed(arena) ? BV_E_TOO_LARGE : BV_E_INVALID;
