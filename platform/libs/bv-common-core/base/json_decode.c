@@ -45,6 +45,8 @@ static int decode_string(const struct bv_field *field,
                       (long long)field->min,
                       (long long)field->max,
                       text.size);
+    if (text.size > 0 && memchr(text.data, '\0', text.size))
+        return refuse(error, name, "%s must not contain U+0000.", field->name);
     memcpy(slot, &text, sizeof(text));
     return 0;
 }

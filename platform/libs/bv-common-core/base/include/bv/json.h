@@ -72,7 +72,8 @@ int bv_json_write_pretty(struct bv_buf *buf, const struct bv_json *value);
 
 /* Decoding an object into a struct by a table of fields. */
 enum bv_field_type {
-    BV_FIELD_STRING, /* struct bv_bytes; min/max are byte sizes */
+    BV_FIELD_STRING, /* struct bv_bytes; min/max are byte sizes; one with U+0000 is refused: neither
+                        PostgreSQL nor C text can hold it */
     BV_FIELD_INT64,  /* int64_t; min/max are values */
     BV_FIELD_BOOL,   /* bool */
     BV_FIELD_JSON,   /* const struct bv_json *, any type, null included */
