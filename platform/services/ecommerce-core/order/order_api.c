@@ -213,26 +213,20 @@ static int read_items(const struct bv_json *root,
     return 0;
 }
 
-/* The key may come quoted, as the draft's structured field wants, or bare, as most clients send it.
- */
 static int
 read_key(struct bv_http_request *request, struct bv_bytes *ret_key, struct bv_error *error)
 {
-    struct bv_bytes key = bv_http_header(request, "Idempotency-Key");
-    if (key.size >= 2 && key.data[0] == '"' && key.data[key.size - 1] == '"')
-        key = (struct bv_bytes){key.data + 1, key.size - 2};
-    if (key.size == 0)
+    struct bv_bytes field = bv_http_header(request, "Idempotency-Key");
+    if (field.size == 0)
         return bv_fail(error,
                        BV_E_INVALID,
                        "the header Idempotency-Key is missing; send a fresh unique value, and the "
                        "same one when you repeat");
-    if (key.size > ORDER_KEY_MAX)
-        return bv_fail(error, BV_E_INVALID, "Idempotency-Key has at most %d bytes", ORDER_KEY_MAX);
-    for (size_t i = 0; i < key.size; i++)
-        if (key.data[i] <= ' ' || key.data[i] > '~')
-            return bv_fail(
-                error, BV_E_INVALID, "Idempotency-Key has visible ASCII characters only");
-    *ret_key = key;
+    if (order_key_parse(field, ret_key) < 0)
+        return bv_fail(error,
+                       BV_E_INVALID,
+                       "Idempotency-Key has 1 to %d printable ASCII characters but \" and \\",
+                       ORDER_KEY_MAX);
     return 0;
 }
 
@@ -425,7 +419,7 @@ static int list_orders(struct bv_http_request *request, void *context, struct bv
     int64_t limit;
     BV_TRY(bv_http_query_int(request, "limit", 1, LIST_LIMIT_MAX, LIST_LIMIT, &limit, error));
     query.limit = limit + 1; /* one more tells whether there is a next page */
-    if (state.size > 0) {
+    if (state.data) {
         if (order_state_parse(state, &parsed) < 0)
             return bv_fail(error,
                            BV_E_INVALID,
@@ -433,7 +427,7 @@ static int list_orders(struct bv_http_request *request, void *context, struct bv
                            "DELIVERED, REJECTED, ...");
         query.state = (int)parsed;
     }
-    if (cursor.size > 0) {
+    if (cursor.data) {
         if (bv_uuid_parse(cursor, &before) < 0)
             return bv_fail(error, BV_E_INVALID, "cursor is not one that a page gave as nextCursor");
         bv_uuid_format(before, before_id);

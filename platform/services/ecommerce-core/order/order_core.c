@@ -109,3 +109,17 @@ bool order_sku_valid(struct bv_bytes sku)
     }
     return true;
 }
+
+int order_key_parse(struct bv_bytes field, struct bv_bytes *ret_key)
+{
+    struct bv_bytes key = field;
+    if (key.size >= 2 && key.data[0] == '"' && key.data[key.size - 1] == '"')
+        key = (struct bv_bytes){key.data + 1, key.size - 2};
+    if (key.size == 0 || key.size > ORDER_KEY_MAX)
+        return BV_E_INVALID;
+    for (size_t i = 0; i < key.size; i++)
+        if (key.data[i] < ' ' || key.data[i] > '~' || key.data[i] == '"' || key.data[i] == '\\')
+            return BV_E_INVALID;
+    *ret_key = key;
+    return 0;
+}

@@ -73,7 +73,7 @@ const char *order_stock_task_name(enum order_stock_task task); /* NULL for none 
 #define ORDER_QUANTITY_MAX 1000
 #define ORDER_SKU_MAX 64
 #define ORDER_PRICE_MAX INT64_C(100000000000)
-#define ORDER_KEY_MAX 128
+#define ORDER_KEY_MAX 255
 #define ORDER_REASON_MAX 200
 
 struct order_item {
@@ -84,5 +84,10 @@ struct order_item {
 /* Sum of quantity times price; within int64 by the limits above. */
 int64_t order_total(const struct order_item *items, size_t count);
 bool order_sku_valid(struct bv_bytes sku); /* ^[A-Z0-9][A-Z0-9._-]{0,63}$ */
+/* The idempotency key of a field value: quoted, as the draft's structured field wants, or bare, as
+ * most clients send it.
+ * Ranges: *ret_key 1 to ORDER_KEY_MAX printable ASCII characters but " and \; lies in field.
+ * Errors: BV_E_INVALID. */
+BV_MUST_CHECK int order_key_parse(struct bv_bytes field, struct bv_bytes *ret_key);
 
 #endif

@@ -140,3 +140,38 @@ Test(order_core, the_readme_tells_the_same_transitions)
         cr_expect(strstr(readme, line), "README.md lacks %s", line);
     }
 }
+
+Test(order_core, a_key_is_the_same_with_and_without_quotes)
+{
+    static const struct {
+        struct bv_bytes field, key;
+    } rows[] = {
+        {BV_BYTES("abc"),       BV_BYTES("abc")},
+        {BV_BYTES("\"abc\""),   BV_BYTES("abc")},
+        {BV_BYTES("\"a b~\""),  BV_BYTES("a b~")},
+        {BV_BYTES(""),          BV_BYTES_NONE  },
+        {BV_BYTES("\""),        BV_BYTES_NONE  },
+        {BV_BYTES("\"\""),      BV_BYTES_NONE  },
+        {BV_BYTES("\"a\"b\""),  BV_BYTES_NONE  },
+        {BV_BYTES("a\\b"),      BV_BYTES_NONE  },
+        {BV_BYTES("a\tb"),      BV_BYTES_NONE  },
+        {BV_BYTES("\xc3\xa4"),  BV_BYTES_NONE  },
+    };
+    for (size_t i = 0; i < BV_COUNT(rows); i++) {
+        struct bv_bytes key = BV_BYTES_NONE;
+        cr_expect_eq(order_key_parse(rows[i].field, &key), rows[i].key.data ? 0 : BV_E_INVALID);
+        cr_expect(bv_bytes_equal(key, rows[i].key), "row %zu", i);
+    }
+}
+
+Test(order_core, a_key_has_at_most_255_characters)
+{
+    char text[ORDER_KEY_MAX + 3];
+    struct bv_bytes key;
+    memset(text, 'k', sizeof(text));
+    text[0] = text[ORDER_KEY_MAX + 1] = '"';
+    cr_expect_eq(order_key_parse((struct bv_bytes){text, ORDER_KEY_MAX + 2}, &key), 0);
+    cr_expect_eq(key.size, ORDER_KEY_MAX);
+    cr_expect_eq(order_key_parse((struct bv_bytes){text + 1, ORDER_KEY_MAX + 1}, &key),
+                 BV_E_INVALID);
+}
