@@ -96,8 +96,8 @@ static int list_products(struct bv_http_request *request, void *context, struct 
     struct bv_bytes cursor = bv_http_query(request, "cursor");
     char after[PRODUCT_SKU_MAX + 8];
     BV_TRY(bv_http_query_int(request, "limit", 1, LIST_LIMIT_MAX, LIST_LIMIT, &query.limit, error));
-    if (query.text.size > QUERY_BYTES_MAX)
-        return bv_fail(error, BV_E_INVALID, "q has at most %d bytes", QUERY_BYTES_MAX);
+    if (query.text.data && (query.text.size == 0 || query.text.size > QUERY_BYTES_MAX))
+        return bv_fail(error, BV_E_INVALID, "q has 1 to %d bytes", QUERY_BYTES_MAX);
     if (query.tag.data && !product_tag_valid(query.tag))
         return bv_fail(
             error, BV_E_INVALID, "tag is 1 to 32 of a-z 0-9 - and begins with a letter or digit");
