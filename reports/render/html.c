@@ -239,6 +239,8 @@ struct bv_bytes html_duration(struct html *html, int64_t us)
 {
     if (us < 0)
         us = 0;
+    if (us < 100)
+        return short_text(html, "%lld \xc2\xb5s", (long long)us);
     if (us < 9950)
         return short_text(html, "%.1f ms", (double)us / 1e3);
     if (us < 999500)
@@ -263,5 +265,7 @@ struct bv_bytes html_size(struct html *html, int64_t bytes)
 
 struct bv_bytes html_count(struct html *html, size_t count, const char *noun)
 {
-    return short_text(html, "%zu %s%s", count, noun, count == 1 ? "" : "s");
+    size_t size = strlen(noun);
+    const char *ending = count == 1 ? "" : size && noun[size - 1] == 's' ? "es" : "s";
+    return short_text(html, "%zu %s%s", count, noun, ending);
 }

@@ -39,8 +39,8 @@ struct bv_bytes html_scrub(struct html *html, struct bv_bytes text);
 /* Short texts for html_put; each lives until HTML_NUMBERS more were made. */
 struct bv_bytes html_int(struct html *html, int64_t value);
 struct bv_bytes html_real(struct html *html, double value);             /* up to 3 decimals */
-struct bv_bytes html_duration(struct html *html, int64_t us);           /* "0.6 ms", "87 ms", "5.12 s", "2 min 05 s" */
+struct bv_bytes html_duration(struct html *html, int64_t us);           /* "12 µs", "0.6 ms", "5.12 s", "2 min 05 s" */
 struct bv_bytes html_size(struct html *html, int64_t bytes);            /* "431 MB", powers of 1000 */
-struct bv_bytes html_count(struct html *html, size_t count, const char *noun); /* "1 step", "3 steps" */
+struct bv_bytes html_count(struct html *html, size_t count, const char *noun); /* "1 step", "3 steps", "2 processes" */
 
 #endif

@@ -88,23 +88,25 @@ static void put_headline(struct html *html, const struct report *report, const s
     size_t all = report->scenario_count;
     html_put(html, "<h1 class=\"t-{}\"><span class=\"v v-{} big\" aria-hidden=\"true\"></span>",
              bv_bytes_of(report_verdict_word(verdict)), bv_bytes_of(report_verdict_word(verdict)));
+    struct bv_bytes scenarios = html_count(html, all, "scenario");
     if (verdict == REPORT_PASSED)
         html_put(html, "{} passed", html_count(html, counts[REPORT_PASSED], "scenario"));
     else if (counts[REPORT_FAILED])
-        html_put(html, "{} of {} failed", html_int(html, (int64_t)counts[REPORT_FAILED]),
-                 html_count(html, all, "scenario"));
+        html_put(html, "{} of {} failed", html_int(html, (int64_t)counts[REPORT_FAILED]), scenarios);
     else if (counts[REPORT_BROKEN])
-        html_put(html, "The lab broke in {} of {}", html_int(html, (int64_t)counts[REPORT_BROKEN]),
-                 html_count(html, all, "scenario"));
+        html_put(html, "The lab broke in {} of {}", html_int(html, (int64_t)counts[REPORT_BROKEN]), scenarios);
     else if (verdict == REPORT_BROKEN)
         html_raw(html, "The lab itself failed");
     else if (verdict == REPORT_FAILED)
         html_raw(html, "The run failed");
     else if (verdict == REPORT_SKIPPED)
-        html_put(html, "{} skipped", html_count(html, all, "scenario"));
+        html_put(html, "{} skipped", scenarios);
     else
-        html_put(html, "The run did not finish: {} of {} passed", html_int(html, (int64_t)counts[REPORT_PASSED]),
-                 html_count(html, all, "scenario"));
+        html_put(html, "The run did not finish: {} of {} passed", html_int(html, (int64_t)counts[REPORT_PASSED]), scenarios);
+    if (counts[REPORT_FAILED] && counts[REPORT_BROKEN])
+        html_put(html, ", {} broken", html_int(html, (int64_t)counts[REPORT_BROKEN]));
+    if (counts[REPORT_SKIPPED] && verdict != REPORT_SKIPPED)
+        html_put(html, ", {} skipped", html_int(html, (int64_t)counts[REPORT_SKIPPED]));
     html_raw(html, "</h1>\n");
 }
 

@@ -294,10 +294,10 @@ enum report_verdict report_run_verdict(const struct report *report)
     size_t counts[REPORT_VERDICTS];
     report_count(report, counts);
     enum report_verdict said = report->end ? report_verdict_of(report->end) : REPORT_UNFINISHED;
-    if (said == REPORT_BROKEN || counts[REPORT_BROKEN])
-        return REPORT_BROKEN;
     if (said == REPORT_FAILED || counts[REPORT_FAILED])
         return REPORT_FAILED;
+    if (said == REPORT_BROKEN || counts[REPORT_BROKEN])
+        return REPORT_BROKEN;
     return said;
 }
 

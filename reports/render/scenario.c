@@ -60,14 +60,14 @@ static void put_table(struct html *html, const struct bv_json *table)
 {
     if (!bv_json_size(table))
         return;
-    html_raw(html, "<div class=\"scroll\"><table class=\"cells\"><tbody>\n");
+    html_raw(html, "<table class=\"cells\"><tbody>\n");
     for (struct bv_json_iter row = bv_json_iter(table); bv_json_next(&row);) {
         html_raw(html, "<tr>");
         for (struct bv_json_iter cell = bv_json_iter(row.value); bv_json_next(&cell);)
             html_put(html, "<td>{}</td>", bv_json_string(cell.value));
         html_raw(html, "</tr>\n");
     }
-    html_raw(html, "</tbody></table></div>\n");
+    html_raw(html, "</tbody></table>\n");
 }
 
 static void put_difference(struct html *html, const struct bv_json *step)
