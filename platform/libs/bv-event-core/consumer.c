@@ -187,6 +187,10 @@ static void begin(struct bv_consumer_event *under_way)
         under_way_finish(under_way);
         return;
     }
+    if (!bv_bytes_equal(record->key, under_way->event.partition_key)) {
+        under_way_park(under_way, "the record's key is not the partitionKey");
+        return;
+    }
     bool parked = parked_keys_has(&consumer->keys, record->topic, record->key);
     if (parked && replay_of(under_way).size == 0) {
         under_way_park(under_way, "an earlier event of this key is parked");

@@ -145,7 +145,11 @@ static void publish_text(const char *key, struct bv_bytes value, const char *rep
     cr_assert_eq(bv_bus_publish(bench.bus, &record, NULL, NULL), 0);
 }
 
-static void publish_type(int key, int number, const char *type, const char *replay)
+static void publish_under(const char *record_key,
+                          int key,
+                          int number,
+                          const char *type,
+                          const char *replay)
 {
     char key_text[16], payload[64];
     struct bv_buf buf = {.max = 4096};
@@ -157,8 +161,13 @@ static void publish_type(int key, int number, const char *type, const char *repl
                              .payload_text = bv_bytes_of(payload)};
     bv_event_stamp(&bv_test_env_system, &event);
     cr_assert_eq(bv_event_encode(&buf, &event), 0);
-    publish_text(key_text, bv_buf_view(&buf), replay);
+    publish_text(record_key ? record_key : key_text, bv_buf_view(&buf), replay);
     bv_buf_release(&buf);
+}
+
+static void publish_type(int key, int number, const char *type, const char *replay)
+{
+    publish_under(NULL, key, number, type, replay);
 }
 
 static void publish(int key, int number)
@@ -305,6 +314,18 @@ Test(consumer, what_cannot_be_decoded_goes_to_the_dlq)
     cr_assert_eq(bench.effects, 1);
     cr_assert_str_eq(dlq_header(0, "dlq-attempts"), "1");
     cr_assert_neq(strlen(dlq_header(0, "dlq-reason")), 0);
+    bench_close();
+}
+
+Test(consumer, an_event_under_a_foreign_key_has_no_order_and_goes_to_the_dlq)
+{
+    bench_open(&(struct bv_test_bus_config){0});
+    consumer_open(4, NULL, NULL);
+    publish_under("k7", 1, 1, TYPE, NULL);
+    publish(0, 0);
+    await_dlq(1);
+    cr_assert_eq(bench.effects, 1);
+    cr_assert_str_eq(dlq_header(0, "dlq-reason"), "the record's key is not the partitionKey");
     bench_close();
 }
 

@@ -6,7 +6,7 @@
  * than the retention of the topic and its DLQ. Order: events of one key are handled one after
  * another, whatever prefetch is; others at once up to prefetch per partition. Poison parks its key:
  * later events of that key follow it into the DLQ until it is released, so that order per key
- * holds; poison is never marked in the inbox. Parked keys are kept by a store (bv/parked.h);
+ * holds; so does an event whose partitionKey is not the key of its record; poison is never marked in the inbox. Parked keys are kept by a store (bv/parked.h);
  * without one they are kept in memory only: a restart or a rebalance then forgets them, and later
  * events of such a key overtake the one in the DLQ. Replay: whoever replays publishes the DLQ's
  * records of a key, in order, to the topic with header dlq-replay "next", the last one with "last".
