@@ -390,9 +390,7 @@ static void pump(struct live_user *user)
         stalled |= client->stalled;
         if (!behind(client) && !user->look)
             continue;
-        int64_t from = client->sent != CURSOR_FRESH                ? client->sent
-                       : client->cursor == NOTIFICATION_CURSOR_NOW ? NOTIFICATION_SEQUENCE_MAX
-                                                                   : client->cursor;
+        int64_t from = client->sent != CURSOR_FRESH ? client->sent : client->cursor;
         wanted = true;
         if (from < after)
             after = from;
@@ -451,10 +449,10 @@ static int start_stream(struct notification_hub *hub,
                : bv_http_websocket_start(request, &config, &events, &client->stream, error);
 }
 
-int notification_hub_join(struct notification_hub *hub,
-                          struct bv_http_request *request,
-                          const struct notification_join *join,
-                          struct bv_error *error)
+static int join_from(struct notification_hub *hub,
+                     struct bv_http_request *request,
+                     const struct notification_join *join,
+                     struct bv_error *error)
 {
     const struct bv_principal *principal = bv_http_principal(request);
     struct live_user *user = user_make(hub, principal->tenant, principal->subject);
@@ -487,6 +485,58 @@ int notification_hub_join(struct notification_hub *hub,
         bv_gauge_add(hub->clients[client->transport], 1);
     pump(user);
     return 0;
+}
+
+/* A client without a cursor. "Now" is asked for before the stream opens: whoever sees it open will
+ * be told everything from then on. */
+struct arrival {
+    struct notification_hub *hub;
+    struct bv_http_token token;
+    struct notification_join join;
+};
+
+static void
+on_now(void *argument, int rc, const struct notification_page *page, const struct bv_error *error)
+{
+    struct arrival arrival = *(struct arrival *)argument;
+    struct bv_http_request *request = bv_http_find(arrival.token);
+    struct bv_error detail = {0};
+    free(argument);
+    if (!request)
+        return;
+    if (rc == 0) {
+        arrival.join.cursor =
+            notification_resume(NOTIFICATION_CURSOR_NOW, page->first, page->last).after;
+        rc = join_from(arrival.hub, request, &arrival.join, &detail);
+        error = &detail;
+    }
+    request = rc < 0 ? bv_http_find(arrival.token) : NULL; /* a bad handshake is answered already */
+    if (request && bv_http_fail(request, rc, error) < 0)
+        return; /* the connection itself is gone: nobody is left to tell */
+}
+
+int notification_hub_join(struct notification_hub *hub,
+                          struct bv_http_request *request,
+                          const struct notification_join *join,
+                          struct bv_error *error)
+{
+    const struct bv_principal *principal = bv_http_principal(request);
+    if (join->cursor != NOTIFICATION_CURSOR_NOW)
+        return join_from(hub, request, join, error);
+    struct arrival *arrival = malloc(sizeof(*arrival));
+    if (!arrival)
+        return BV_E_NOMEM;
+    *arrival = (struct arrival){hub, bv_http_defer(request), *join};
+    int rc = hub->store->ops->page(hub->store,
+                                   principal->tenant,
+                                   principal->subject,
+                                   NOTIFICATION_SEQUENCE_MAX,
+                                   1,
+                                   on_now,
+                                   arrival);
+    if (rc < 0)
+        free(arrival);
+    return rc;
 }
 
 /* ---- what comes in ---- */

@@ -41,9 +41,10 @@ struct notification_join {
     int64_t cursor;       /* of notification_cursor */
     int64_t expires_at_s; /* wall clock: closed (1008) then; 0: never */
 };
-/* Turns the request into a live client of its principal. The request is not used afterwards.
- * Errors: BV_E_LIMIT (clients of that user), BV_E_NOMEM, and those of the handshake, answered
- * already. */
+/* Turns the request into a live client of its principal, at once, or, without a cursor, when it is
+ * known what "now" is. The request is not used afterwards.
+ * Errors: BV_E_LIMIT (clients of that user), BV_E_NOMEM, those of the store, and those of the
+ * handshake, answered already. What comes later is answered here. */
 BV_MUST_CHECK int notification_hub_join(struct notification_hub *hub,
                                         struct bv_http_request *request,
                                         const struct notification_join *join,
