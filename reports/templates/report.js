@@ -6,7 +6,7 @@
 const SENT = 0, NOTE = 2;
 const VERDICTS = ['passed', 'failed', 'broken', 'skipped', 'unfinished'];
 const ROWS_AT_ONCE = 200, LABELS_MAX = 160, HITS_MARKED_MAX = 2000;
-const LANE_WIDE = 30, LANE_NARROW = 40, GUTTER = 168, FOLD_PX = 34, NEAR_PX = 14;
+const LANE_WIDE = 30, LANE_NARROW = 46, GUTTER = 168, FOLD_PX = 34, NEAR_PX = 14;
 
 const find = (selector, root = document) => root.querySelector(selector);
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -479,7 +479,7 @@ class Timeline {
         this.from = Math.min(first, Math.max(s.us, first - Math.min(4000, (last - first) * 0.02)));
         this.to = Math.max(last, s.end);
         this.build();
-        new ResizeObserver(() => this.draw()).observe(this.stage);
+        new ResizeObserver(() => this.draw(this.stage.clientWidth)).observe(this.stage);
     }
     build() {
         const counts = plural(this.s.messages.length, 'message') + ', ' + plural(this.lanes.length, 'lane');
@@ -493,10 +493,11 @@ class Timeline {
             this.foldButton = button('Fold idle time', () => this.toggleFold(), {'aria-pressed': 'true'}),
             button('−', () => this.zoom(1 / 1.6), {'aria-label': 'Zoom out'}), button('+', () => this.zoom(1.6), {'aria-label': 'Zoom in'}),
             button('Fit', () => this.fit()));
-        this.svg = sv('svg', {class: 'plot', 'aria-hidden': 'true'});
+        this.svg = sv('svg', {class: 'plot base', 'aria-hidden': 'true'});
+        this.over = sv('svg', {class: 'plot over', 'aria-hidden': 'true'}); /* a layer of its own: lighting up repaints no mark */
         this.tip = el('div', {class: 'tip', hidden: true});
         this.stage = el('div', {class: 'stage', tabindex: '0', role: 'group',
-            'aria-label': 'Timeline of ' + counts + '. Arrow keys move between messages, Enter opens one, plus and minus zoom.'}, this.svg, this.tip);
+            'aria-label': 'Timeline of ' + counts + '. Arrow keys move between messages, Enter opens one, plus and minus zoom.'}, this.svg, this.over, this.tip);
         this.inspector = el('div', {class: 'inspect', 'aria-live': 'polite'});
         this.figure.append(el('div', {class: 'tlhead'}, this.caption, this.tools), this.stage, this.inspector);
         this.stage.addEventListener('pointermove', event => this.move(event));
@@ -539,13 +540,12 @@ class Timeline {
         return this.left + (this.scale.of(us) - this.view[0]) / (this.view[1] - this.view[0]) * (this.right - this.left);
     }
     y(lane) {
-        return this.top + (lane + 0.5) * this.laneHeight + (this.narrow ? 7 : 0);
+        return this.top + (lane + 0.5) * this.laneHeight + (this.narrow ? 11 : 0);
     }
     place(item) {
         return item.lane === undefined ? [this.x(item.u), this.y(item.a)] : [this.x(item.u), this.y(item.lane)];
     }
-    draw() {
-        const width = this.stage.clientWidth;
+    draw(width = this.width) {
         if (!width)
             return;
         this.width = width;
@@ -557,13 +557,11 @@ class Timeline {
         this.height = this.top + this.lanes.length * this.laneHeight + 8;
         this.scale = makeScale(this.points, this.from, this.to, this.folding, this.right - this.left);
         this.foldButton.hidden = this.folding && !this.scale.folds.length;
-        this.svg.setAttribute('width', width);
-        this.svg.setAttribute('height', this.height);
-        this.svg.setAttribute('viewBox', '0 0 ' + width + ' ' + this.height);
+        for (const layer of [this.svg, this.over])
+            fill(layer, {width, height: this.height, viewBox: '0 0 ' + width + ' ' + this.height}, []);
         const clip = 'clip' + this.s.index;
-        this.over = sv('g', {class: 'over'});
         this.svg.replaceChildren(sv('defs', {}, sv('clipPath', {id: clip}, sv('rect', {x: this.left - 8, y: 0, width: this.right - this.left + 16, height: this.height}))),
-            this.drawLanes(), sv('g', {'clip-path': 'url(#' + clip + ')'}, this.drawSteps(), this.drawAxis(), this.drawJoins(), this.drawSpans(), this.drawMarks(), this.over));
+            this.drawLanes(), sv('g', {'clip-path': 'url(#' + clip + ')'}, this.drawSteps(), this.drawAxis(), this.drawJoins(), this.drawSpans(), this.drawMarks()));
         this.light(null);
     }
     drawLanes() {
@@ -571,7 +569,7 @@ class Timeline {
         this.lanes.forEach((lane, i) => {
             const y = this.y(i);
             g.append(sv('path', {d: 'M' + (this.left - 8) + ' ' + y + 'H' + (this.right + 8), class: lane.service ? 'lane service' : 'lane'}));
-            const name = sv('text', {x: this.narrow ? 2 : this.left - 20, y: this.narrow ? y - 13 : y + 4, 'text-anchor': this.narrow ? 'start' : 'end', class: 'name'},
+            const name = sv('text', {x: this.narrow ? 2 : this.left - 20, y: this.narrow ? y - 19 : y + 4, 'text-anchor': this.narrow ? 'start' : 'end', class: 'name'},
                 sv('tspan', {class: 'note'}, lane.note + ' '), sv('tspan', {}, lane.name));
             g.append(name);
         });
@@ -638,11 +636,26 @@ class Timeline {
         const down = Math.sign(y2 - y1), gap = join.to.lane === undefined ? 5 : 4, tip = y2 - down * gap;
         return down ? 'M' + x.toFixed(1) + ' ' + tip + 'l-2.6 ' + -5 * down + 'h5.2z' : '';
     }
+    /* Those in view; where many fall together, one of them. */
+    joinsOnShow(sure) {
+        const list = this.s.joins.filter(join => {
+            const a = this.x(join.from.u), b = this.x(join.to.u);
+            return join.sure === sure && Math.max(a, b) >= this.left - 8 && Math.min(a, b) <= this.right + 8;
+        });
+        if (list.length < 300)
+            return list;
+        const seen = new Set();
+        return list.filter(join => {
+            const [x1, y1] = this.place(join.from), [x2, y2] = this.place(join.to);
+            const id = Math.round(x1 / 6) + ' ' + Math.round(x2 / 6) + ' ' + y1 + ' ' + y2;
+            return !seen.has(id) && seen.add(id);
+        });
+    }
     drawJoins() {
         const g = sv('g', {class: 'joins'});
         for (const sure of [true, false]) {
-            const list = this.s.joins.filter(join => join.sure === sure);
-            g.append(sv('path', {d: list.map(join => this.curve(join)).join(''), class: sure ? 'join' : 'join unsure'}),
+            const list = this.joinsOnShow(sure);
+            g.append(sv('path', {d: list.map(join => this.curve(join)).join(''), class: sure ? 'join' : list.length < 300 ? 'join unsure' : 'join many'}),
                 sv('path', {d: list.map(join => this.head(join)).join(''), class: 'joinhead'}));
         }
         return g;
@@ -663,7 +676,7 @@ class Timeline {
         let labels = 0;
         this.perLane.forEach((list, lane) => {
             const y = this.y(lane);
-            let room = -1e9;
+            let room = -1e9, lastX = -1e9, lastKind = '';
             const texts = [];
             for (let i = 0; i < list.length; i++) {
                 const m = list[i];
@@ -674,18 +687,19 @@ class Timeline {
                     const to = this.x(m.answer.u);
                     groups.waits.push('M' + at + ' ' + y + 'H' + to.toFixed(1));
                 }
+                const kind = m.v || m.sg === 'bad' ? 'bad' : m.d === NOTE ? 'note' : m.d === SENT ? 'ring' : 'disk';
+                const crowded = x - lastX < 1.5 && kind === lastKind && !hits;
                 const circle = r => 'M' + (x - r).toFixed(1) + ' ' + y + 'a' + r + ' ' + r + ' 0 1 0 ' + 2 * r + ' 0a' + r + ' ' + r + ' 0 1 0 ' + -2 * r + ' 0z';
                 if (hits && hits.messages.has(m))
                     groups.hit.push(circle(7));
-                if (m.v || m.sg === 'bad')
-                    groups.bad.push(circle(4.5));
-                else if (m.d === NOTE)
-                    groups.note.push('M' + at + ' ' + (y - 6) + 'v12');
-                else
-                    groups[m.d === SENT ? 'ring' : 'disk'].push(circle(m.d === SENT ? 3.4 : 4));
+                if (crowded)
+                    continue;
+                lastX = x;
+                lastKind = kind;
+                groups[kind].push(kind === 'note' ? 'M' + at + ' ' + (y - 6) + 'v12' : circle({bad: 4.5, ring: 3.4, disk: 4}[kind]));
                 if (labels >= LABELS_MAX || x < room || (m.answer && this.x(m.answer.u) - x < 60))
                     continue;
-                const next = list.slice(i + 1).find(other => other.u > m.u);
+                const next = list[i + 1];
                 const space = (next ? Math.min(this.x(next.u), this.right + 8) : this.right + 8) - x - 14;
                 const text = m.d === NOTE ? m.s : m.an ? (m.asked && this.x(m.u) - this.x(m.asked.u) < 60 ? shortType(m.asked.t || m.asked.s) + ' ' : '') + (m.st || '') : shortType(m.t || m.s);
                 const fits = Math.floor(space / 5.9);
@@ -706,7 +720,7 @@ class Timeline {
     near(event) {
         const box = this.stage.getBoundingClientRect();
         const x = event.clientX - box.left, y = event.clientY - box.top;
-        const lane = Math.floor((y - this.top - (this.narrow ? 7 : 0)) / this.laneHeight);
+        const lane = Math.floor((y - this.top - (this.narrow ? 11 : 0)) / this.laneHeight);
         if (y >= 22 && y < 40)
             return {step: this.s.steps.find(step => x >= this.x(Math.max(step.us, this.from)) - 1 && x <= Math.max(this.x(step.us + step.du), this.x(step.us) + 3))};
         if (lane < 0 || lane >= this.lanes.length)
@@ -794,8 +808,8 @@ class Timeline {
     }
     light(item) {
         item = item || this.selected;
-        this.svg.classList.toggle('lit', Boolean(item));
-        if (!this.over)
+        this.stage.classList.toggle('lit', Boolean(item));
+        if (!this.width)
             return;
         this.over.replaceChildren();
         if (!item)
@@ -871,8 +885,6 @@ function fillScenario(node) {
     else
         figure.remove();
     fillAll(find('.all', node));
-    if (timelines[s.index])
-        timelines[s.index].draw();
 }
 
 /* ---- search and filters ---- */
@@ -918,7 +930,7 @@ function search() {
             entry.hidden = node.hidden;
         if (!node.hidden) {
             shown++;
-            if (hits && shown <= 12)
+            if (hits && shown <= 3)
                 node.open = true;
         }
         if (timelines[index])
@@ -1103,7 +1115,7 @@ addEventListener('beforeprint', () => {
         node.open = true;
     for (const timeline of timelines)
         if (timeline)
-            timeline.draw();
+            timeline.draw(timeline.stage.clientWidth);
 });
 addEventListener('afterprint', () => {
     for (const node of openedForPrint)
