@@ -124,6 +124,27 @@ void bv_test_service_await_ready(const struct bv_test_service *service)
               log_text(service));
 }
 
+struct log_wish {
+    const struct bv_test_service *service;
+    const char *text;
+};
+
+static bool log_has(void *argument)
+{
+    const struct log_wish *wish = argument;
+    return strstr(log_text(wish->service), wish->text);
+}
+
+void bv_test_service_await_log(const struct bv_test_service *service, const char *text)
+{
+    struct log_wish wish = {service, text};
+    cr_assert(bv_test_await(log_has, &wish),
+              "%s does not log %s:\n%s",
+              service->name,
+              text,
+              log_text(service));
+}
+
 static bool has_ended(void *argument)
 {
     siginfo_t info = {0};

@@ -53,6 +53,15 @@ static int read_tags(const struct bv_json *tags, struct product *product, struct
     return 0;
 }
 
+/* Of UTF-8 that is known to be well-formed: bytes that do not continue one. */
+static size_t characters(struct bv_bytes text)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < text.size; i++)
+        count += ((unsigned char)text.data[i] & 0xC0) != 0x80;
+    return count;
+}
+
 int product_read(const struct bv_json *root,
                  enum product_form form,
                  struct product *ret_product,
@@ -84,6 +93,10 @@ int product_read(const struct bv_json *root,
     for (size_t i = 0; i < 3; i++)
         if (posted.product.currency.data[i] < 'A' || posted.product.currency.data[i] > 'Z')
             return refuse(error, "/currency", "currency is three capital letters (ISO 4217)");
+    if (characters(posted.product.name) > PRODUCT_NAME_MAX)
+        return refuse(error, "/name", "name has at most 200 characters");
+    if (characters(posted.product.description) > PRODUCT_DESCRIPTION_MAX)
+        return refuse(error, "/description", "description has at most 4000 characters");
     if (posted.tags)
         BV_TRY(read_tags(posted.tags, &posted.product, error));
     *ret_product = posted.product;

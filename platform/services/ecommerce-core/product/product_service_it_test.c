@@ -22,23 +22,34 @@
 
 /* ---- who signs: an issuer with one key ---- */
 
-static struct bv_jose_key *signer; /* made before the fork, so both processes have it */
+static struct bv_jose_key *signer;
+static struct bv_buf jwks = {.max = 16384}; /* made before the fork */
+
+static void make_signer(void)
+{
+    struct bv_jose_keys *keys = NULL;
+    struct bv_jose_key *copy = NULL;
+    struct bv_buf pem = {.max = 16384};
+    struct bv_json_writer w = bv_json_writer(&jwks);
+    cr_assert_eq(bv_jose_key_generate(BV_JOSE_EDDSA, &signer, NULL), 0);
+    cr_assert_eq(bv_jose_key_to_pem(signer, &pem), 0);
+    cr_assert_eq(bv_jose_key_from_pem(
+                     bv_buf_view(&pem), BV_JOSE_EDDSA, bv_jose_key_id(signer), &copy, NULL),
+                 0);
+    cr_assert_eq(bv_jose_keys_open(2, &keys), 0);
+    cr_assert_eq(bv_jose_keys_add(keys, &copy), 0); /* the set takes it */
+    cr_assert_eq(bv_jose_keys_to_jwks(keys, &w), 0);
+    bv_jose_keys_close(&keys);
+    bv_buf_release(&pem);
+}
 
 static int get_jwks(struct bv_http_request *request, void *context, struct bv_error *error)
 {
     (void)context, (void)error;
-    struct bv_jose_keys *keys = NULL;
-    struct bv_buf buf = {.max = 16384};
-    struct bv_json_writer w = bv_json_writer(&buf);
-    int rc = bv_jose_keys_open(2, &keys);
-    if (rc == 0)
-        rc = bv_jose_keys_add(keys, &signer);
-    if (rc == 0)
-        rc = bv_jose_keys_to_jwks(keys, &w);
-    if (rc == 0)
-        rc = bv_http_reply_json(request, 200, &buf);
-    bv_jose_keys_close(&keys);
-    return rc;
+    return bv_http_reply(request,
+                         &(struct bv_http_response){.status = 200,
+                                                    .content_type = "application/json",
+                                                    .body = bv_buf_view(&jwks)});
 }
 
 static const struct bv_http_route issuer_routes[] = {
@@ -102,6 +113,8 @@ static void start(const struct bench *bench, struct bv_test_service *service, co
                                                 cache_ttl,
                                                 NULL});
     bv_test_service_await_ready(service);
+    /* librdkafka 2.0 asserts when a member leaves within the first round of its group. */
+    bv_test_service_await_log(service, "\"kafka.assigned\"");
 }
 
 static void open_with(struct bench *bench, const char *redis, const char *cache_ttl)
@@ -117,7 +130,7 @@ static void open_with(struct bench *bench, const char *redis, const char *cache_
              sizeof(bench->prefix),
              "IT%llX",
              (unsigned long long)bv_random_u64(&bv_test_env_system));
-    cr_assert_eq(bv_jose_key_generate(BV_JOSE_EDDSA, &signer, NULL), 0);
+    make_signer();
     bv_test_service_start(&bench->issuer, &issuer_spec, (const char *const[]){NULL});
     sign(bench, "products:write", bench->writer);
     sign(bench, "orders:write", bench->reader);
@@ -135,6 +148,7 @@ static void close_bench(struct bench *bench)
     bv_test_service_stop(&bench->issuer);
     bv_test_answer_release(&bench->answer);
     bv_jose_key_free(&signer);
+    bv_buf_release(&jwks);
     free(bench->database);
 }
 

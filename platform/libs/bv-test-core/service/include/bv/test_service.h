@@ -28,6 +28,7 @@ void bv_test_service_start(struct bv_test_service *service,
                            const char *const *options);
 /* Waits until /readyz answers 200. */
 void bv_test_service_await_ready(const struct bv_test_service *service);
+void bv_test_service_await_log(const struct bv_test_service *service, const char *text);
 /* SIGTERM, and waits for exit status 0: a stop that is overdue, or a leak under the address
  * sanitizer, fails the test. */
 void bv_test_service_stop(struct bv_test_service *service);
