@@ -1,5 +1,6 @@
-/* Runs a fuzz target over files and folders without a fuzzing engine, so that every old crash is tried again by the ordinary tests.
- * Usage: NAME_fuzz FILE_OR_FOLDER...   Exit 0 when the target returned for each, 2 when something cannot be read. */
+/* Runs a fuzz target over files and folders without a fuzzing engine, so that every old crash is
+ * tried again by the ordinary tests. Usage: NAME_fuzz FILE_OR_FOLDER...   Exit 0 when the target
+ * returned for each, 2 when something cannot be read. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

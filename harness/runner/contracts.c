@@ -10,7 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { OPERATIONS_MAX = 512, SERVICES_MAX = 32, EVENTS_MAX = 256, FILE_BYTES_MAX = 4 << 20, ARENA_BYTES_MAX = 64 << 20 };
+enum {
+    OPERATIONS_MAX = 512,
+    SERVICES_MAX = 32,
+    EVENTS_MAX = 256,
+    FILE_BYTES_MAX = 4 << 20,
+    ARENA_BYTES_MAX = 64 << 20
+};
 
 struct contracts {
     struct bv_arena *arena;
@@ -29,9 +35,13 @@ static const char *const methods[] = {"get", "head", "post", "put", "patch", "de
 
 /* ---- reading ---- */
 
-typedef int on_file(struct contracts *contracts, const char *folder, const char *name, struct bv_error *error);
+typedef int
+on_file(struct contracts *contracts, const char *folder, const char *name, struct bv_error *error);
 
-static int each_file(struct contracts *contracts, const char *root, const char *part, on_file *function,
+static int each_file(struct contracts *contracts,
+                     const char *root,
+                     const char *part,
+                     on_file *function,
                      struct bv_error *error)
 {
     char folder[BV_PATH_MAX];
@@ -61,8 +71,12 @@ static int prefixed(struct bv_error *error, const struct bv_error *inner, const 
     return bv_fail(error, inner->code, "contracts %s: %s %s", name, inner->text, inner->pointer);
 }
 
-/* Schemas refer to each other by relative file names, so each is known under its path in contracts/. */
-static int add_schema(struct contracts *contracts, const char *folder, const char *name, struct bv_error *error)
+/* Schemas refer to each other by relative file names, so each is known under its path in
+ * contracts/. */
+static int add_schema(struct contracts *contracts,
+                      const char *folder,
+                      const char *name,
+                      struct bv_error *error)
 {
     if (!ends(name, ".schema.json"))
         return 0;
@@ -77,7 +91,8 @@ static int add_schema(struct contracts *contracts, const char *folder, const cha
     if (bv_schemas_add(contracts->events, bv_bytes_of(known), bv_buf_view(&text), &inner) < 0)
         return prefixed(error, &inner, known);
     struct bv_bytes type = {name, strlen(name) - strlen(".schema.json")};
-    if (strstr(name, ".v") && isdigit((unsigned char)type.data[type.size - 1]) && contracts->event_count < EVENTS_MAX) {
+    if (strstr(name, ".v") && isdigit((unsigned char)type.data[type.size - 1]) &&
+        contracts->event_count < EVENTS_MAX) {
         const char *copy = bv_arena_text(contracts->arena, type);
         if (!copy)
             return BV_E_NOMEM;
@@ -86,22 +101,30 @@ static int add_schema(struct contracts *contracts, const char *folder, const cha
     return 0;
 }
 
-static void add_operations(struct contracts *contracts, const char *service, const struct bv_json *openapi)
+static void
+add_operations(struct contracts *contracts, const char *service, const struct bv_json *openapi)
 {
-    for (struct bv_json_iter path = bv_json_iter(bv_json_get(openapi, "paths")); bv_json_next(&path);) {
+    for (struct bv_json_iter path = bv_json_iter(bv_json_get(openapi, "paths"));
+         bv_json_next(&path);) {
         for (size_t i = 0; i < BV_COUNT(methods); i++) {
             const struct bv_json *node = bv_json_get(path.value, methods[i]);
             if (!node || contracts->operation_count == OPERATIONS_MAX)
                 continue;
             static const char *const upper[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"};
-            contracts->operations[contracts->operation_count++] = (struct contract_operation){
-                service, upper[i], path.key.data,
-                bv_json_string(bv_json_get(node, "operationId")).data, node};
+            contracts->operations[contracts->operation_count++] =
+                (struct contract_operation){service,
+                                            upper[i],
+                                            path.key.data,
+                                            bv_json_string(bv_json_get(node, "operationId")).data,
+                                            node};
         }
     }
 }
 
-static int add_openapi(struct contracts *contracts, const char *folder, const char *name, struct bv_error *error)
+static int add_openapi(struct contracts *contracts,
+                       const char *folder,
+                       const char *name,
+                       struct bv_error *error)
 {
     if (!ends(name, ".yaml") || contracts->service_count == SERVICES_MAX)
         return 0;
@@ -168,18 +191,25 @@ void contracts_close(struct contracts **contracts)
 
 static struct bv_bytes event_name(char out[200], struct bv_bytes type)
 {
-    int size = snprintf(out, 200, "events/%.*s.schema.json", (int)(type.size < 120 ? type.size : 120), type.data);
+    int size = snprintf(
+        out, 200, "events/%.*s.schema.json", (int)(type.size < 120 ? type.size : 120), type.data);
     return (struct bv_bytes){out, (size_t)size};
 }
 
-bool contracts_event(const struct contracts *contracts, struct bv_bytes type, const char **ret_nearest)
+bool contracts_event(const struct contracts *contracts,
+                     struct bv_bytes type,
+                     const char **ret_nearest)
 {
     char name[200];
     *ret_nearest = NULL;
     if (type.size && bv_schemas_has(contracts->events, event_name(name, type)))
         return true;
     char text[64];
-    snprintf(text, sizeof text, "%.*s", (int)(type.size < 63 ? type.size : 63), type.size ? type.data : "");
+    snprintf(text,
+             sizeof text,
+             "%.*s",
+             (int)(type.size < 63 ? type.size : 63),
+             type.size ? type.data : "");
     *ret_nearest = bv_nearest(text, contracts->event_types, contracts->event_count);
     return false;
 }
@@ -220,8 +250,10 @@ static int match_path(const char *pattern, struct bv_bytes path)
     return score;
 }
 
-const struct contract_operation *contracts_operation(const struct contracts *contracts, const char *service,
-                                                     const char *method, struct bv_bytes path)
+const struct contract_operation *contracts_operation(const struct contracts *contracts,
+                                                     const char *service,
+                                                     const char *method,
+                                                     struct bv_bytes path)
 {
     const struct contract_operation *found = NULL;
     int best = -1;
@@ -242,7 +274,8 @@ const struct contract_operation *contracts_operation(const struct contracts *con
 
 /* ---- inspecting ---- */
 
-static void violate(struct bv_message *message, struct bv_arena *arena, const char *format, ...) BV_PRINTF(3, 4);
+static void violate(struct bv_message *message, struct bv_arena *arena, const char *format, ...)
+    BV_PRINTF(3, 4);
 static void violate(struct bv_message *message, struct bv_arena *arena, const char *format, ...)
 {
     char text[300];
@@ -253,7 +286,9 @@ static void violate(struct bv_message *message, struct bv_arena *arena, const ch
     message->violation = bv_arena_copy(arena, bv_bytes_of(text));
 }
 
-static void check(const struct bv_schemas *schemas, struct bv_message *message, struct bv_arena *arena,
+static void check(const struct bv_schemas *schemas,
+                  struct bv_message *message,
+                  struct bv_arena *arena,
                   struct bv_bytes name)
 {
     struct bv_error error = {0};
@@ -264,7 +299,11 @@ static void check(const struct bv_schemas *schemas, struct bv_message *message, 
     }
     int rc = bv_schemas_check(schemas, name, message->json, &error);
     if (rc != 0)
-        violate(message, arena, "%s%s%s", error.pointer, error.pointer[0] ? ": " : "",
+        violate(message,
+                arena,
+                "%s%s%s",
+                error.pointer,
+                error.pointer[0] ? ": " : "",
                 rc == BV_SCHEMA_UNKNOWN ? "there is no such contract" : error.text);
 }
 
@@ -276,14 +315,16 @@ static struct bv_bytes field(const struct bv_message *message, const char *name)
     return BV_BYTES_NONE;
 }
 
-static void inspect_event(const struct contracts *contracts, struct bv_message *message, struct bv_arena *arena)
+static void
+inspect_event(const struct contracts *contracts, struct bv_message *message, struct bv_arena *arena)
 {
     static const char *const needed[] = {"traceparent", "correlation-id", "event-type", "event-id"};
     char name[200];
     if (field(message, "dlq-reason").size)
         return; /* parked: nothing may be assumed of the bytes */
-    struct bv_bytes type =
-        message->type.size ? message->type : bv_json_string(bv_json_get(message->json, "eventType"));
+    struct bv_bytes type = message->type.size
+                               ? message->type
+                               : bv_json_string(bv_json_get(message->json, "eventType"));
     if (!type.size) {
         violate(message, arena, "no header event-type");
         return;
@@ -296,11 +337,13 @@ static void inspect_event(const struct contracts *contracts, struct bv_message *
         !bv_bytes_equal(bv_json_string(bv_json_get(message->json, "partitionKey")), message->key))
         violate(message, arena, "/partitionKey: differs from the record's key");
     if (!message->violation.size &&
-        !bv_bytes_equal(bv_json_string(bv_json_get(message->json, "eventId")), field(message, "event-id")))
+        !bv_bytes_equal(bv_json_string(bv_json_get(message->json, "eventId")),
+                        field(message, "event-id")))
         violate(message, arena, "/eventId: differs from the header event-id");
 }
 
-static const struct bv_json *answer_node(const struct contract_operation *operation, int64_t status, char key[32])
+static const struct bv_json *
+answer_node(const struct contract_operation *operation, int64_t status, char key[32])
 {
     const struct bv_json *responses = bv_json_get(operation->node, "responses");
     snprintf(key, 32, "%lld", (long long)status);
@@ -317,8 +360,10 @@ static const struct bv_json *answer_node(const struct contract_operation *operat
 }
 
 /* A request may be wrong on purpose; then the answer tells. */
-static void inspect_request(const struct contracts *contracts, const struct contract_operation *operation,
-                            struct bv_message *message, struct bv_arena *arena)
+static void inspect_request(const struct contracts *contracts,
+                            const struct contract_operation *operation,
+                            struct bv_message *message,
+                            struct bv_arena *arena)
 {
     char name[200];
     struct bv_error error = {0};
@@ -331,7 +376,8 @@ static void inspect_request(const struct contracts *contracts, const struct cont
         message->flaw = bv_bytes_of(bv_arena_format(arena, "%s: %s", error.pointer, error.text));
 }
 
-static void inspect_rest(const struct contracts *contracts, struct bv_message *message, struct bv_arena *arena)
+static void
+inspect_rest(const struct contracts *contracts, struct bv_message *message, struct bv_arena *arena)
 {
     char method[12];
     char name[200];
@@ -352,7 +398,12 @@ static void inspect_rest(const struct contracts *contracts, struct bv_message *m
     snprintf(name, sizeof name, "%s#/$defs/%s.%s", operation->service, operation->id, key);
     message->contract = bv_arena_copy(arena, bv_bytes_of(name));
     if (!node || (strcmp(key, "default") == 0 && message->status < 400)) {
-        violate(message, arena, "%s %s may not answer %lld", method, operation->path, (long long)message->status);
+        violate(message,
+                arena,
+                "%s %s may not answer %lld",
+                method,
+                operation->path,
+                (long long)message->status);
         return;
     }
     if (strcmp(method, "HEAD") == 0 || (!message->body.size && message->status < 400))
@@ -376,10 +427,13 @@ void contracts_inspect(void *argument, struct bv_message *message, struct bv_are
         inspect_rest(contracts, message, arena);
     else if (message->direction != BV_RECEIVED)
         return;
-    else if (strcmp(message->protocol, "grpc") == 0 && message->json) /* it has been read by the descriptors */
-        message->contract = bv_bytes_of(bv_arena_format(arena, "proto %.*s", BV_ARG(message->type)));
+    else if (strcmp(message->protocol, "grpc") == 0 &&
+             message->json) /* it has been read by the descriptors */
+        message->contract =
+            bv_bytes_of(bv_arena_format(arena, "proto %.*s", BV_ARG(message->type)));
     else if (strcmp(message->protocol, "webhook") == 0)
         check(contracts->events, message, arena, BV_BYTES("webhooks/order-transition.schema.json"));
-    else if (message->json && (strcmp(message->protocol, "websocket") == 0 || strcmp(message->protocol, "sse") == 0))
+    else if (message->json &&
+             (strcmp(message->protocol, "websocket") == 0 || strcmp(message->protocol, "sse") == 0))
         check(contracts->events, message, arena, BV_BYTES("asyncapi/live-message.schema.json"));
 }

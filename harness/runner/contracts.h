@@ -1,9 +1,9 @@
-/* The folder contracts/ as the lab uses it: which events, operations and schemas exist, and whether a recorded message keeps to them.
- *   events/TYPE.schema.json               every Kafka record with a header event-type
- *   asyncapi/live-message.schema.json     every WebSocket frame and SSE event that is JSON
- *   webhooks/order-transition.schema.json every webhook delivery
- *   openapi/SERVICE.yaml                  every REST request and answer: operation, status, body
- * Invariant: immutable once open. Thread: any, open and close excepted. */
+/* The folder contracts/ as the lab uses it: which events, operations and schemas exist, and whether
+ * a recorded message keeps to them. events/TYPE.schema.json               every Kafka record with a
+ * header event-type asyncapi/live-message.schema.json     every WebSocket frame and SSE event that
+ * is JSON webhooks/order-transition.schema.json every webhook delivery openapi/SERVICE.yaml every
+ * REST request and answer: operation, status, body Invariant: immutable once open. Thread: any,
+ * open and close excepted. */
 #ifndef BV_CONTRACTS_H
 #define BV_CONTRACTS_H
 
@@ -11,11 +11,15 @@
 
 struct contracts;
 /* Reads everything. Errors: BV_E_INVALID with the file and reason, BV_E_IO, BV_E_NOMEM. */
-BV_MUST_CHECK int contracts_open(const char *folder, struct contracts **ret_contracts, struct bv_error *error);
+BV_MUST_CHECK int
+contracts_open(const char *folder, struct contracts **ret_contracts, struct bv_error *error);
 void contracts_close(struct contracts **contracts);
 
-/* Whether events/TYPE.schema.json exists; the nearest known type otherwise, NULL when none is near. */
-bool contracts_event(const struct contracts *contracts, struct bv_bytes type, const char **ret_nearest);
+/* Whether events/TYPE.schema.json exists; the nearest known type otherwise, NULL when none is near.
+ */
+bool contracts_event(const struct contracts *contracts,
+                     struct bv_bytes type,
+                     const char **ret_nearest);
 
 struct contract_operation {
     const char *service; /* "order" */
@@ -24,14 +28,17 @@ struct contract_operation {
     const char *id;   /* operationId */
     const struct bv_json *node;
 };
-/* The operation of method and path (its query is ignored, a segment with ${ matches any), of one service or of any (NULL).
- * NULL when there is none. */
-const struct contract_operation *contracts_operation(const struct contracts *contracts, const char *service,
-                                                     const char *method, struct bv_bytes path);
+/* The operation of method and path (its query is ignored, a segment with ${ matches any), of one
+ * service or of any (NULL). NULL when there is none. */
+const struct contract_operation *contracts_operation(const struct contracts *contracts,
+                                                     const char *service,
+                                                     const char *method,
+                                                     struct bv_bytes path);
 /* NULL-terminated names of the services with an OpenAPI file. */
 const char *const *contracts_services(const struct contracts *contracts);
 
-/* Checks a message (see bv_inspect): sets contract and violation. argument is the struct contracts. */
+/* Checks a message (see bv_inspect): sets contract and violation. argument is the struct contracts.
+ */
 void contracts_inspect(void *argument, struct bv_message *message, struct bv_arena *arena);
 
 #endif

@@ -22,8 +22,12 @@ TestSuite(contracts, .init = setup, .fini = teardown);
 
 static struct bv_message rest(const char *type, int64_t status, const char *body)
 {
-    struct bv_message message = {.protocol = "rest", .direction = BV_RECEIVED, .type = bv_bytes_of(type),
-                                 .status = status, .body = bv_bytes_of(body), .sequence = BV_NO_NUMBER};
+    struct bv_message message = {.protocol = "rest",
+                                 .direction = BV_RECEIVED,
+                                 .type = bv_bytes_of(type),
+                                 .status = status,
+                                 .body = bv_bytes_of(body),
+                                 .sequence = BV_NO_NUMBER};
     if (body[0])
         cr_assert_eq(bv_json_parse(arena, message.body, &message.json, NULL), 0);
     contracts_inspect(contracts, &message, arena);
@@ -53,11 +57,14 @@ Test(contracts, finds_the_operation_by_method_and_path)
 
 Test(contracts, accepts_an_answer_that_keeps_to_its_operation)
 {
-    struct bv_message message =
-        rest("POST /v1/orders", 201,
-             "{\"orderId\":\"01936f3e-7c2a-7b31-9d4e-2f6a1c8b5e01\",\"version\":2,\"state\":\"RESERVED\",\"customerId\":\"x\","
-             "\"items\":[{\"sku\":\"M\",\"quantity\":2,\"unitPriceMinor\":1250}],\"totalMinor\":2500,\"currency\":\"EUR\","
-             "\"createdAt\":\"2026-11-23T01:15:00.100Z\",\"updatedAt\":\"2026-11-23T01:15:00.100Z\"}");
+    struct bv_message message = rest(
+        "POST /v1/orders",
+        201,
+        "{\"orderId\":\"01936f3e-7c2a-7b31-9d4e-2f6a1c8b5e01\",\"version\":2,\"state\":"
+        "\"RESERVED\",\"customerId\":\"x\","
+        "\"items\":[{\"sku\":\"M\",\"quantity\":2,\"unitPriceMinor\":1250}],\"totalMinor\":2500,"
+        "\"currency\":\"EUR\","
+        "\"createdAt\":\"2026-11-23T01:15:00.100Z\",\"updatedAt\":\"2026-11-23T01:15:00.100Z\"}");
     cr_expect_eq(message.violation.size, 0, "%.*s", BV_ARG(message.violation));
     cr_expect(message.contract.size);
 }
@@ -71,9 +78,15 @@ Test(contracts, finds_a_missing_member_an_unknown_status_and_a_bad_problem)
 
 Test(contracts, an_event_must_carry_its_headers_and_key)
 {
-    struct bv_http_field fields[] = {{"event-type", BV_BYTES("ecommerce.stock.nothing.v1")}};
-    struct bv_message message = {.protocol = "kafka", .direction = BV_RECEIVED, .type = fields[0].value,
-                                 .fields = fields, .field_count = 1, .body = BV_BYTES("{}")};
+    struct bv_http_field fields[] = {
+        {"event-type", BV_BYTES("ecommerce.stock.nothing.v1")}
+    };
+    struct bv_message message = {.protocol = "kafka",
+                                 .direction = BV_RECEIVED,
+                                 .type = fields[0].value,
+                                 .fields = fields,
+                                 .field_count = 1,
+                                 .body = BV_BYTES("{}")};
     cr_assert_eq(bv_json_parse(arena, message.body, &message.json, NULL), 0);
     contracts_inspect(contracts, &message, arena);
     cr_expect(strstr(message.violation.data, "no such contract"), "%s", message.violation.data);

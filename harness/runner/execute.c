@@ -46,42 +46,58 @@ static void note_message(struct step_outcome *outcome, uint64_t id)
 
 /* ---- calls ---- */
 
-static int value_from(struct run *run, const struct bv_arg *row, const struct plan_argument *argument,
-                      struct bv_value *value, struct bv_error *error)
+static int value_from(struct run *run,
+                      const struct bv_arg *row,
+                      const struct plan_argument *argument,
+                      struct bv_value *value,
+                      struct bv_error *error)
 {
     value->present = argument->present;
     value->pair_count = argument->pair_count;
     for (size_t i = 0; i < argument->pair_count; i++) {
         BV_TRY(runner_lab_replace(run->lab, argument->pairs[i].name, &value->pairs[i].name, error));
-        BV_TRY(runner_lab_replace(run->lab, argument->pairs[i].value, &value->pairs[i].value, error));
+        BV_TRY(
+            runner_lab_replace(run->lab, argument->pairs[i].value, &value->pairs[i].value, error));
     }
     if (!argument->present || !argument->text.data)
         return 0;
     BV_TRY(runner_lab_replace(run->lab, argument->text, &value->text, error));
-    if (row->type == BV_ARG_INT && bv_bytes_int64(value->text, INT64_MIN, INT64_MAX, &value->number) < 0)
-        return bv_fail(error, BV_E_INVALID, "%s is a number, not \"%.60s\"", row->name, value->text.data);
+    if (row->type == BV_ARG_INT &&
+        bv_bytes_int64(value->text, INT64_MIN, INT64_MAX, &value->number) < 0)
+        return bv_fail(
+            error, BV_E_INVALID, "%s is a number, not \"%.60s\"", row->name, value->text.data);
     if (row->type == BV_ARG_DURATION && bv_duration_parse(value->text, &value->number) < 0)
-        return bv_fail(error, BV_E_INVALID, "%s is a duration, not \"%.60s\"", row->name, value->text.data);
+        return bv_fail(
+            error, BV_E_INVALID, "%s is a duration, not \"%.60s\"", row->name, value->text.data);
     return 0;
 }
 
-static int cells_from(struct run *run, const struct gherkin_table *table, struct bv_cells *ret_cells, struct bv_error *error)
+static int cells_from(struct run *run,
+                      const struct gherkin_table *table,
+                      struct bv_cells *ret_cells,
+                      struct bv_error *error)
 {
     if (!table->count)
         return 0;
     size_t columns = table->rows[0].count;
-    struct bv_bytes *cells = bv_arena_array(run->base->arena, struct bv_bytes, table->count * columns + 1);
+    struct bv_bytes *cells =
+        bv_arena_array(run->base->arena, struct bv_bytes, table->count * columns + 1);
     if (!cells)
         return BV_E_NOMEM;
     for (size_t r = 0; r < table->count; r++)
         for (size_t c = 0; c < columns; c++)
-            BV_TRY(runner_lab_replace(run->lab, table->rows[r].cells[c].value, &cells[r * columns + c], error));
+            BV_TRY(runner_lab_replace(
+                run->lab, table->rows[r].cells[c].value, &cells[r * columns + c], error));
     *ret_cells = (struct bv_cells){table->count, columns, cells};
     return 0;
 }
 
-static int call_from(struct run *run, const struct plan_step *step, const struct bv_arg *rows, size_t count,
-                     struct bv_call *ret_call, struct bv_error *error)
+static int call_from(struct run *run,
+                     const struct plan_step *step,
+                     const struct bv_arg *rows,
+                     size_t count,
+                     struct bv_call *ret_call,
+                     struct bv_error *error)
 {
     memset(ret_call, 0, sizeof *ret_call);
     for (size_t i = 0; i < count; i++)
@@ -108,8 +124,13 @@ static int declare(struct run *run, const struct plan_step *step, struct bv_erro
     if (!actor || !call)
         return BV_E_NOMEM;
     uint64_t last = bv_recording_last(run->base->recording);
-    *actor = (struct bv_actor){.name = step->actor, .protocol = step->protocol, .lab = run->base, .opened = last, .cursor = last};
-    BV_TRY(call_from(run, step, step->protocol->open_args, step->protocol->open_arg_count, call, error));
+    *actor = (struct bv_actor){.name = step->actor,
+                               .protocol = step->protocol,
+                               .lab = run->base,
+                               .opened = last,
+                               .cursor = last};
+    BV_TRY(call_from(
+        run, step, step->protocol->open_args, step->protocol->open_arg_count, call, error));
     int rc = step->protocol->open(actor, call, error);
     if (rc != 0) {
         step->protocol->close(actor);
@@ -121,7 +142,10 @@ static int declare(struct run *run, const struct plan_step *step, struct bv_erro
     return 0;
 }
 
-static int act(struct run *run, const struct plan_step *step, struct step_outcome *outcome, struct bv_error *error)
+static int act(struct run *run,
+               const struct plan_step *step,
+               struct step_outcome *outcome,
+               struct bv_error *error)
 {
     struct bv_actor *actor = actor_of(run, step->actor);
     struct bv_call *call = bv_arena_new(run->base->arena, struct bv_call);
@@ -155,7 +179,10 @@ static const struct bv_message *current(const struct bv_actor *actor)
     return actor->current ? actor->current : &nothing;
 }
 
-static int probe(struct run *run, const struct plan_step *step, struct step_outcome *outcome, struct bv_error *error)
+static int probe(struct run *run,
+                 const struct plan_step *step,
+                 struct step_outcome *outcome,
+                 struct bv_error *error)
 {
     const struct bv_actor *actor = actor_of(run, step->actor);
     if (actor->current)
@@ -164,34 +191,45 @@ static int probe(struct run *run, const struct plan_step *step, struct step_outc
         struct receive_filter filter;
         struct bv_fact fact = {0};
         BV_TRY(receive_filter_from(run->lab, &step->filters[i], &filter, error));
-        BV_TRY(filter.probe->read(actor, current(actor), filter.argument, run->base->arena, &fact, error));
+        BV_TRY(filter.probe->read(
+            actor, current(actor), filter.argument, run->base->arena, &fact, error));
         int rc = bv_fact_compare(&fact, filter.op, filter.value, error);
         if (rc < 0)
             return rc;
         if (rc == 0)
             continue;
         outcome->expected = receive_filter_text(run->base->arena, &filter);
-        outcome->actual = actor->current || fact.type != BV_FACT_ABSENT
-                              ? fact_text(run, &fact)
-                              : bv_arena_format(run->base->arena, "%s has no message yet", actor->name);
-        (void)bv_fail(error, BV_E_CONFLICT, "%s %s is not what was expected", actor->name, filter.probe->name);
+        outcome->actual =
+            actor->current || fact.type != BV_FACT_ABSENT
+                ? fact_text(run, &fact)
+                : bv_arena_format(run->base->arena, "%s has no message yet", actor->name);
+        (void)bv_fail(error,
+                      BV_E_CONFLICT,
+                      "%s %s is not what was expected",
+                      actor->name,
+                      filter.probe->name);
         return BV_MISMATCH;
     }
     return 0;
 }
 
-static int save(struct run *run, const struct plan_step *step, struct step_outcome *outcome, struct bv_error *error)
+static int save(struct run *run,
+                const struct plan_step *step,
+                struct step_outcome *outcome,
+                struct bv_error *error)
 {
     const struct bv_actor *actor = actor_of(run, step->actor);
     struct receive_filter filter;
     struct bv_fact fact = {0};
     bv_auto(bv_buf_release) struct bv_buf text = {.max = 1 << 20};
     BV_TRY(receive_filter_from(run->lab, &step->filters[0], &filter, error));
-    BV_TRY(filter.probe->read(actor, current(actor), filter.argument, run->base->arena, &fact, error));
+    BV_TRY(
+        filter.probe->read(actor, current(actor), filter.argument, run->base->arena, &fact, error));
     if (actor->current)
         note_message(outcome, actor->current->id);
     if (fact.type == BV_FACT_ABSENT) {
-        outcome->expected = bv_arena_format(run->base->arena, "%s %.*s", filter.probe->name, BV_ARG(filter.argument));
+        outcome->expected = bv_arena_format(
+            run->base->arena, "%s %.*s", filter.probe->name, BV_ARG(filter.argument));
         outcome->actual = actor->current ? "(absent)" : "no message yet";
         (void)bv_fail(error, BV_E_NOT_FOUND, "there is nothing to save");
         return BV_MISMATCH;
@@ -202,7 +240,10 @@ static int save(struct run *run, const struct plan_step *step, struct step_outco
 
 /* ---- a step ---- */
 
-static int perform(struct run *run, const struct plan_step *step, struct step_outcome *outcome, struct bv_error *error)
+static int perform(struct run *run,
+                   const struct plan_step *step,
+                   struct step_outcome *outcome,
+                   struct bv_error *error)
 {
     struct receive_report report = {0};
     int rc;
@@ -226,15 +267,19 @@ static int perform(struct run *run, const struct plan_step *step, struct step_ou
     return BV_E_INTERNAL;
 }
 
-/* How a message breaks its contract: by itself, or by accepting a request that does. Empty: it does not. */
+/* How a message breaks its contract: by itself, or by accepting a request that does. Empty: it does
+ * not. */
 static struct bv_bytes violation_of(const struct run *run, const struct bv_message *message)
 {
-    if (message->violation.size || !message->answers || message->status == BV_NO_NUMBER || message->status >= 400)
+    if (message->violation.size || !message->answers || message->status == BV_NO_NUMBER ||
+        message->status >= 400)
         return message->violation;
     const struct bv_message *request = bv_recording_at(run->base->recording, message->answers);
     if (!request || !request->flaw.size)
         return message->violation;
-    return bv_bytes_of(bv_arena_format(run->base->arena, "a request that breaks its contract was accepted: %.*s", BV_ARG(request->flaw)));
+    return bv_bytes_of(bv_arena_format(run->base->arena,
+                                       "a request that breaks its contract was accepted: %.*s",
+                                       BV_ARG(request->flaw)));
 }
 
 /* Tells what was recorded since the last time and judges it by its contracts. */
@@ -256,12 +301,17 @@ static void settle(struct run *run, struct step_outcome *outcome)
             outcome->violations[outcome->violation_count++] = message->id;
         if (outcome->verdict == VERDICT_PASSED || outcome->verdict == VERDICT_SKIPPED) {
             outcome->verdict = VERDICT_FAILED;
-            outcome->expected = bv_arena_format(run->base->arena, "%.*s",
-                                                message->contract.size ? (int)message->contract.size : 10,
-                                                message->contract.size ? message->contract.data : "a contract");
+            outcome->expected =
+                bv_arena_format(run->base->arena,
+                                "%.*s",
+                                message->contract.size ? (int)message->contract.size : 10,
+                                message->contract.size ? message->contract.data : "a contract");
             outcome->actual = bv_arena_format(run->base->arena, "%.*s", BV_ARG(violation));
-            outcome->error = bv_arena_format(run->base->arena, "message %llu of %s (%.*s) breaks its contract",
-                                             (unsigned long long)message->id, message->actor, BV_ARG(message->summary));
+            outcome->error = bv_arena_format(run->base->arena,
+                                             "message %llu of %s (%.*s) breaks its contract",
+                                             (unsigned long long)message->id,
+                                             message->actor,
+                                             BV_ARG(message->summary));
         }
     }
 }
@@ -283,8 +333,8 @@ static void run_step(struct run *run, size_t index)
         int rc = perform(run, step, &outcome, &error);
         outcome.verdict = verdict_of(rc);
         if (rc != 0)
-            outcome.error = bv_arena_format(run->base->arena, "%s",
-                                            error.text[0] ? error.text : bv_error_row(rc)->title);
+            outcome.error = bv_arena_format(
+                run->base->arena, "%s", error.text[0] ? error.text : bv_error_row(rc)->title);
         outcome.duration_us = now_us(run) - outcome.start_us;
         run->base->trace = scenario_trace;
         settle(run, &outcome);
@@ -296,7 +346,8 @@ static void run_step(struct run *run, size_t index)
     run->outcome.steps[outcome.verdict]++;
     if (outcome.verdict == VERDICT_FAILED || outcome.verdict == VERDICT_BROKEN) {
         run->outcome.verdict = outcome.verdict;
-        run->outcome.error = bv_arena_format(run->base->arena, "line %u: %s", step->line, outcome.error ? outcome.error : "");
+        run->outcome.error = bv_arena_format(
+            run->base->arena, "line %u: %s", step->line, outcome.error ? outcome.error : "");
     }
     if (listener->step_ends)
         listener->step_ends(listener->argument, step, index, &outcome, run->base->recording);
@@ -313,15 +364,21 @@ static void wind_up(struct run *run)
     settle(run, &rest);
     if (run->outcome.verdict == VERDICT_PASSED && rest.verdict == VERDICT_FAILED) {
         run->outcome.verdict = VERDICT_FAILED;
-        run->outcome.error = bv_arena_format(run->base->arena, "%s: %s", rest.error ? rest.error : "",
+        run->outcome.error = bv_arena_format(run->base->arena,
+                                             "%s: %s",
+                                             rest.error ? rest.error : "",
                                              rest.actual ? rest.actual : "");
     }
 }
 
-int execute_scenario(struct runner_lab *lab, const struct plan_scenario *scenario, size_t number,
-                     const struct execute_listener *listener, struct scenario_outcome *ret_outcome)
+int execute_scenario(struct runner_lab *lab,
+                     const struct plan_scenario *scenario,
+                     size_t number,
+                     const struct execute_listener *listener,
+                     struct scenario_outcome *ret_outcome)
 {
-    struct run run = {.lab = lab, .base = runner_lab_base(lab), .scenario = scenario, .listener = listener};
+    struct run run = {
+        .lab = lab, .base = runner_lab_base(lab), .scenario = scenario, .listener = listener};
     int rc = runner_lab_begin(lab, number);
     if (rc < 0) {
         runner_lab_end(lab);

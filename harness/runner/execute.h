@@ -1,6 +1,7 @@
 /* Runs one scenario of a plan, step by step, and tells a listener what happened.
- * Invariants: actors are closed in reverse order whatever happens; after a step that is not green the rest is skipped; a message that
- * breaks its contract makes the step red during which it was recorded. Thread: scenario thread. */
+ * Invariants: actors are closed in reverse order whatever happens; after a step that is not green
+ * the rest is skipped; a message that breaks its contract makes the step red during which it was
+ * recorded. Thread: scenario thread. */
 #ifndef BV_EXECUTE_H
 #define BV_EXECUTE_H
 
@@ -48,17 +49,29 @@ struct scenario_outcome {
 };
 struct execute_listener { /* each may be NULL */
     void *argument;
-    void (*scenario_begins)(void *argument, const struct plan_scenario *scenario, const struct bv_lab *lab, int64_t start_us);
+    void (*scenario_begins)(void *argument,
+                            const struct plan_scenario *scenario,
+                            const struct bv_lab *lab,
+                            int64_t start_us);
     void (*step_begins)(void *argument, const struct plan_step *step);
     void (*actor)(void *argument, const struct plan_step *step, int64_t at_us);
     void (*message)(void *argument, const struct bv_message *message);
-    void (*step_ends)(void *argument, const struct plan_step *step, size_t index, const struct step_outcome *outcome,
+    void (*step_ends)(void *argument,
+                      const struct plan_step *step,
+                      size_t index,
+                      const struct step_outcome *outcome,
                       struct bv_recording *recording);
-    void (*scenario_ends)(void *argument, const struct plan_scenario *scenario, const struct scenario_outcome *outcome);
+    void (*scenario_ends)(void *argument,
+                          const struct plan_scenario *scenario,
+                          const struct scenario_outcome *outcome);
 };
 
-/* Effect: everything above. number is the scenario's in the run, for ${run}. Errors: BV_E_NOMEM; anything else is a verdict. */
-BV_MUST_CHECK int execute_scenario(struct runner_lab *lab, const struct plan_scenario *scenario, size_t number,
-                                   const struct execute_listener *listener, struct scenario_outcome *ret_outcome);
+/* Effect: everything above. number is the scenario's in the run, for ${run}. Errors: BV_E_NOMEM;
+ * anything else is a verdict. */
+BV_MUST_CHECK int execute_scenario(struct runner_lab *lab,
+                                   const struct plan_scenario *scenario,
+                                   size_t number,
+                                   const struct execute_listener *listener,
+                                   struct scenario_outcome *ret_outcome);
 
 #endif

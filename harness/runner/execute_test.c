@@ -27,7 +27,10 @@ static void teardown(void)
 
 TestSuite(execute, .init = setup, .fini = teardown);
 
-static void on_step(void *argument, const struct plan_step *step, size_t index, const struct step_outcome *step_outcome,
+static void on_step(void *argument,
+                    const struct plan_step *step,
+                    size_t index,
+                    const struct step_outcome *step_outcome,
                     struct bv_recording *recording)
 {
     (void)argument, (void)step, (void)index, (void)recording;
@@ -67,7 +70,8 @@ static enum verdict run(const char *steps)
 
 Test(execute, a_story_that_holds_is_green)
 {
-    enum verdict verdict = run("When a says one for key k numbered 1\n\"\"\"json\n{ \"n\": 7, \"s\": \"x-${run}\" }\n\"\"\"\n"
+    enum verdict verdict = run("When a says one for key k numbered 1\n\"\"\"json\n{ \"n\": 7, "
+                               "\"s\": \"x-${run}\" }\n\"\"\"\n"
                                "Then a receives \"one\" for key k with json \"$.n\" >= 7\n"
                                "And a json \"$.s\" == \"x-RUN-1\" and sequence == 1\n"
                                "And save n from a json \"$.n\"\n"
@@ -82,7 +86,8 @@ Test(execute, a_story_that_holds_is_green)
 
 Test(execute, a_wrong_expectation_is_red_and_the_rest_skipped)
 {
-    cr_expect_eq(run("When a says one\n\"\"\"json\n{ \"n\": 7 }\n\"\"\"\nThen a receives \"one\"\nAnd a json \"$.n\" == 8\nAnd a count == 1"),
+    cr_expect_eq(run("When a says one\n\"\"\"json\n{ \"n\": 7 }\n\"\"\"\nThen a receives "
+                     "\"one\"\nAnd a json \"$.n\" == 8\nAnd a count == 1"),
                  VERDICT_FAILED);
     cr_expect_str_eq(expected, "json $.n == 8");
     cr_expect_str_eq(actual, "7");
@@ -91,24 +96,38 @@ Test(execute, a_wrong_expectation_is_red_and_the_rest_skipped)
 
 Test(execute, what_does_not_come_is_red_and_the_nearest_is_named)
 {
-    cr_expect_eq(run("When a says one for key k\nAnd a says two for key x\nThen within 5ms a receives \"one\" for key y"), VERDICT_FAILED);
-    cr_expect(strstr(actual, "2 messages, none matches; nearest is 1 (one): its key is k"), "%s", actual);
+    cr_expect_eq(run("When a says one for key k\nAnd a says two for key x\nThen within 5ms a "
+                     "receives \"one\" for key y"),
+                 VERDICT_FAILED);
+    cr_expect(
+        strstr(actual, "2 messages, none matches; nearest is 1 (one): its key is k"), "%s", actual);
 }
 
 Test(execute, order_is_checked)
 {
-    cr_expect_eq(run("When a says one\nAnd a says two\nAnd a says one\nAnd a says three\nThen within 5ms a receives in order\n| one | two |\n| three | |"),
-                 VERDICT_FAILED, "an empty cell is a type nobody has");
-    cr_expect_eq(run("When a says one\nAnd a says two\nAnd a says three\nThen a receives in order\n| one | three |"), VERDICT_PASSED);
-    cr_expect_eq(run("When a says one\nAnd a says two\nThen within 5ms a receives in order\n| two | one |"), VERDICT_FAILED);
+    cr_expect_eq(run("When a says one\nAnd a says two\nAnd a says one\nAnd a says three\nThen "
+                     "within 5ms a receives in order\n| one | two |\n| three | |"),
+                 VERDICT_FAILED,
+                 "an empty cell is a type nobody has");
+    cr_expect_eq(run("When a says one\nAnd a says two\nAnd a says three\nThen a receives in "
+                     "order\n| one | three |"),
+                 VERDICT_PASSED);
+    cr_expect_eq(
+        run("When a says one\nAnd a says two\nThen within 5ms a receives in order\n| two | one |"),
+        VERDICT_FAILED);
     cr_expect(strstr(expected, "number 2 in order: one"), "%s", expected);
-    cr_expect_eq(run("When a says x numbered 1\nAnd a says x numbered 2\nThen a receives in order sequence\n| 1 | 2 |"), VERDICT_PASSED);
+    cr_expect_eq(run("When a says x numbered 1\nAnd a says x numbered 2\nThen a receives in order "
+                     "sequence\n| 1 | 2 |"),
+                 VERDICT_PASSED);
 }
 
 Test(execute, exactly_counts_since_the_declaration)
 {
-    cr_expect_eq(run("When a says x\nAnd a says x\nThen a receives \"x\"\nAnd within 5ms a receives exactly 2 \"x\""), VERDICT_PASSED);
-    cr_expect_eq(run("When a says x\nAnd a says x\nThen within 5ms a receives exactly 1 \"x\""), VERDICT_FAILED);
+    cr_expect_eq(run("When a says x\nAnd a says x\nThen a receives \"x\"\nAnd within 5ms a "
+                     "receives exactly 2 \"x\""),
+                 VERDICT_PASSED);
+    cr_expect_eq(run("When a says x\nAnd a says x\nThen within 5ms a receives exactly 1 \"x\""),
+                 VERDICT_FAILED);
     cr_expect_eq(run("When a says x\nThen within 5ms a receives exactly 2 \"x\""), VERDICT_FAILED);
     cr_expect_eq(run("Then within 5ms a receives exactly 0"), VERDICT_PASSED);
 }

@@ -1,6 +1,7 @@
-/* The official parser is a generated table over token kinds; which kinds a line may be depends on the state, and a line that is none
- * of the expected kinds is description text where that is allowed, else an error. Here each state is a function that asks "is this
- * line one of those that may stand here?" in the same order:
+/* The official parser is a generated table over token kinds; which kinds a line may be depends on
+ * the state, and a line that is none of the expected kinds is description text where that is
+ * allowed, else an error. Here each state is a function that asks "is this line one of those that
+ * may stand here?" in the same order:
  *
  *   document    := tags? Feature description? background? scenario* rule*
  *   background  := Background description? step*
@@ -61,7 +62,10 @@ static const struct {
     struct bv_bytes word;
     enum line_kind kind;
 } titles[] = {
-#define TITLE(text, kind) {{text, sizeof(text) - 1}, kind}
+#define TITLE(text, kind)                                                                          \
+    {                                                                                              \
+        {text, sizeof(text) - 1}, kind                                                             \
+    }
     TITLE("Feature", LINE_FEATURE),
     TITLE("Business Need", LINE_FEATURE),
     TITLE("Ability", LINE_FEATURE),
@@ -79,12 +83,12 @@ static const struct {
     struct bv_bytes word;
     enum gherkin_keyword_type type;
 } step_words[] = {
-    {{"* ", 2}, GHERKIN_UNKNOWN},
-    {{"Given ", 6}, GHERKIN_CONTEXT},
-    {{"When ", 5}, GHERKIN_ACTION},
-    {{"Then ", 5}, GHERKIN_OUTCOME},
-    {{"And ", 4}, GHERKIN_CONJUNCTION},
-    {{"But ", 4}, GHERKIN_CONJUNCTION},
+    {{"* ", 2},     GHERKIN_UNKNOWN    },
+    {{"Given ", 6}, GHERKIN_CONTEXT    },
+    {{"When ", 5},  GHERKIN_ACTION     },
+    {{"Then ", 5},  GHERKIN_OUTCOME    },
+    {{"And ", 4},   GHERKIN_CONJUNCTION},
+    {{"But ", 4},   GHERKIN_CONJUNCTION},
 };
 
 /* In the order in which the official parser lists what it expected. */
@@ -92,10 +96,16 @@ static const struct {
     enum line_kind kind;
     const char *word;
 } kind_words[] = {
-    {LINE_END, "end of file"},   {LINE_ROW, "table row"},        {LINE_DOC, "doc string"},
-    {LINE_STEP, "step"},         {LINE_TAG, "tag"},              {LINE_EXAMPLES, "Examples:"},
-    {LINE_FEATURE, "Feature:"},  {LINE_BACKGROUND, "Background:"}, {LINE_SCENARIO, "Scenario:"},
-    {LINE_RULE, "Rule:"},
+    {LINE_END,        "end of file"},
+    {LINE_ROW,        "table row"  },
+    {LINE_DOC,        "doc string" },
+    {LINE_STEP,       "step"       },
+    {LINE_TAG,        "tag"        },
+    {LINE_EXAMPLES,   "Examples:"  },
+    {LINE_FEATURE,    "Feature:"   },
+    {LINE_BACKGROUND, "Background:"},
+    {LINE_SCENARIO,   "Scenario:"  },
+    {LINE_RULE,       "Rule:"      },
 };
 
 const char *gherkin_keyword_type_word(enum gherkin_keyword_type type)
@@ -165,8 +175,7 @@ static void *add(struct bv_arena *arena, struct list *list, size_t size)
 {
     if (list->count == list->capacity) {
         size_t capacity = list->capacity ? list->capacity * 2 : 4;
-        void *data =
-            bv_arena_resize(arena, list->data, list->capacity * size, capacity * size);
+        void *data = bv_arena_resize(arena, list->data, list->capacity * size, capacity * size);
         if (!data)
             return NULL;
         list->data = data;
@@ -230,7 +239,10 @@ static void classify(struct line *line)
 /* Reads the line at *cursor and moves past it. */
 static struct line read_line(const char **cursor, const char *end, uint32_t number)
 {
-    struct line line = {.number = number, .raw = {*cursor, 0}, .kind = LINE_END};
+    struct line line = {
+        .number = number, .raw = {*cursor, 0},
+             .kind = LINE_END
+    };
     if (*cursor >= end) {
         line.trimmed = line.raw;
         return line;
@@ -255,7 +267,10 @@ static int note_comment(struct parser *parser)
     struct gherkin_comment *comment = ADD(parser, &parser->comments, struct gherkin_comment);
     if (!comment)
         return BV_E_NOMEM;
-    *comment = (struct gherkin_comment){{parser->line.number, 1}, parser->line.raw};
+    *comment = (struct gherkin_comment){
+        {parser->line.number, 1},
+        parser->line.raw
+    };
     return 0;
 }
 
@@ -280,7 +295,8 @@ static int unexpected(struct parser *parser, uint32_t expected)
                 words + size, sizeof words - size, "%s%s", size ? ", " : "", kind_words[i].word);
     }
     if (parser->line.kind == LINE_END)
-        return fail_at(parser, location(&parser->line), "unexpected end of file, expected %s", words);
+        return fail_at(
+            parser, location(&parser->line), "unexpected end of file, expected %s", words);
     struct bv_bytes text = trim(parser->line.trimmed);
     int shown = text.size > 40 ? 40 : (int)text.size;
     while (shown && ((unsigned char)text.data[shown - 1] & 0x80) && text.size > 40)
@@ -341,8 +357,7 @@ static int parse_tags(struct parser *parser, struct gherkin_tags *ret_tags)
 }
 
 /* Lines up to one of the kinds of stop. */
-static int
-parse_description(struct parser *parser, uint32_t stop, struct bv_bytes *ret_description)
+static int parse_description(struct parser *parser, uint32_t stop, struct bv_bytes *ret_description)
 {
     bv_auto(bv_buf_release) struct bv_buf text = {.max = BV_GHERKIN_BYTES_MAX * 2};
     BV_TRY(skip_blank(parser));
@@ -385,8 +400,8 @@ static int parse_cells(struct parser *parser, struct gherkin_row *row)
             struct bv_bytes value = {cell.data ? cell.data : "", cell.size};
             if (!stored)
                 return BV_E_NOMEM;
-            stored->at = (struct gherkin_location){parser->line.number,
-                                                   column_of(&parser->line, begin)};
+            stored->at =
+                (struct gherkin_location){parser->line.number, column_of(&parser->line, begin)};
             stored->value = bv_arena_copy(parser->arena, trim(value));
             if (!stored->value.data)
                 return BV_E_NOMEM;
@@ -549,7 +564,8 @@ static int parse_background(struct parser *parser, struct gherkin_rule *rule)
 }
 
 /* From the title line of a feature or rule up to the next rule or the end. */
-static int parse_container(struct parser *parser, struct gherkin_rule *rule, struct gherkin_tags tags)
+static int
+parse_container(struct parser *parser, struct gherkin_rule *rule, struct gherkin_tags tags)
 {
     struct list scenarios = {0};
     rule->at = location(&parser->line);

@@ -1,6 +1,7 @@
-/* Gherkin documents as gherkin-official parses them (cucumber/gherkin, gherkin.berp), English keywords only.
- * Invariant: every node knows its line and column, both from 1; texts are exactly what the official AST holds (names trimmed, doc
- * strings without their indentation and escapes, cells unescaped). Pure; everything lives in the caller's arena. Thread: any. */
+/* Gherkin documents as gherkin-official parses them (cucumber/gherkin, gherkin.berp), English
+ * keywords only. Invariant: every node knows its line and column, both from 1; texts are exactly
+ * what the official AST holds (names trimmed, doc strings without their indentation and escapes,
+ * cells unescaped). Pure; everything lives in the caller's arena. Thread: any. */
 #ifndef BV_GHERKIN_H
 #define BV_GHERKIN_H
 
@@ -94,7 +95,8 @@ struct gherkin_comment {
     struct bv_bytes text;
 };
 struct gherkin_document {
-    struct gherkin_rule feature; /* its own background and scenarios; at.line 0: the file holds no feature */
+    struct gherkin_rule
+        feature; /* its own background and scenarios; at.line 0: the file holds no feature */
     const struct gherkin_rule *rules;
     size_t rule_count;
     const struct gherkin_comment *comments;
@@ -109,13 +111,16 @@ struct gherkin_error {
  * Ranges:    up to BV_GHERKIN_BYTES_MAX of UTF-8; a byte order mark is skipped; LF or CRLF.
  * Ownership: text must live as long as arena's content; *ret_document lives in arena.
  * Outcomes:  none.
- * Errors:    BV_E_INVALID with place and reason in *error (the first one), BV_E_TOO_LARGE, BV_E_NOMEM when the arena is exhausted.
- * Source:    https://github.com/cucumber/gherkin, gherkin.berp and the token matcher of gherkin-official. */
-BV_MUST_CHECK int gherkin_parse(struct bv_arena *arena, struct bv_bytes text, const struct gherkin_document **ret_document,
+ * Errors:    BV_E_INVALID with place and reason in *error (the first one), BV_E_TOO_LARGE,
+ * BV_E_NOMEM when the arena is exhausted. Source:    https://github.com/cucumber/gherkin,
+ * gherkin.berp and the token matcher of gherkin-official. */
+BV_MUST_CHECK int gherkin_parse(struct bv_arena *arena,
+                                struct bv_bytes text,
+                                const struct gherkin_document **ret_document,
                                 struct gherkin_error *error);
 
-/* Appends the document in one canonical layout, without comments; parsing that and printing again gives the same bytes.
- * Errors: BV_E_TOO_LARGE when buf failed. */
+/* Appends the document in one canonical layout, without comments; parsing that and printing again
+ * gives the same bytes. Errors: BV_E_TOO_LARGE when buf failed. */
 int gherkin_print(struct bv_buf *buf, const struct gherkin_document *document);
 
 const char *gherkin_keyword_type_word(enum gherkin_keyword_type type);

@@ -1,4 +1,5 @@
-/* Property: parsing never crashes, and what parses prints to a text that parses again and prints to the same bytes. */
+/* Property: parsing never crashes, and what parses prints to a text that parses again and prints to
+ * the same bytes. */
 #include "gherkin.h"
 
 #include <stdlib.h>

@@ -1,7 +1,12 @@
-/* One canonical layout: two spaces per level, tags on one line above what they tag, comments left out. */
+/* One canonical layout: two spaces per level, tags on one line above what they tag, comments left
+ * out. */
 #include "gherkin.h"
 
-static void line(struct bv_buf *buf, int indent, struct bv_bytes keyword, const char *between, struct bv_bytes text)
+static void line(struct bv_buf *buf,
+                 int indent,
+                 struct bv_bytes keyword,
+                 const char *between,
+                 struct bv_bytes text)
 {
     (void)bv_buf_format(buf, "%*s%.*s%s", indent, "", BV_ARG(keyword), between);
     (void)bv_buf_bytes(buf, text); /* may hold NUL */

@@ -36,12 +36,16 @@ static void refuses(const char *text, uint32_t line, uint32_t column, const char
 
 static void is(struct bv_bytes actual, const char *wanted)
 {
-    cr_expect(bv_bytes_equal(actual, bv_bytes_of(wanted)), "got \"%.*s\", wanted \"%s\"", BV_ARG(actual), wanted);
+    cr_expect(bv_bytes_equal(actual, bv_bytes_of(wanted)),
+              "got \"%.*s\", wanted \"%s\"",
+              BV_ARG(actual),
+              wanted);
 }
 
 Test(gherkin, reads_feature_scenario_and_steps_with_places)
 {
-    const struct gherkin_document *d = parse("@x\nFeature: The shop \n\n  Scenario: buys\n    Given a  \n    * b\n");
+    const struct gherkin_document *d =
+        parse("@x\nFeature: The shop \n\n  Scenario: buys\n    Given a  \n    * b\n");
     is(d->feature.name, "The shop");
     is(d->feature.tags.list[0].name, "@x");
     cr_assert_eq(d->feature.scenario_count, 1);
@@ -57,7 +61,9 @@ Test(gherkin, reads_feature_scenario_and_steps_with_places)
 
 Test(gherkin, doc_string_loses_its_indentation_and_escapes)
 {
-    const struct gherkin_document *d = parse("Feature: f\n Scenario: s\n  Given a\n    \"\"\"json\n    {\n      \\\"\\\"\\\"\n   }\n\n    \"\"\"\n  Then b\n");
+    const struct gherkin_document *d =
+        parse("Feature: f\n Scenario: s\n  Given a\n    \"\"\"json\n    {\n      \\\"\\\"\\\"\n   "
+              "}\n\n    \"\"\"\n  Then b\n");
     const struct gherkin_step *step = d->feature.scenarios[0].steps;
     is(step[0].doc.media_type, "json");
     is(step[0].doc.content, "{\n  \"\"\"\n}\n");
@@ -66,13 +72,15 @@ Test(gherkin, doc_string_loses_its_indentation_and_escapes)
 
 Test(gherkin, other_delimiter_is_text_inside_a_doc_string)
 {
-    const struct gherkin_document *d = parse("Feature: f\n Scenario: s\n  Given a\n  ```\n  \"\"\"\n  Scenario: no\n  ```\n");
+    const struct gherkin_document *d =
+        parse("Feature: f\n Scenario: s\n  Given a\n  ```\n  \"\"\"\n  Scenario: no\n  ```\n");
     is(d->feature.scenarios[0].steps[0].doc.content, "\"\"\"\nScenario: no");
 }
 
 Test(gherkin, cells_are_trimmed_and_unescaped)
 {
-    const struct gherkin_document *d = parse("Feature: f\n Scenario: s\n  Given a\n  | a\\|b |  | c\\nd\\\\ |\n\n  # between\n  | 1 | 2 | 3 |\n");
+    const struct gherkin_document *d = parse("Feature: f\n Scenario: s\n  Given a\n  | a\\|b |  | "
+                                             "c\\nd\\\\ |\n\n  # between\n  | 1 | 2 | 3 |\n");
     const struct gherkin_table *table = &d->feature.scenarios[0].steps[0].table;
     cr_assert_eq(table->count, 2);
     cr_assert_eq(table->rows[0].count, 3);
@@ -84,7 +92,9 @@ Test(gherkin, cells_are_trimmed_and_unescaped)
 
 Test(gherkin, outline_has_examples_with_tags)
 {
-    const struct gherkin_document *d = parse("Feature: f\n Scenario Outline: s <a>\n  Given <a>\n\n @big\n Examples: e\n  | a |\n  | 1 |\n  | 2 |\n @next\n Scenario: t\n");
+    const struct gherkin_document *d =
+        parse("Feature: f\n Scenario Outline: s <a>\n  Given <a>\n\n @big\n Examples: e\n  | a |\n "
+              " | 1 |\n  | 2 |\n @next\n Scenario: t\n");
     cr_assert_eq(d->feature.scenario_count, 2);
     const struct gherkin_scenario *s = d->feature.scenarios;
     cr_assert_eq(s->example_count, 1);
@@ -95,7 +105,9 @@ Test(gherkin, outline_has_examples_with_tags)
 
 Test(gherkin, rules_hold_their_background_and_scenarios)
 {
-    const struct gherkin_document *d = parse("Feature: f\n Background:\n  Given a\n Scenario: s\n @r\n Rule: one\n  Background:\n   Given b\n  Example: t\n Rule: two\n  why\n");
+    const struct gherkin_document *d =
+        parse("Feature: f\n Background:\n  Given a\n Scenario: s\n @r\n Rule: one\n  Background:\n "
+              "  Given b\n  Example: t\n Rule: two\n  why\n");
     cr_assert_eq(d->rule_count, 2);
     cr_assert_not_null(d->feature.background);
     is(d->rules[0].tags.list[0].name, "@r");
@@ -106,7 +118,8 @@ Test(gherkin, rules_hold_their_background_and_scenarios)
 
 Test(gherkin, description_keeps_what_is_no_keyword_there)
 {
-    const struct gherkin_document *d = parse("Feature: f\n  Given is prose here\n\n  | so is this |\n\n Scenario: s\n  | and this\n  Given a\n");
+    const struct gherkin_document *d = parse("Feature: f\n  Given is prose here\n\n  | so is this "
+                                             "|\n\n Scenario: s\n  | and this\n  Given a\n");
     is(d->feature.description, "  Given is prose here\n\n  | so is this |");
     is(d->feature.scenarios[0].description, "  | and this");
 }
@@ -121,7 +134,8 @@ Test(gherkin, tags_end_at_a_comment)
 
 Test(gherkin, reads_byte_order_mark_and_crlf)
 {
-    const struct gherkin_document *d = parse("\xef\xbb\xbf" "Feature: f\r\n Scenario: s\r\n  Given a\r\n");
+    const struct gherkin_document *d = parse("\xef\xbb\xbf"
+                                             "Feature: f\r\n Scenario: s\r\n  Given a\r\n");
     is(d->feature.scenarios[0].steps[0].text, "a");
 }
 
@@ -133,7 +147,8 @@ Test(gherkin, file_without_feature_is_an_empty_document)
 
 Test(gherkin, counts_columns_in_characters)
 {
-    const struct gherkin_document *d = parse("Feature: f\n Scenario: s\n  Given a\n  | \xc3\xa9\xc3\xa9 | b |\n");
+    const struct gherkin_document *d =
+        parse("Feature: f\n Scenario: s\n  Given a\n  | \xc3\xa9\xc3\xa9 | b |\n");
     cr_expect_eq(d->feature.scenarios[0].steps[0].table.rows[0].cells[1].at.column, 10);
 }
 
@@ -141,7 +156,10 @@ Test(gherkin, refuses_with_place_and_reason)
 {
     refuses("Feture: x\n", 1, 1, "expected tag, Feature:");
     refuses("Feature: f\n Scenario: s\n  Given a\n  oops\n", 4, 3, "got \"oops\"");
-    refuses("Feature: f\n Scenario: s\n  Given a\n  | a |\n  | a | b |\n", 5, 3, "inconsistent cell count");
+    refuses("Feature: f\n Scenario: s\n  Given a\n  | a |\n  | a | b |\n",
+            5,
+            3,
+            "inconsistent cell count");
     refuses("Feature: f\n Scenario: s\n  Given a\n  \"\"\"\n  x\n", 4, 3, "not closed");
     refuses("@a b\nFeature: f\n", 1, 1, "white space");
     refuses("Feature: f\n@a\n", 3, 1, "end of file");
@@ -153,12 +171,17 @@ Test(gherkin, refuses_with_place_and_reason)
 
 Test(gherkin, two_doc_strings_or_a_table_after_one_are_refused)
 {
-    refuses("Feature: f\n Scenario: s\n  Given a\n  \"\"\"\n  \"\"\"\n  | a |\n", 6, 3, "got \"| a |\"");
+    refuses("Feature: f\n Scenario: s\n  Given a\n  \"\"\"\n  \"\"\"\n  | a |\n",
+            6,
+            3,
+            "got \"| a |\"");
 }
 
 Test(gherkin, prints_what_parses_to_the_same_print)
 {
-    static const char text[] = "@a\nFeature: f\n  about\n\n  Scenario Outline: s\n    Given a\n      | x\\|y |\n    When b\n      \"\"\"json\n      {}\n      \"\"\"\n\n    Examples:\n      | a |\n";
+    static const char text[] =
+        "@a\nFeature: f\n  about\n\n  Scenario Outline: s\n    Given a\n      | x\\|y |\n    When "
+        "b\n      \"\"\"json\n      {}\n      \"\"\"\n\n    Examples:\n      | a |\n";
     bv_auto(bv_buf_release) struct bv_buf buf = {.max = 65536};
     cr_assert_eq(gherkin_print(&buf, parse(text)), 0);
     is(bv_buf_view(&buf), text);

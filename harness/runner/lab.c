@@ -8,7 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ARENA_BYTES_MAX = 64 << 20, VARIABLES_MAX = 128, TOKENS_MAX = 16, TIMEOUT_MS = 10000, PASSWORD_BYTES = 25 };
+enum {
+    ARENA_BYTES_MAX = 64 << 20,
+    VARIABLES_MAX = 128,
+    TOKENS_MAX = 16,
+    TIMEOUT_MS = 10000,
+    PASSWORD_BYTES = 25
+};
 
 struct variable {
     const char *name;
@@ -74,18 +80,22 @@ static bool path_matches(struct bv_bytes pattern, const char *path, int *ret_sco
 }
 
 /* The service whose route table has the path: the gateway until there is one. */
-static const struct bv_stack_part *part_of_route(const struct bv_stack *stack, const char *method, const char *path)
+static const struct bv_stack_part *
+part_of_route(const struct bv_stack *stack, const char *method, const char *path)
 {
     const struct bv_stack_part *found = NULL;
     int best = -1;
     for (size_t i = 0; i < bv_stack_count(stack); i++) {
         const struct bv_stack_part *part = bv_stack_at(stack, i);
-        for (struct bv_json_iter it = bv_json_iter(bv_json_get(part->describe, "routes")); bv_json_next(&it);) {
+        for (struct bv_json_iter it = bv_json_iter(bv_json_get(part->describe, "routes"));
+             bv_json_next(&it);) {
             struct bv_bytes route_method = bv_json_string(bv_json_get(it.value, "method"));
             int score = 0;
-            bool same = bv_bytes_equal(route_method, bv_bytes_of(method)) ||
-                        (strcmp(method, "HEAD") == 0 && bv_bytes_equal(route_method, BV_BYTES("GET")));
-            if (same && path_matches(bv_json_string(bv_json_get(it.value, "path")), path, &score) && score > best) {
+            bool same =
+                bv_bytes_equal(route_method, bv_bytes_of(method)) ||
+                (strcmp(method, "HEAD") == 0 && bv_bytes_equal(route_method, BV_BYTES("GET")));
+            if (same && path_matches(bv_json_string(bv_json_get(it.value, "path")), path, &score) &&
+                score > best) {
                 best = score;
                 found = part;
             }
@@ -94,7 +104,11 @@ static const struct bv_stack_part *part_of_route(const struct bv_stack *stack, c
     return found;
 }
 
-static int resolve(struct bv_lab *base, const char *target, const char *method, const char *path, const char **ret_url,
+static int resolve(struct bv_lab *base,
+                   const char *target,
+                   const char *method,
+                   const char *path,
+                   const char **ret_url,
                    struct bv_error *error)
 {
     const struct bv_stack *stack = lab_of(base)->config.stack;
@@ -102,18 +116,26 @@ static int resolve(struct bv_lab *base, const char *target, const char *method, 
         return bv_fail(error, BV_E_UNAVAILABLE, "no stack runs");
     if (strcmp(target, "gateway") != 0) {
         *ret_url = bv_stack_service_url(stack, target);
-        return *ret_url ? 0 : bv_fail(error, BV_E_UNAVAILABLE, "the stack has no service %s", target);
+        return *ret_url ? 0
+                        : bv_fail(error, BV_E_UNAVAILABLE, "the stack has no service %s", target);
     }
     const struct bv_stack_part *part = method && path ? part_of_route(stack, method, path) : NULL;
     if (!part) {
-        (void)bv_fail(error, BV_E_NOT_FOUND, "no service of the stack serves %s %.100s", method ? method : "", path ? path : "");
+        (void)bv_fail(error,
+                      BV_E_NOT_FOUND,
+                      "no service of the stack serves %s %.100s",
+                      method ? method : "",
+                      path ? path : "");
         return BV_MISMATCH;
     }
     *ret_url = part->url;
     return 0;
 }
 
-static int grpc_address(struct bv_lab *base, const char *target, const char **ret_address, struct bv_error *error)
+static int grpc_address(struct bv_lab *base,
+                        const char *target,
+                        const char **ret_address,
+                        struct bv_error *error)
 {
     const struct bv_stack *stack = lab_of(base)->config.stack;
     *ret_address = stack ? bv_stack_grpc_addr(stack, target) : NULL;
@@ -129,24 +151,40 @@ static bool is_client(const char *identity)
     return strcmp(identity, "lab") == 0 || strcmp(identity, "partner") == 0;
 }
 
-static int call_auth(struct runner_lab *lab, const char *path, const struct bv_http_field *field, struct bv_bytes media_type,
-                     struct bv_bytes body, int64_t wanted, const struct bv_json **ret_json, struct bv_error *error)
+static int call_auth(struct runner_lab *lab,
+                     const char *path,
+                     const struct bv_http_field *field,
+                     struct bv_bytes media_type,
+                     struct bv_bytes body,
+                     int64_t wanted,
+                     const struct bv_json **ret_json,
+                     struct bv_error *error)
 {
     const char *base = NULL;
     BV_TRY(resolve(&lab->base, "auth", NULL, NULL, &base, error));
-    struct bv_http_field fields[2] = {{"content-type", media_type}};
+    struct bv_http_field fields[2] = {
+        {"content-type", media_type}
+    };
     if (field)
         fields[1] = *field;
-    struct bv_http_call call = {.method = "POST", .url = bv_arena_format(lab->arena, "%s%s", base, path),
-                                .fields = fields, .field_count = field ? 2 : 1, .body = body, .timeout_ms = TIMEOUT_MS};
+    struct bv_http_call call = {.method = "POST",
+                                .url = bv_arena_format(lab->arena, "%s%s", base, path),
+                                .fields = fields,
+                                .field_count = field ? 2 : 1,
+                                .body = body,
+                                .timeout_ms = TIMEOUT_MS};
     if (!call.url)
         return BV_E_NOMEM;
     struct bv_http_answer answer;
     if (bv_http_call(lab->caller, &call, lab->arena, &answer, error) < 0)
         return BV_MISMATCH;
     if (answer.status != wanted || bv_json_parse(lab->arena, answer.body, ret_json, NULL) < 0) {
-        (void)bv_fail(error, BV_E_UNAUTHENTICATED, "auth answered POST %s with %lld, not %lld", path,
-                      (long long)answer.status, (long long)wanted);
+        (void)bv_fail(error,
+                      BV_E_UNAUTHENTICATED,
+                      "auth answered POST %s with %lld, not %lld",
+                      path,
+                      (long long)answer.status,
+                      (long long)wanted);
         return BV_MISMATCH;
     }
     return 0;
@@ -162,15 +200,28 @@ static int user_body(struct bv_buf *body, const char *name, const char *password
     return body->failed ? BV_E_NOMEM : 0;
 }
 
-static int log_in(struct runner_lab *lab, const char *name, const char *password, const struct bv_json **ret_json,
+static int log_in(struct runner_lab *lab,
+                  const char *name,
+                  const char *password,
+                  const struct bv_json **ret_json,
                   struct bv_error *error)
 {
     bv_auto(bv_buf_release) struct bv_buf body = {.max = 4096};
     BV_TRY(user_body(&body, name, password));
-    return call_auth(lab, "/v1/login", NULL, BV_BYTES("application/json"), bv_buf_view(&body), 200, ret_json, error);
+    return call_auth(lab,
+                     "/v1/login",
+                     NULL,
+                     BV_BYTES("application/json"),
+                     bv_buf_view(&body),
+                     200,
+                     ret_json,
+                     error);
 }
 
-static int log_in_client(struct runner_lab *lab, const char *name, const char *secret, const struct bv_json **ret_json,
+static int log_in_client(struct runner_lab *lab,
+                         const char *name,
+                         const char *secret,
+                         const struct bv_json **ret_json,
                          struct bv_error *error)
 {
     char encoded[512] = "Basic ";
@@ -178,13 +229,24 @@ static int log_in_client(struct runner_lab *lab, const char *name, const char *s
     if (!plain || bv_base64_size(strlen(plain)) > sizeof encoded - 8)
         return BV_E_NOMEM;
     size_t size = bv_base64_encode(plain, strlen(plain), encoded + 6);
-    struct bv_http_field field = {"authorization", {encoded, size + 6}};
-    return call_auth(lab, "/oauth2/token", &field, BV_BYTES("application/x-www-form-urlencoded"),
-                     BV_BYTES("grant_type=client_credentials"), 200, ret_json, error);
+    struct bv_http_field field = {
+        "authorization", {encoded, size + 6}
+    };
+    return call_auth(lab,
+                     "/oauth2/token",
+                     &field,
+                     BV_BYTES("application/x-www-form-urlencoded"),
+                     BV_BYTES("grant_type=client_credentials"),
+                     200,
+                     ret_json,
+                     error);
 }
 
 /* "customer-K7Q2-3" in lower case. */
-static int register_user(struct runner_lab *lab, const char *word, const char **ret_name, char password[PASSWORD_BYTES],
+static int register_user(struct runner_lab *lab,
+                         const char *word,
+                         const char **ret_name,
+                         char password[PASSWORD_BYTES],
                          struct bv_error *error)
 {
     unsigned char random[12];
@@ -199,10 +261,20 @@ static int register_user(struct runner_lab *lab, const char *word, const char **
     BV_TRY(user_body(&body, name, password));
     const struct bv_json *json = NULL;
     *ret_name = name;
-    return call_auth(lab, "/v1/users", NULL, BV_BYTES("application/json"), bv_buf_view(&body), 201, &json, error);
+    return call_auth(lab,
+                     "/v1/users",
+                     NULL,
+                     BV_BYTES("application/json"),
+                     bv_buf_view(&body),
+                     201,
+                     &json,
+                     error);
 }
 
-static int obtain(struct runner_lab *lab, const char *identity, const struct bv_json **ret_json, struct bv_error *error)
+static int obtain(struct runner_lab *lab,
+                  const char *identity,
+                  const struct bv_json **ret_json,
+                  struct bv_error *error)
 {
     char password[PASSWORD_BYTES];
     const char *name = identity;
@@ -213,12 +285,14 @@ static int obtain(struct runner_lab *lab, const char *identity, const struct bv_
     const char *key = is_client(identity) ? "BV_DEMO_CLIENT_SECRET" : "BV_DEMO_PASSWORD";
     const char *secret = stack_variable(&lab->base, key);
     if (!secret)
-        return bv_fail(error, BV_E_UNAVAILABLE, "the stack has no auth service to log in as %s", identity);
+        return bv_fail(
+            error, BV_E_UNAVAILABLE, "the stack has no auth service to log in as %s", identity);
     return is_client(identity) ? log_in_client(lab, identity, secret, ret_json, error)
                                : log_in(lab, identity, secret, ret_json, error);
 }
 
-static int token(struct bv_lab *base, struct bv_bytes identity, const char **ret_token, struct bv_error *error)
+static int
+token(struct bv_lab *base, struct bv_bytes identity, const char **ret_token, struct bv_error *error)
 {
     struct runner_lab *lab = lab_of(base);
     bool fresh = bv_bytes_starts(identity, BV_BYTES("new "));
@@ -269,13 +343,15 @@ int runner_lab_set(struct runner_lab *lab, const char *name, struct bv_bytes val
     return variable->name && variable->value.data ? 0 : BV_E_NOMEM;
 }
 
-static int set_variable(struct bv_lab *base, struct bv_actor *actor, const char *name, struct bv_bytes value)
+static int
+set_variable(struct bv_lab *base, struct bv_actor *actor, const char *name, struct bv_bytes value)
 {
     const char *full = bv_arena_format(base->arena, "%s.%s", actor->name, name);
     return full ? runner_lab_set(lab_of(base), full, value) : BV_E_NOMEM;
 }
 
-static int value_of(void *argument, struct bv_bytes name, struct bv_buf *buf, struct bv_error *error)
+static int
+value_of(void *argument, struct bv_bytes name, struct bv_buf *buf, struct bv_error *error)
 {
     struct runner_lab *lab = argument;
     if (bv_bytes_equal(name, BV_BYTES("run")))
@@ -304,10 +380,17 @@ static int value_of(void *argument, struct bv_bytes name, struct bv_buf *buf, st
         if (value)
             return bv_buf_text(buf, value);
     }
-    return bv_fail(error, BV_E_NOT_FOUND, "variable ${%.*s} is not set", (int)(name.size < 60 ? name.size : 60), name.data);
+    return bv_fail(error,
+                   BV_E_NOT_FOUND,
+                   "variable ${%.*s} is not set",
+                   (int)(name.size < 60 ? name.size : 60),
+                   name.data);
 }
 
-int runner_lab_replace(struct runner_lab *lab, struct bv_bytes text, struct bv_bytes *ret_text, struct bv_error *error)
+int runner_lab_replace(struct runner_lab *lab,
+                       struct bv_bytes text,
+                       struct bv_bytes *ret_text,
+                       struct bv_error *error)
 {
     bv_auto(bv_buf_release) struct bv_buf buf = {.max = 4 << 20};
     BV_TRY(words_replace(&buf, text, value_of, lab, error));
@@ -317,7 +400,8 @@ int runner_lab_replace(struct runner_lab *lab, struct bv_bytes text, struct bv_b
 
 /* ---- life ---- */
 
-static const struct bv_lab_ops lab_ops = {stack_variable, resolve, grpc_address, token, set_variable};
+static const struct bv_lab_ops lab_ops = {
+    stack_variable, resolve, grpc_address, token, set_variable};
 
 int runner_lab_open(const struct runner_lab_config *config, struct runner_lab **ret_lab)
 {
@@ -325,7 +409,9 @@ int runner_lab_open(const struct runner_lab_config *config, struct runner_lab **
     if (!lab)
         return BV_E_NOMEM;
     lab->config = *config;
-    lab->base = (struct bv_lab){.ops = &lab_ops, .env = config->env, .contracts = config->contracts_folder,
+    lab->base = (struct bv_lab){.ops = &lab_ops,
+                                .env = config->env,
+                                .contracts = config->contracts_folder,
                                 .timeout_ms = TIMEOUT_MS};
     int rc = bv_arena_open(ARENA_BYTES_MAX, &lab->arena);
     if (rc == 0)
@@ -351,7 +437,8 @@ void runner_lab_close(struct runner_lab **lab)
 int runner_lab_begin(struct runner_lab *lab, size_t number)
 {
     struct bv_recording_config recording = {.env = lab->config.env,
-                                            .inspect = lab->config.contracts ? contracts_inspect : NULL,
+                                            .inspect =
+                                                lab->config.contracts ? contracts_inspect : NULL,
                                             .inspect_argument = lab->config.contracts};
     lab->variable_count = 0;
     lab->fresh_count = 0;

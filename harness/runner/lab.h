@@ -1,5 +1,6 @@
-/* The lab as actors see it (struct bv_lab), over a running stack: variables, identities and their tokens, routes.
- * Tokens of the demo identities live for the run; a "new" identity is registered once per scenario. Thread: scenario thread. */
+/* The lab as actors see it (struct bv_lab), over a running stack: variables, identities and their
+ * tokens, routes. Tokens of the demo identities live for the run; a "new" identity is registered
+ * once per scenario. Thread: scenario thread. */
 #ifndef BV_LAB_H
 #define BV_LAB_H
 
@@ -16,7 +17,8 @@ struct runner_lab_config { /* borrowed for the lab's life */
     const char *contracts_folder;
     const char *run; /* of the whole run: upper case letters and digits */
 };
-BV_MUST_CHECK int runner_lab_open(const struct runner_lab_config *config, struct runner_lab **ret_lab);
+BV_MUST_CHECK int runner_lab_open(const struct runner_lab_config *config,
+                                  struct runner_lab **ret_lab);
 void runner_lab_close(struct runner_lab **lab);
 
 /* A scenario begins: empty recording, no variables, ${run} is RUN-number. Errors: BV_E_NOMEM. */
@@ -25,8 +27,12 @@ BV_MUST_CHECK int runner_lab_begin(struct runner_lab *lab, size_t number);
 void runner_lab_end(struct runner_lab *lab);
 struct bv_lab *runner_lab_base(struct runner_lab *lab);
 
-/* Variables replaced; the result lives in the scenario's arena, NUL-terminated. Errors: BV_E_INVALID, BV_E_NOT_FOUND (unknown variable). */
-BV_MUST_CHECK int runner_lab_replace(struct runner_lab *lab, struct bv_bytes text, struct bv_bytes *ret_text, struct bv_error *error);
+/* Variables replaced; the result lives in the scenario's arena, NUL-terminated. Errors:
+ * BV_E_INVALID, BV_E_NOT_FOUND (unknown variable). */
+BV_MUST_CHECK int runner_lab_replace(struct runner_lab *lab,
+                                     struct bv_bytes text,
+                                     struct bv_bytes *ret_text,
+                                     struct bv_error *error);
 /* Sets ${name}; a later value wins. */
 BV_MUST_CHECK int runner_lab_set(struct runner_lab *lab, const char *name, struct bv_bytes value);
 

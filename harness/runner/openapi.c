@@ -49,8 +49,11 @@ static void write_scalar(struct bv_json_writer *w, const yaml_event_t *event)
 }
 
 /* One event; *depth counts open containers, keys[] says whether a mapping waits for a key. */
-static int
-on_event(struct bv_json_writer *w, const yaml_event_t *event, int *depth, char *keys, struct bv_error *error)
+static int on_event(struct bv_json_writer *w,
+                    const yaml_event_t *event,
+                    int *depth,
+                    char *keys,
+                    struct bv_error *error)
 {
     bool value = *depth == 0 || keys[*depth] != 'k';
     switch (event->type) {
@@ -58,13 +61,16 @@ on_event(struct bv_json_writer *w, const yaml_event_t *event, int *depth, char *
         if (value)
             write_scalar(w, event);
         else
-            bv_jw_key_bytes(
-                w, (struct bv_bytes){(const char *)event->data.scalar.value, event->data.scalar.length});
+            bv_jw_key_bytes(w,
+                            (struct bv_bytes){(const char *)event->data.scalar.value,
+                                              event->data.scalar.length});
         break;
     case YAML_MAPPING_START_EVENT:
     case YAML_SEQUENCE_START_EVENT:
         if (!value || *depth + 1 >= DEPTH_MAX)
-            return bv_fail(error, BV_E_INVALID, "line %zu: nested too deep, or a key that is no text",
+            return bv_fail(error,
+                           BV_E_INVALID,
+                           "line %zu: nested too deep, or a key that is no text",
                            event->start_mark.line + 1);
         if (keys[*depth] == 'v')
             keys[*depth] = 'k';
@@ -80,7 +86,8 @@ on_event(struct bv_json_writer *w, const yaml_event_t *event, int *depth, char *
         --*depth;
         return 0;
     case YAML_ALIAS_EVENT:
-        return bv_fail(error, BV_E_INVALID, "line %zu: aliases are not used here", event->start_mark.line + 1);
+        return bv_fail(
+            error, BV_E_INVALID, "line %zu: aliases are not used here", event->start_mark.line + 1);
     default:
         return 0;
     }
@@ -104,7 +111,10 @@ int openapi_from_yaml(struct bv_buf *json, struct bv_bytes yaml, struct bv_error
     int rc = 0;
     for (bool end = false; rc == 0 && !end;) {
         if (!yaml_parser_parse(&parser, &event)) {
-            rc = bv_fail(error, BV_E_INVALID, "line %zu: %s", parser.problem_mark.line + 1,
+            rc = bv_fail(error,
+                         BV_E_INVALID,
+                         "line %zu: %s",
+                         parser.problem_mark.line + 1,
                          parser.problem ? parser.problem : "no YAML");
             break;
         }
@@ -136,12 +146,22 @@ static bool names_schemas(struct bv_bytes key)
     return bv_bytes_equal(key, BV_BYTES("properties")) || bv_bytes_equal(key, BV_BYTES("$defs"));
 }
 
-/* Copies a schema: "#/components/schemas/X" becomes "#/$defs/X", annotations of OpenAPI go. names: the members are names of
- * schemas, not keywords. */
+/* Copies a schema: "#/components/schemas/X" becomes "#/$defs/X", annotations of OpenAPI go. names:
+ * the members are names of schemas, not keywords. */
 static void write_schema(struct bv_json_writer *w, const struct bv_json *node, bool names)
 {
-    static const char *const annotations[] = {"example", "examples", "description", "title", "default", "deprecated",
-                                              "readOnly", "writeOnly", "xml", "externalDocs", "discriminator", NULL};
+    static const char *const annotations[] = {"example",
+                                              "examples",
+                                              "description",
+                                              "title",
+                                              "default",
+                                              "deprecated",
+                                              "readOnly",
+                                              "writeOnly",
+                                              "xml",
+                                              "externalDocs",
+                                              "discriminator",
+                                              NULL};
     static const char prefix[] = "#/components/schemas/";
     bv_auto(bv_buf_release) struct bv_buf text = {.max = 1 << 20};
     switch (bv_json_type(node)) {
@@ -149,10 +169,12 @@ static void write_schema(struct bv_json_writer *w, const struct bv_json *node, b
         bv_jw_object(w);
         for (struct bv_json_iter it = bv_json_iter(node); bv_json_next(&it);) {
             struct bv_bytes ref = bv_json_string(it.value);
-            if (!names && (is_one_of(it.key, annotations) || bv_bytes_starts(it.key, BV_BYTES("x-"))))
+            if (!names &&
+                (is_one_of(it.key, annotations) || bv_bytes_starts(it.key, BV_BYTES("x-"))))
                 continue;
             bv_jw_key_bytes(w, it.key);
-            if (!names && bv_bytes_equal(it.key, BV_BYTES("$ref")) && bv_bytes_starts(ref, bv_bytes_of(prefix))) {
+            if (!names && bv_bytes_equal(it.key, BV_BYTES("$ref")) &&
+                bv_bytes_starts(ref, bv_bytes_of(prefix))) {
                 bv_buf_reset(&text);
                 (void)bv_buf_format(&text, "#/$defs/%s", ref.data + sizeof prefix - 1);
                 bv_jw_string(w, bv_buf_view(&text));
@@ -182,7 +204,9 @@ static const struct bv_json *json_schema_of(const struct bv_json *body)
     return NULL;
 }
 
-static void write_body(struct bv_json_writer *w, struct bv_bytes operation, struct bv_bytes part,
+static void write_body(struct bv_json_writer *w,
+                       struct bv_bytes operation,
+                       struct bv_bytes part,
                        const struct bv_json *body)
 {
     char name[160];
@@ -194,12 +218,14 @@ static void write_body(struct bv_json_writer *w, struct bv_bytes operation, stru
     write_schema(w, schema, false);
 }
 
-static void write_operation(struct bv_json_writer *w, const struct bv_json *openapi, const struct bv_json *node)
+static void
+write_operation(struct bv_json_writer *w, const struct bv_json *openapi, const struct bv_json *node)
 {
     struct bv_bytes id = bv_json_string(bv_json_get(node, "operationId"));
     if (!id.size)
         return;
-    write_body(w, id, BV_BYTES("request"), openapi_follow(openapi, bv_json_get(node, "requestBody")));
+    write_body(
+        w, id, BV_BYTES("request"), openapi_follow(openapi, bv_json_get(node, "requestBody")));
     for (struct bv_json_iter it = bv_json_iter(bv_json_get(node, "responses")); bv_json_next(&it);)
         write_body(w, id, it.key, openapi_follow(openapi, it.value));
 }
@@ -212,11 +238,13 @@ int openapi_schemas(struct bv_buf *schema, const struct bv_json *openapi, struct
     bv_jw_key(&w, "$defs");
     bv_jw_object(&w);
     const struct bv_json *components = bv_json_get(openapi, "components");
-    for (struct bv_json_iter it = bv_json_iter(bv_json_get(components, "schemas")); bv_json_next(&it);) {
+    for (struct bv_json_iter it = bv_json_iter(bv_json_get(components, "schemas"));
+         bv_json_next(&it);) {
         bv_jw_key_bytes(&w, it.key);
         write_schema(&w, it.value, false);
     }
-    for (struct bv_json_iter path = bv_json_iter(bv_json_get(openapi, "paths")); bv_json_next(&path);)
+    for (struct bv_json_iter path = bv_json_iter(bv_json_get(openapi, "paths"));
+         bv_json_next(&path);)
         for (struct bv_json_iter it = bv_json_iter(path.value); bv_json_next(&it);)
             if (bv_json_type(it.value) == BV_JSON_OBJECT)
                 write_operation(&w, openapi, it.value);

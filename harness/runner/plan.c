@@ -3,7 +3,9 @@
 
 #include <stdio.h>
 
-static struct bv_bytes replace(struct bv_arena *arena, struct bv_bytes text, const struct gherkin_row *header,
+static struct bv_bytes replace(struct bv_arena *arena,
+                               struct bv_bytes text,
+                               const struct gherkin_row *header,
                                const struct gherkin_row *row)
 {
     if (!header || !memchr(text.data ? text.data : "", '<', text.size))
@@ -13,7 +15,8 @@ static struct bv_bytes replace(struct bv_arena *arena, struct bv_bytes text, con
         bool done = false;
         for (size_t c = 0; text.data[i] == '<' && c < header->count && !done; c++) {
             struct bv_bytes name = header->cells[c].value;
-            if (text.size - i >= name.size + 2 && memcmp(text.data + i + 1, name.data, name.size) == 0 &&
+            if (text.size - i >= name.size + 2 &&
+                memcmp(text.data + i + 1, name.data, name.size) == 0 &&
                 text.data[i + 1 + name.size] == '>') {
                 (void)bv_buf_bytes(&buf, row->cells[c].value);
                 i += name.size + 2;
@@ -26,7 +29,8 @@ static struct bv_bytes replace(struct bv_arena *arena, struct bv_bytes text, con
     return bv_arena_copy(arena, buf.data ? bv_buf_view(&buf) : BV_BYTES(""));
 }
 
-static const struct gherkin_step *unroll_step(struct compiler *compiler, const struct gherkin_step *step)
+static const struct gherkin_step *unroll_step(struct compiler *compiler,
+                                              const struct gherkin_step *step)
 {
     if (!compiler->header)
         return step;
@@ -35,14 +39,18 @@ static const struct gherkin_step *unroll_step(struct compiler *compiler, const s
         return NULL;
     *copy = *step;
     copy->text = replace(compiler->arena, step->text, compiler->header, compiler->row);
-    copy->doc.content = replace(compiler->arena, step->doc.content, compiler->header, compiler->row);
-    struct gherkin_row *rows = bv_arena_array(compiler->arena, struct gherkin_row, step->table.count + 1);
+    copy->doc.content =
+        replace(compiler->arena, step->doc.content, compiler->header, compiler->row);
+    struct gherkin_row *rows =
+        bv_arena_array(compiler->arena, struct gherkin_row, step->table.count + 1);
     for (size_t r = 0; rows && r < step->table.count; r++) {
         rows[r] = step->table.rows[r];
-        struct gherkin_cell *cells = bv_arena_array(compiler->arena, struct gherkin_cell, rows[r].count + 1);
+        struct gherkin_cell *cells =
+            bv_arena_array(compiler->arena, struct gherkin_cell, rows[r].count + 1);
         for (size_t c = 0; cells && c < rows[r].count; c++) {
             cells[c] = step->table.rows[r].cells[c];
-            cells[c].value = replace(compiler->arena, cells[c].value, compiler->header, compiler->row);
+            cells[c].value =
+                replace(compiler->arena, cells[c].value, compiler->header, compiler->row);
         }
         rows[r].cells = cells;
     }
@@ -50,13 +58,16 @@ static const struct gherkin_step *unroll_step(struct compiler *compiler, const s
     return copy;
 }
 
-static void add_steps(struct compiler *compiler, const struct gherkin_scenario *source, bool background)
+static void
+add_steps(struct compiler *compiler, const struct gherkin_scenario *source, bool background)
 {
     struct plan_scenario *scenario = compiler->scenario;
     for (size_t i = 0; source && i < source->step_count; i++) {
         struct plan_step *step = &scenario->steps[scenario->step_count];
-        *step = (struct plan_step){.source = unroll_step(compiler, &source->steps[i]), .background = background,
-                                   .line = source->steps[i].at.line, .exactly = -1};
+        *step = (struct plan_step){.source = unroll_step(compiler, &source->steps[i]),
+                                   .background = background,
+                                   .line = source->steps[i].at.line,
+                                   .exactly = -1};
         if (!step->source)
             return;
         enum gherkin_keyword_type type = step->source->type;
@@ -89,8 +100,11 @@ static size_t step_total(const struct place *place, const struct gherkin_scenari
 }
 
 /* One scenario, or one row of an outline. */
-static int add_scenario(struct compiler *compiler, const struct place *place, const struct gherkin_scenario *source,
-                        const struct gherkin_examples *examples, uint32_t line)
+static int add_scenario(struct compiler *compiler,
+                        const struct place *place,
+                        const struct gherkin_scenario *source,
+                        const struct gherkin_examples *examples,
+                        uint32_t line)
 {
     struct plan *plan = compiler->plan;
     struct plan_scenario *scenario = &plan->scenarios[plan->scenario_count++];
@@ -101,7 +115,8 @@ static int add_scenario(struct compiler *compiler, const struct place *place, co
     scenario->line = line;
     scenario->name = replace(compiler->arena, source->name, compiler->header, compiler->row);
     scenario->rule = place->rule ? place->rule->name : BV_BYTES("");
-    scenario->steps = bv_arena_array(compiler->arena, struct plan_step, step_total(place, source) + 1);
+    scenario->steps =
+        bv_arena_array(compiler->arena, struct plan_step, step_total(place, source) + 1);
     if (!scenario->steps)
         return BV_E_NOMEM;
     add_tags(scenario, place->feature->tags);
@@ -122,7 +137,9 @@ static int add_scenario(struct compiler *compiler, const struct place *place, co
     return 0;
 }
 
-static int add_outline(struct compiler *compiler, const struct place *place, const struct gherkin_scenario *source)
+static int add_outline(struct compiler *compiler,
+                       const struct place *place,
+                       const struct gherkin_scenario *source)
 {
     compiler->header = compiler->row = NULL;
     if (!source->example_count)
@@ -152,7 +169,10 @@ static size_t scenario_total(const struct gherkin_rule *rule)
     return count;
 }
 
-int plan_make(struct bv_arena *arena, const struct plan_tables *tables, const char *file, struct bv_bytes text,
+int plan_make(struct bv_arena *arena,
+              const struct plan_tables *tables,
+              const char *file,
+              struct bv_bytes text,
               struct plan **ret_plan)
 {
     struct plan *plan = bv_arena_new(arena, struct plan);
@@ -199,7 +219,8 @@ int plan_make(struct bv_arena *arena, const struct plan_tables *tables, const ch
 
 static struct bv_bytes cut(struct bv_bytes *rest, struct bv_bytes separator)
 {
-    const char *end = rest->size ? memmem(rest->data, rest->size, separator.data, separator.size) : NULL;
+    const char *end =
+        rest->size ? memmem(rest->data, rest->size, separator.data, separator.size) : NULL;
     struct bv_bytes part = {rest->data, end ? (size_t)(end - rest->data) : rest->size};
     size_t used = part.size + (end ? separator.size : 0);
     *rest = (struct bv_bytes){rest->data + used, rest->size - used};
@@ -210,7 +231,10 @@ static struct bv_bytes cut(struct bv_bytes *rest, struct bv_bytes separator)
     return part;
 }
 
-static int term(const struct plan_scenario *scenario, struct bv_bytes text, bool *ret_holds, struct bv_error *error)
+static int term(const struct plan_scenario *scenario,
+                struct bv_bytes text,
+                bool *ret_holds,
+                struct bv_error *error)
 {
     bool wanted = !bv_bytes_starts(text, BV_BYTES("not "));
     if (!wanted)

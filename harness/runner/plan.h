@@ -1,6 +1,8 @@
-/* A feature file resolved: outlines unrolled, backgrounds put in front, every step matched against the tables of the protocols.
- * Invariant: a plan without diagnostics names only actors, verbs, probes, arguments, variables, events and operations that exist; what
- * can still fail when it runs is the platform, or a value that a variable turns out to have. Pure but for contracts. Thread: any. */
+/* A feature file resolved: outlines unrolled, backgrounds put in front, every step matched against
+ * the tables of the protocols. Invariant: a plan without diagnostics names only actors, verbs,
+ * probes, arguments, variables, events and operations that exist; what can still fail when it runs
+ * is the platform, or a value that a variable turns out to have. Pure but for contracts. Thread:
+ * any. */
 #ifndef BV_PLAN_H
 #define BV_PLAN_H
 
@@ -9,14 +11,20 @@
 #include "words.h"
 #include "bv/expression.h"
 
-enum { PLAN_FILTERS_MAX = 8, PLAN_DIAGNOSTICS_MAX = 20, PLAN_ACTORS_MAX = 32, PLAN_VARIABLES_MAX = 64, PLAN_NEEDS_MAX = 32 };
+enum {
+    PLAN_FILTERS_MAX = 8,
+    PLAN_DIAGNOSTICS_MAX = 20,
+    PLAN_ACTORS_MAX = 32,
+    PLAN_VARIABLES_MAX = 64,
+    PLAN_NEEDS_MAX = 32
+};
 
 enum plan_kind {
-    PLAN_ACTOR,    /* actor NAME is PROTOCOL arguments */
-    PLAN_VERB,     /* NAME VERB arguments */
-    PLAN_PROBE,    /* NAME PROBE OP VALUE [and PROBE OP VALUE ...] */
-    PLAN_SAVE,     /* save VARIABLE from NAME PROBE */
-    PLAN_RECEIVES  /* [within DURATION | never within DURATION] NAME receives ... */
+    PLAN_ACTOR,   /* actor NAME is PROTOCOL arguments */
+    PLAN_VERB,    /* NAME VERB arguments */
+    PLAN_PROBE,   /* NAME PROBE OP VALUE [and PROBE OP VALUE ...] */
+    PLAN_SAVE,    /* save VARIABLE from NAME PROBE */
+    PLAN_RECEIVES /* [within DURATION | never within DURATION] NAME receives ... */
 };
 enum plan_wait {
     PLAN_ONCE,    /* the next match */
@@ -52,8 +60,8 @@ struct plan_step {
     enum plan_wait wait;
     int64_t within_ms;
     int64_t exactly;
-    struct bv_bytes event; /* type to receive; data NULL: any */
-    struct bv_bytes key;   /* data NULL: any */
+    struct bv_bytes event;              /* type to receive; data NULL: any */
+    struct bv_bytes key;                /* data NULL: any */
     const struct bv_probe *order_probe; /* what the cells of an ordered table are; NULL: the type */
     struct bv_bytes order_argument;
     const char *variable; /* of save */
@@ -67,8 +75,8 @@ struct plan_scenario {
     size_t tag_count;
     struct plan_step *steps;
     size_t step_count;
-    bool needs_all;                      /* a gateway path is known only when it runs */
-    const char *needs[PLAN_NEEDS_MAX];   /* servers and services */
+    bool needs_all;                    /* a gateway path is known only when it runs */
+    const char *needs[PLAN_NEEDS_MAX]; /* servers and services */
     size_t need_count;
 };
 struct plan_diagnostic {
@@ -98,13 +106,17 @@ struct plan_tables {
  * Outcomes:  PLAN_REFUSED: diagnostics say what is wrong, at most PLAN_DIAGNOSTICS_MAX.
  * Errors:    BV_E_NOMEM. */
 #define PLAN_REFUSED 1
-BV_MUST_CHECK int plan_make(struct bv_arena *arena, const struct plan_tables *tables, const char *file, struct bv_bytes text,
+BV_MUST_CHECK int plan_make(struct bv_arena *arena,
+                            const struct plan_tables *tables,
+                            const char *file,
+                            struct bv_bytes text,
                             struct plan **ret_plan);
 
-/* Whether the scenario's tags satisfy a selection: "@a", "not @a", joined by " and " or " or " (and binds tighter).
- * Errors: BV_E_INVALID. Outcomes: PLAN_SELECTED when it does. */
+/* Whether the scenario's tags satisfy a selection: "@a", "not @a", joined by " and " or " or " (and
+ * binds tighter). Errors: BV_E_INVALID. Outcomes: PLAN_SELECTED when it does. */
 #define PLAN_SELECTED 1
-BV_MUST_CHECK int plan_selects(const struct plan_scenario *scenario, struct bv_bytes tags, struct bv_error *error);
+BV_MUST_CHECK int
+plan_selects(const struct plan_scenario *scenario, struct bv_bytes tags, struct bv_error *error);
 
 /* Prints the grammar from the tables. */
 int plan_print_grammar(struct bv_buf *buf, const struct plan_tables *tables);

@@ -82,7 +82,8 @@ Test(plan, names_the_nearest_known_word)
     refuses("Then a typ == x", "did you mean \"type\"?");
     refuses("Then a type = x", "did you mean \"==\"?");
     refuses("Given actor b is ecko", "did you mean \"echo\"?");
-    refuses("And save order from a key\nWhen a says ${ordr}", "${ordr} is not set before this step: did you mean ${order}?");
+    refuses("And save order from a key\nWhen a says ${ordr}",
+            "${ordr} is not set before this step: did you mean ${order}?");
 }
 
 Test(plan, refuses_what_cannot_be_run)
@@ -97,7 +98,8 @@ Test(plan, refuses_what_cannot_be_run)
     refuses("Then within 5 a receives x", "wants a duration");
     refuses("Then within 5s a receives in order", "needs a table");
     refuses("Then a json \"a.b\" == 1", "begins with $");
-    refuses("Then a receives \"ecommerce.order.payed.v1\"", "did you mean \"ecommerce.order.paid.v1\"?");
+    refuses("Then a receives \"ecommerce.order.payed.v1\"",
+            "did you mean \"ecommerce.order.paid.v1\"?");
     refuses("Then a type == x y", "too much here");
     refuses("Then a type", "unknown operator");
     refuses("When a says \"x", "not closed");
@@ -106,7 +108,10 @@ Test(plan, refuses_what_cannot_be_run)
 
 Test(plan, a_variable_stands_for_text_or_number_in_json)
 {
-    cr_expect_eq(steps("When a says x\n\"\"\"json\n{ \"a\": ${run}, \"b\": \"${run}\" }\n\"\"\""), 0, "%s", plan->diagnostics[0].text);
+    cr_expect_eq(steps("When a says x\n\"\"\"json\n{ \"a\": ${run}, \"b\": \"${run}\" }\n\"\"\""),
+                 0,
+                 "%s",
+                 plan->diagnostics[0].text);
 }
 
 Test(plan, one_mistake_gives_one_message)
@@ -117,8 +122,10 @@ Test(plan, one_mistake_gives_one_message)
 
 Test(plan, unrolls_outlines_and_backgrounds)
 {
-    int rc = make("@f\nFeature: f\nBackground:\nGiven actor a is echo\nRule: r\nBackground:\nWhen a says first\n"
-                  "@s\nScenario Outline: with <x>\nWhen a says <x>\n\"\"\"\n<x> <y>\n\"\"\"\n@e\nExamples:\n| x | y |\n| 1 | 2 |\n| 3 | 4 |\n");
+    int rc = make("@f\nFeature: f\nBackground:\nGiven actor a is echo\nRule: r\nBackground:\nWhen "
+                  "a says first\n"
+                  "@s\nScenario Outline: with <x>\nWhen a says <x>\n\"\"\"\n<x> "
+                  "<y>\n\"\"\"\n@e\nExamples:\n| x | y |\n| 1 | 2 |\n| 3 | 4 |\n");
     cr_assert_eq(rc, 0, "%s", plan->diagnostics[0].text);
     cr_assert_eq(plan->scenario_count, 2);
     const struct plan_scenario *scenario = &plan->scenarios[1];
@@ -144,11 +151,26 @@ Test(plan, selects_by_tags)
     static const struct {
         const char *tags;
         int rc;
-    } rows[] = {{"", 1}, {"@a", 1}, {"@f", 1}, {"@c", 0}, {"not @c", 1}, {"not @a", 0}, {"@c or @a", 1}, {"@a and @c", 0},
-                {"@a and not @c", 1}, {"@c and @a or @b", 1}, {"a", BV_E_INVALID}, {"@a and", BV_E_INVALID}};
+    } rows[] = {
+        {"",                1           },
+        {"@a",              1           },
+        {"@f",              1           },
+        {"@c",              0           },
+        {"not @c",          1           },
+        {"not @a",          0           },
+        {"@c or @a",        1           },
+        {"@a and @c",       0           },
+        {"@a and not @c",   1           },
+        {"@c and @a or @b", 1           },
+        {"a",               BV_E_INVALID},
+        {"@a and",          BV_E_INVALID}
+    };
     for (size_t i = 0; i < BV_COUNT(rows); i++) {
         struct bv_error error = {0};
-        cr_expect_eq(plan_selects(&plan->scenarios[0], bv_bytes_of(rows[i].tags), &error), rows[i].rc, "%s", rows[i].tags);
+        cr_expect_eq(plan_selects(&plan->scenarios[0], bv_bytes_of(rows[i].tags), &error),
+                     rows[i].rc,
+                     "%s",
+                     rows[i].tags);
     }
 }
 

@@ -6,18 +6,21 @@
 struct pattern {
     struct bv_actor *actor;
     struct bv_arena *arena;
-    struct bv_bytes type; /* data NULL: any */
-    struct bv_bytes key;  /* data NULL: any */
+    struct bv_bytes type;                                /* data NULL: any */
+    struct bv_bytes key;                                 /* data NULL: any */
     struct receive_filter filters[PLAN_FILTERS_MAX + 1]; /* the last may be the cell of an order */
     size_t filter_count;
     int fault; /* of a comparison */
     struct bv_error *error;
 };
 
-int receive_filter_from(struct runner_lab *lab, const struct plan_filter *from, struct receive_filter *ret_filter,
+int receive_filter_from(struct runner_lab *lab,
+                        const struct plan_filter *from,
+                        struct receive_filter *ret_filter,
                         struct bv_error *error)
 {
-    *ret_filter = (struct receive_filter){.probe = from->probe, .op = from->op, .value = BV_BYTES("")};
+    *ret_filter =
+        (struct receive_filter){.probe = from->probe, .op = from->op, .value = BV_BYTES("")};
     if (from->argument.data)
         BV_TRY(runner_lab_replace(lab, from->argument, &ret_filter->argument, error));
     if (from->value.data)
@@ -28,12 +31,19 @@ int receive_filter_from(struct runner_lab *lab, const struct plan_filter *from, 
 const char *receive_filter_text(struct bv_arena *arena, const struct receive_filter *filter)
 {
     bool value = filter->op != BV_OP_EXISTS;
-    return bv_arena_format(arena, "%s%s%.*s %s%s%.*s", filter->probe->name, filter->argument.size ? " " : "",
-                           BV_ARG(filter->argument), bv_op_text(filter->op), value ? " " : "",
-                           value ? (int)(filter->value.size < 400 ? filter->value.size : 400) : 0, filter->value.data);
+    return bv_arena_format(arena,
+                           "%s%s%.*s %s%s%.*s",
+                           filter->probe->name,
+                           filter->argument.size ? " " : "",
+                           BV_ARG(filter->argument),
+                           bv_op_text(filter->op),
+                           value ? " " : "",
+                           value ? (int)(filter->value.size < 400 ? filter->value.size : 400) : 0,
+                           filter->value.data);
 }
 
-/* Index of the first condition that message does not satisfy: 0 type, 1 key, 2.. filters; -1: it matches. */
+/* Index of the first condition that message does not satisfy: 0 type, 1 key, 2.. filters; -1: it
+ * matches. */
 static int first_miss(struct pattern *pattern, const struct bv_message *message)
 {
     if (pattern->type.data && !bv_bytes_equal(pattern->type, message->type))
@@ -43,7 +53,8 @@ static int first_miss(struct pattern *pattern, const struct bv_message *message)
     for (size_t i = 0; i < pattern->filter_count; i++) {
         const struct receive_filter *filter = &pattern->filters[i];
         struct bv_fact fact = {0};
-        int rc = filter->probe->read(pattern->actor, message, filter->argument, pattern->arena, &fact, pattern->error);
+        int rc = filter->probe->read(
+            pattern->actor, message, filter->argument, pattern->arena, &fact, pattern->error);
         if (rc == 0)
             rc = bv_fact_compare(&fact, filter->op, filter->value, pattern->error);
         if (rc < 0)
@@ -65,7 +76,10 @@ static bool match(void *argument, const struct bv_message *message)
     return received(pattern, message) && (first_miss(pattern, message) < 0 || pattern->fault < 0);
 }
 
-static int pattern_from(struct runner_lab *lab, struct bv_actor *actor, const struct plan_step *step, struct pattern *ret_pattern,
+static int pattern_from(struct runner_lab *lab,
+                        struct bv_actor *actor,
+                        const struct plan_step *step,
+                        struct pattern *ret_pattern,
                         struct bv_error *error)
 {
     *ret_pattern = (struct pattern){.actor = actor, .arena = actor->lab->arena, .error = error};
@@ -89,7 +103,9 @@ static const char *pattern_text(const struct pattern *pattern)
     if (pattern->key.data)
         (void)bv_buf_format(&text, "%sfor key %.*s", text.size ? " " : "", BV_ARG(pattern->key));
     for (size_t i = 0; i < pattern->filter_count; i++)
-        (void)bv_buf_format(&text, "%s%s", text.size ? ", " : "",
+        (void)bv_buf_format(&text,
+                            "%s%s",
+                            text.size ? ", " : "",
                             receive_filter_text(pattern->arena, &pattern->filters[i]));
     if (!text.size)
         (void)bv_buf_text(&text, "any message");
@@ -106,17 +122,24 @@ static const char *miss_text(struct pattern *pattern, const struct bv_message *m
         return bv_arena_format(pattern->arena, "its key is %.*s", BV_ARG(message->key));
     const struct receive_filter *filter = &pattern->filters[miss - 2];
     struct bv_fact fact = {0};
-    if (filter->probe->read(pattern->actor, message, filter->argument, pattern->arena, &fact, NULL) < 0 ||
+    if (filter->probe->read(
+            pattern->actor, message, filter->argument, pattern->arena, &fact, NULL) < 0 ||
         bv_fact_text(&text, &fact) < 0)
         return "it cannot be compared";
-    return bv_arena_format(pattern->arena, "%s %.*s is %.*s", filter->probe->name, BV_ARG(filter->argument),
-                           (int)(text.size < 200 ? text.size : 200), text.data ? text.data : "");
+    return bv_arena_format(pattern->arena,
+                           "%s %.*s is %.*s",
+                           filter->probe->name,
+                           BV_ARG(filter->argument),
+                           (int)(text.size < 200 ? text.size : 200),
+                           text.data ? text.data : "");
 }
 
 static void add_message(struct receive_report *report, uint64_t id)
 {
     if (report->message_count == BV_COUNT(report->messages)) {
-        memmove(report->messages, report->messages + 1, sizeof report->messages - sizeof *report->messages);
+        memmove(report->messages,
+                report->messages + 1,
+                sizeof report->messages - sizeof *report->messages);
         report->message_count--;
     }
     report->messages[report->message_count++] = id;
@@ -145,12 +168,17 @@ static void explain(struct pattern *pattern, uint64_t after, struct receive_repo
     if (!nearest)
         report->actual = "nothing arrived";
     else
-        report->actual = bv_arena_format(pattern->arena, "%zu message%s, none matches; nearest is %llu (%.*s): %s", count,
-                                         count == 1 ? "" : "s", (unsigned long long)nearest->id, BV_ARG(nearest->summary),
+        report->actual = bv_arena_format(pattern->arena,
+                                         "%zu message%s, none matches; nearest is %llu (%.*s): %s",
+                                         count,
+                                         count == 1 ? "" : "s",
+                                         (unsigned long long)nearest->id,
+                                         BV_ARG(nearest->summary),
                                          miss_text(pattern, nearest, nearest_miss));
 }
 
-static void take(struct bv_actor *actor, const struct bv_message *message, struct receive_report *report)
+static void
+take(struct bv_actor *actor, const struct bv_message *message, struct receive_report *report)
 {
     actor->cursor = message->id;
     actor->current = message;
@@ -159,13 +187,18 @@ static void take(struct bv_actor *actor, const struct bv_message *message, struc
 
 /* ---- the four forms ---- */
 
-static int wait_for(struct pattern *pattern, uint64_t after, int64_t deadline_us, const struct bv_message **ret_message)
+static int wait_for(struct pattern *pattern,
+                    uint64_t after,
+                    int64_t deadline_us,
+                    const struct bv_message **ret_message)
 {
-    int rc = bv_recording_await(pattern->actor->lab->recording, after, deadline_us, match, pattern, ret_message);
+    int rc = bv_recording_await(
+        pattern->actor->lab->recording, after, deadline_us, match, pattern, ret_message);
     return pattern->fault < 0 ? pattern->fault : rc;
 }
 
-static int once(struct pattern *pattern, int64_t deadline_us, int64_t within_ms, struct receive_report *report)
+static int
+once(struct pattern *pattern, int64_t deadline_us, int64_t within_ms, struct receive_report *report)
 {
     struct bv_actor *actor = pattern->actor;
     const struct bv_message *message = NULL;
@@ -176,13 +209,21 @@ static int once(struct pattern *pattern, int64_t deadline_us, int64_t within_ms,
     }
     if (rc < 0)
         return rc;
-    report->expected = bv_arena_format(pattern->arena, "%s within %lld ms", pattern_text(pattern), (long long)within_ms);
+    report->expected = bv_arena_format(
+        pattern->arena, "%s within %lld ms", pattern_text(pattern), (long long)within_ms);
     explain(pattern, actor->cursor, report);
-    (void)bv_fail(pattern->error, BV_E_TIMEOUT, "%s did not receive it within %lld ms", actor->name, (long long)within_ms);
+    (void)bv_fail(pattern->error,
+                  BV_E_TIMEOUT,
+                  "%s did not receive it within %lld ms",
+                  actor->name,
+                  (long long)within_ms);
     return BV_MISMATCH;
 }
 
-static int never(struct pattern *pattern, int64_t deadline_us, int64_t within_ms, struct receive_report *report)
+static int never(struct pattern *pattern,
+                 int64_t deadline_us,
+                 int64_t within_ms,
+                 struct receive_report *report)
 {
     const struct bv_message *message = NULL;
     int rc = wait_for(pattern, pattern->actor->cursor, deadline_us, &message);
@@ -191,15 +232,24 @@ static int never(struct pattern *pattern, int64_t deadline_us, int64_t within_ms
     if (rc < 0)
         return rc;
     add_message(report, message->id);
-    report->expected = bv_arena_format(pattern->arena, "no %s within %lld ms", pattern_text(pattern), (long long)within_ms);
-    report->actual = bv_arena_format(pattern->arena, "message %llu: %.*s", (unsigned long long)message->id,
+    report->expected = bv_arena_format(
+        pattern->arena, "no %s within %lld ms", pattern_text(pattern), (long long)within_ms);
+    report->actual = bv_arena_format(pattern->arena,
+                                     "message %llu: %.*s",
+                                     (unsigned long long)message->id,
                                      BV_ARG(message->summary));
-    (void)bv_fail(pattern->error, BV_E_CONFLICT, "%s received what should not have come", pattern->actor->name);
+    (void)bv_fail(pattern->error,
+                  BV_E_CONFLICT,
+                  "%s received what should not have come",
+                  pattern->actor->name);
     return BV_MISMATCH;
 }
 
 /* Counts to the end of the time, since one too many may come last. */
-static int exactly(struct pattern *pattern, int64_t deadline_us, const struct plan_step *step, struct receive_report *report)
+static int exactly(struct pattern *pattern,
+                   int64_t deadline_us,
+                   const struct plan_step *step,
+                   struct receive_report *report)
 {
     struct bv_actor *actor = pattern->actor;
     const struct bv_message *message = NULL;
@@ -219,14 +269,20 @@ static int exactly(struct pattern *pattern, int64_t deadline_us, const struct pl
         actor->current = message ? message : actor->current;
         return 0;
     }
-    report->expected = bv_arena_format(pattern->arena, "exactly %lld of %s", (long long)step->exactly, pattern_text(pattern));
-    report->actual = bv_arena_format(pattern->arena, count > step->exactly ? "%lld already" : "%lld when the time was over",
-                                     (long long)count);
+    report->expected = bv_arena_format(
+        pattern->arena, "exactly %lld of %s", (long long)step->exactly, pattern_text(pattern));
+    report->actual =
+        bv_arena_format(pattern->arena,
+                        count > step->exactly ? "%lld already" : "%lld when the time was over",
+                        (long long)count);
     (void)bv_fail(pattern->error, BV_E_CONFLICT, "%s received %lld", actor->name, (long long)count);
     return BV_MISMATCH;
 }
 
-static int order(struct runner_lab *lab, struct pattern *pattern, int64_t deadline_us, const struct plan_step *step,
+static int order(struct runner_lab *lab,
+                 struct pattern *pattern,
+                 int64_t deadline_us,
+                 const struct plan_step *step,
                  struct receive_report *report)
 {
     const struct gherkin_table *table = &step->source->table;
@@ -244,11 +300,13 @@ static int order(struct runner_lab *lab, struct pattern *pattern, int64_t deadli
             if (types)
                 pattern->type = cell;
             else
-                pattern->filters[base] = (struct receive_filter){step->order_probe, argument, BV_OP_EQ, cell};
+                pattern->filters[base] =
+                    (struct receive_filter){step->order_probe, argument, BV_OP_EQ, cell};
             pattern->filter_count = types ? base : base + 1;
             int rc = once(pattern, deadline_us, step->within_ms, report);
             if (rc == BV_MISMATCH)
-                report->expected = bv_arena_format(pattern->arena, "number %zu in order: %s", number, report->expected);
+                report->expected = bv_arena_format(
+                    pattern->arena, "number %zu in order: %s", number, report->expected);
             if (rc != 0)
                 return rc;
         }
@@ -256,7 +314,10 @@ static int order(struct runner_lab *lab, struct pattern *pattern, int64_t deadli
     return 0;
 }
 
-int receive_run(struct runner_lab *lab, struct bv_actor *actor, const struct plan_step *step, struct receive_report *ret_report,
+int receive_run(struct runner_lab *lab,
+                struct bv_actor *actor,
+                const struct plan_step *step,
+                struct receive_report *ret_report,
                 struct bv_error *error)
 {
     struct pattern pattern;

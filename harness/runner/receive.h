@@ -12,7 +12,9 @@ struct receive_filter {
     enum bv_op op;
     struct bv_bytes value;
 };
-BV_MUST_CHECK int receive_filter_from(struct runner_lab *lab, const struct plan_filter *from, struct receive_filter *ret_filter,
+BV_MUST_CHECK int receive_filter_from(struct runner_lab *lab,
+                                      const struct plan_filter *from,
+                                      struct receive_filter *ret_filter,
                                       struct bv_error *error);
 const char *receive_filter_text(struct bv_arena *arena, const struct receive_filter *filter);
 
@@ -23,9 +25,13 @@ struct receive_report { /* texts in the scenario's arena */
     size_t message_count;
 };
 /* Effect:   moves actor->cursor and ->current to the last match.
- * Outcomes: BV_MISMATCH: it did not happen (or did, for never); the report and error say what was there instead.
- * Errors:   BV_E_INVALID for values that do not compare, BV_E_NOT_FOUND for a variable, BV_E_NOMEM. */
-BV_MUST_CHECK int receive_run(struct runner_lab *lab, struct bv_actor *actor, const struct plan_step *step,
-                              struct receive_report *ret_report, struct bv_error *error);
+ * Outcomes: BV_MISMATCH: it did not happen (or did, for never); the report and error say what was
+ * there instead. Errors:   BV_E_INVALID for values that do not compare, BV_E_NOT_FOUND for a
+ * variable, BV_E_NOMEM. */
+BV_MUST_CHECK int receive_run(struct runner_lab *lab,
+                              struct bv_actor *actor,
+                              const struct plan_step *step,
+                              struct receive_report *ret_report,
+                              struct bv_error *error);
 
 #endif

@@ -20,7 +20,7 @@ struct results {
     struct bv_buf cases; /* <testcase>s of junit.xml */
     char folder[BV_PATH_MAX];
     char story[64];
-    char scenario[16]; /* id of the one that runs */
+    char scenario[16];  /* id of the one that runs */
     const char *source; /* path of its file, borrowed */
     const char *feature_name;
     size_t feature_number;
@@ -45,7 +45,8 @@ static struct bv_json_writer begin(struct results *results, const char *record)
 static void flush(struct results *results)
 {
     (void)bv_buf_char(&results->line, '\n');
-    if (results->line.failed || fwrite(results->line.data, 1, results->line.size, results->file) != results->line.size ||
+    if (results->line.failed ||
+        fwrite(results->line.data, 1, results->line.size, results->file) != results->line.size ||
         fflush(results->file) != 0)
         results->failed = true;
 }
@@ -89,7 +90,10 @@ static void ids(struct bv_json_writer *w, const char *key, const uint64_t *list,
 
 /* ---- records ---- */
 
-int results_open(const struct bv_env *env, const struct results_run *run, struct results **ret_results, struct bv_error *error)
+int results_open(const struct bv_env *env,
+                 const struct results_run *run,
+                 struct results **ret_results,
+                 struct bv_error *error)
 {
     char path[BV_PATH_MAX];
     char time[BV_TIME_TEXT_SIZE];
@@ -156,7 +160,8 @@ static void read_os(char out[128])
         static const char key[] = "PRETTY_NAME=\"";
         if (strncmp(line, key, sizeof key - 1) == 0) {
             line[strcspn(line, "\n")] = '\0';
-            snprintf(out, 128, "%.*s", (int)strcspn(line + sizeof key - 1, "\""), line + sizeof key - 1);
+            snprintf(
+                out, 128, "%.*s", (int)strcspn(line + sizeof key - 1, "\""), line + sizeof key - 1);
         }
     }
     if (file)
@@ -188,7 +193,8 @@ static void write_url(struct bv_json_writer *w, const char *url)
     char shown[BV_PATH_MAX];
     if (!at || !scheme || at < scheme)
         text(w, "url", url);
-    else if (snprintf(shown, sizeof shown, "%.*s%s", (int)(scheme + 3 - url), url, at + 1) < (int)sizeof shown)
+    else if (snprintf(shown, sizeof shown, "%.*s%s", (int)(scheme + 3 - url), url, at + 1) <
+             (int)sizeof shown)
         text(w, "url", shown);
 }
 
@@ -260,7 +266,10 @@ void results_feature(struct results *results, const struct plan *plan, size_t nu
     end(results, &w);
 }
 
-void results_scenario(struct results *results, const struct plan_scenario *scenario, const struct bv_lab *lab, int64_t start_us)
+void results_scenario(struct results *results,
+                      const struct plan_scenario *scenario,
+                      const struct bv_lab *lab,
+                      int64_t start_us)
 {
     char feature[16];
     char trace[33];
@@ -319,7 +328,10 @@ static void write_source(struct bv_json_writer *w, const struct gherkin_step *so
     bv_jw_end(w);
 }
 
-void results_step(struct results *results, const struct plan_step *step, size_t index, const struct step_outcome *outcome)
+void results_step(struct results *results,
+                  const struct plan_step *step,
+                  size_t index,
+                  const struct step_outcome *outcome)
 {
     static const char *const types[] = {"context", "action", "outcome"};
     char id[40];
@@ -352,7 +364,8 @@ void results_step(struct results *results, const struct plan_step *step, size_t 
         ids(&w, "violations", outcome->violations, outcome->violation_count);
     if (bv_trace_present(&outcome->trace)) {
         char span[16];
-        bv_jw_kv_string(&w, "spanId", (struct bv_bytes){span, bv_hex_encode(outcome->trace.span_id, 8, span)});
+        bv_jw_kv_string(
+            &w, "spanId", (struct bv_bytes){span, bv_hex_encode(outcome->trace.span_id, 8, span)});
     }
     end(results, &w);
 }
@@ -376,17 +389,22 @@ static void xml(struct bv_buf *buf, struct bv_bytes value)
     }
 }
 
-static void add_case(struct results *results, const struct plan_scenario *scenario, const struct scenario_outcome *outcome)
+static void add_case(struct results *results,
+                     const struct plan_scenario *scenario,
+                     const struct scenario_outcome *outcome)
 {
     struct bv_buf *buf = &results->cases;
-    const char *tag = outcome->verdict == VERDICT_BROKEN ? "error" : outcome->verdict == VERDICT_SKIPPED ? "skipped" : "failure";
+    const char *tag = outcome->verdict == VERDICT_BROKEN    ? "error"
+                      : outcome->verdict == VERDICT_SKIPPED ? "skipped"
+                                                            : "failure";
     (void)bv_buf_text(buf, "    <testcase classname=\"");
     xml(buf, bv_bytes_of(results->feature_name));
     (void)bv_buf_text(buf, "\" name=\"");
     xml(buf, scenario->name);
     (void)bv_buf_text(buf, "\" file=\"");
     xml(buf, bv_bytes_of(results->source));
-    (void)bv_buf_format(buf, "\" line=\"%u\" time=\"%.3f\"", scenario->line, (double)outcome->duration_us / 1e6);
+    (void)bv_buf_format(
+        buf, "\" line=\"%u\" time=\"%.3f\"", scenario->line, (double)outcome->duration_us / 1e6);
     if (outcome->verdict == VERDICT_PASSED) {
         (void)bv_buf_text(buf, "/>\n");
         return;
@@ -402,13 +420,21 @@ static void write_junit(struct results *results)
     char time[BV_TIME_TEXT_SIZE];
     struct bv_buf buf = {.max = XML_BYTES_MAX + 4096};
     const size_t *counts = results->totals.scenarios;
-    size_t total = counts[VERDICT_PASSED] + counts[VERDICT_FAILED] + counts[VERDICT_BROKEN] + counts[VERDICT_SKIPPED];
+    size_t total = counts[VERDICT_PASSED] + counts[VERDICT_FAILED] + counts[VERDICT_BROKEN] +
+                   counts[VERDICT_SKIPPED];
     bv_time_format(results->origin_wall_us, time);
-    (void)bv_buf_format(&buf, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite name=\"");
+    (void)bv_buf_format(
+        &buf, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite name=\"");
     xml(&buf, bv_bytes_of(results->story));
-    (void)bv_buf_format(&buf, "\" tests=\"%zu\" failures=\"%zu\" errors=\"%zu\" skipped=\"%zu\" time=\"%.3f\" timestamp=\"%s\">\n",
-                        total, counts[VERDICT_FAILED], counts[VERDICT_BROKEN], counts[VERDICT_SKIPPED],
-                        (double)now(results) / 1e6, time);
+    (void)bv_buf_format(&buf,
+                        "\" tests=\"%zu\" failures=\"%zu\" errors=\"%zu\" skipped=\"%zu\" "
+                        "time=\"%.3f\" timestamp=\"%s\">\n",
+                        total,
+                        counts[VERDICT_FAILED],
+                        counts[VERDICT_BROKEN],
+                        counts[VERDICT_SKIPPED],
+                        (double)now(results) / 1e6,
+                        time);
     (void)bv_buf_bytes(&buf, bv_buf_view(&results->cases));
     (void)bv_buf_text(&buf, "  </testsuite>\n</testsuites>\n");
     if (buf.failed || bv_path(path, NULL, "%s/junit.xml", results->folder) < 0 ||
@@ -428,7 +454,9 @@ static void write_counts(struct bv_json_writer *w, const char *key, const size_t
     bv_jw_end(w);
 }
 
-void results_scenario_end(struct results *results, const struct plan_scenario *scenario, const struct scenario_outcome *outcome,
+void results_scenario_end(struct results *results,
+                          const struct plan_scenario *scenario,
+                          const struct scenario_outcome *outcome,
                           const char *reproduce)
 {
     struct results_totals *totals = &results->totals;
@@ -515,8 +543,10 @@ int results_end(struct results *results, int exit_status, const char *error)
     bv_jw_kv_int(&w, "violated", (int64_t)results->totals.contracts_violated);
     bv_jw_end(&w);
     if (getrusage(RUSAGE_SELF, &usage) == 0)
-        bv_jw_kv_int(&w, "cpuMs",
-                     (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 + (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000);
+        bv_jw_kv_int(&w,
+                     "cpuMs",
+                     (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
+                         (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000);
     end(results, &w);
     write_junit(results);
     return results->failed ? BV_E_IO : 0;

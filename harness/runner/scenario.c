@@ -4,6 +4,7 @@
 #include "console.h"
 #include "protocols.h"
 #include "results.h"
+#include "scenario_options.h"
 #include "stack.h"
 #include "bv/config.h"
 #include "bv/fs.h"
@@ -17,7 +18,13 @@
 #include <unistd.h>
 
 enum { EXIT_PASSED, EXIT_RED, EXIT_LAB };
-enum { FILES_MAX = 16, STORIES_MAX = 64, FILE_BYTES_MAX = 1 << 20, ARENA_BYTES_MAX = 256 << 20, HELPED = 1 };
+enum {
+
+    STORIES_MAX = 64,
+    FILE_BYTES_MAX = 1 << 20,
+    ARENA_BYTES_MAX = 256 << 20,
+    PROBE_MS = 500,
+};
 
 struct story {
     const char *operand; /* as given */
@@ -26,27 +33,15 @@ struct story {
     struct plan *plan;
 };
 
-struct options {
-    bool check;
-    bool steps;
-    bool keep_stack;
-    bool json;
-    const char *tags;
-    const char *stack;
-    const char *out;
-    const char *operands[FILES_MAX];
-    size_t operand_count;
-};
-
 struct session {
-    struct options options;
+    struct scenario_options options;
     struct bv_env env;
     struct bv_arena *arena;
     char root[BV_PATH_MAX];
     struct contracts *contracts;
     struct plan_tables tables;
     const char *services[STORIES_MAX];
-    struct story stories[FILES_MAX];
+    struct story stories[SCENARIO_FILES_MAX];
     size_t story_count;
     char run[32];    /* folder name */
     char run_id[16]; /* ${run} without its number */
@@ -56,112 +51,9 @@ struct session {
     struct results *results;
     struct console console;
     const struct story *current;
+    bool crashed; /* a service ended by itself: red, whatever the steps say */
     struct bv_error error;
 };
-
-/* ---- options ---- */
-
-enum { OPT_CHECK, OPT_STEPS, OPT_TAGS, OPT_STACK, OPT_KEEP, OPT_JSON, OPT_OUT, OPT_COLOUR, OPT_HELP };
-static const struct {
-    const char *name;
-    const char *value;
-    const char *help;
-} flags[] = {
-    {"--check",      NULL,   "resolve every actor, verb, probe, variable and contract, start nothing"                  },
-    {"--steps",      NULL,   "print the grammar of steps"                                                              },
-    {"--tags",       "TAGS", "only scenarios with these tags: \"@step-1\", \"@step-1 or @step-2\", \"not @slow\""      },
-    {"--stack",      "NAME", "use a stack that runs (bv up), instead of an own one"                                    },
-    {"--keep-stack", NULL,   "leave the stack running afterwards, under the name of the run"                           },
-    {"--json",       NULL,   "print one JSON object at the end instead of progress"                                    },
-    {"--out",        "DIR",  "folder of results instead of reports/out/RUN"                                            },
-    {"--no-color",   NULL,   "no colours"                                                                              },
-    {"--help",       NULL,   "this text"                                                                               },
-};
-
-static void print_help(void)
-{
-    printf("bv scenario [OPTIONS] STORY[:LINE]...\n\nRuns stories (scenarios/STORY.feature, or a file) on real servers and writes a "
-           "report.\nExit status: 0 all passed, 1 a check failed, 2 the lab itself failed.\n\n");
-    for (size_t i = 0; i < BV_COUNT(flags); i++) {
-        char left[48];
-        snprintf(left, sizeof left, "%s%s%s", flags[i].name, flags[i].value ? " " : "", flags[i].value ? flags[i].value : "");
-        printf("  %-16s  %s\n", left, flags[i].help);
-    }
-}
-
-static int set_flag(struct options *options, size_t flag, const char *value)
-{
-    switch (flag) {
-    case OPT_CHECK:
-        options->check = true;
-        break;
-    case OPT_STEPS:
-        options->steps = true;
-        break;
-    case OPT_TAGS:
-        options->tags = value;
-        break;
-    case OPT_STACK:
-        options->stack = value;
-        break;
-    case OPT_KEEP:
-        options->keep_stack = true;
-        break;
-    case OPT_JSON:
-        options->json = true;
-        break;
-    case OPT_OUT:
-        options->out = value;
-        break;
-    case OPT_COLOUR:
-        setenv("NO_COLOR", "1", 1);
-        break;
-    default:
-        print_help();
-        return HELPED;
-    }
-    return 0;
-}
-
-static int read_flag(struct options *options, int argc, char **argv, int *at, struct bv_error *error)
-{
-    const char *names[BV_COUNT(flags)];
-    size_t size = strcspn(argv[*at], "=");
-    for (size_t i = 0; i < BV_COUNT(flags); i++) {
-        names[i] = flags[i].name;
-        if (strlen(flags[i].name) != size || strncmp(argv[*at], flags[i].name, size) != 0)
-            continue;
-        const char *value = argv[*at][size] == '=' ? argv[*at] + size + 1 : NULL;
-        if (!flags[i].value && value)
-            return bv_fail(error, BV_E_INVALID, "%s takes no value", flags[i].name);
-        if (flags[i].value && !value && *at + 1 == argc)
-            return bv_fail(error, BV_E_INVALID, "%s needs a value: %s", flags[i].name, flags[i].value);
-        if (flags[i].value && !value)
-            value = argv[++*at];
-        return set_flag(options, i, value);
-    }
-    const char *near = bv_nearest(argv[*at], names, BV_COUNT(names));
-    return bv_fail(error, BV_E_INVALID, "unknown option %.60s%s%s%s", argv[*at], near ? ": did you mean " : "", near ? near : "",
-                   near ? "?" : "");
-}
-
-static int read_options(struct options *options, int argc, char **argv, struct bv_error *error)
-{
-    for (int i = 1; i < argc; i++) {
-        if (argv[i][0] == '-' && argv[i][1]) {
-            int rc = read_flag(options, argc, argv, &i, error);
-            if (rc != 0)
-                return rc;
-        } else if (options->operand_count == FILES_MAX) {
-            return bv_fail(error, BV_E_LIMIT, "at most %d stories at once", FILES_MAX);
-        } else {
-            options->operands[options->operand_count++] = argv[i];
-        }
-    }
-    if (!options->operand_count && !options->steps)
-        return bv_fail(error, BV_E_INVALID, "which story? for example: bv scenario order-flow (bv scenario --help)");
-    return 0;
-}
 
 /* ---- files ---- */
 
@@ -190,7 +82,11 @@ static int find_root(struct session *session)
     free(here);
     if (rc == BV_E_NOT_FOUND && is_folder(BV_SOURCE_DIR "/contracts/events"))
         rc = bv_path(session->root, &session->error, "%s", BV_SOURCE_DIR);
-    return rc == BV_E_NOT_FOUND ? bv_fail(&session->error, rc, "the checkout is not found: run inside it, or set BV_ROOT") : rc;
+    return rc == BV_E_NOT_FOUND
+               ? bv_fail(&session->error,
+                         rc,
+                         "the checkout is not found: run inside it, or set BV_ROOT")
+               : rc;
 }
 
 static int unknown_story(struct session *session, const char *name)
@@ -203,13 +99,19 @@ static int unknown_story(struct session *session, const char *name)
     for (struct dirent *entry; dir && count < STORIES_MAX && (entry = readdir(dir));) {
         const char *dot = strstr(entry->d_name, ".feature");
         if (dot && !dot[8])
-            names[count++] = bv_arena_text(session->arena, (struct bv_bytes){entry->d_name, (size_t)(dot - entry->d_name)});
+            names[count++] = bv_arena_text(
+                session->arena, (struct bv_bytes){entry->d_name, (size_t)(dot - entry->d_name)});
     }
     if (dir)
         closedir(dir);
     const char *near = bv_nearest(name, names, count);
-    return bv_fail(&session->error, BV_E_NOT_FOUND, "no story \"%.60s\" in scenarios/%s%s%s", name, near ? ": did you mean " : "",
-                   near ? near : "", near ? "?" : "");
+    return bv_fail(&session->error,
+                   BV_E_NOT_FOUND,
+                   "no story \"%.60s\" in scenarios/%s%s%s",
+                   name,
+                   near ? ": did you mean " : "",
+                   near ? near : "",
+                   near ? "?" : "");
 }
 
 static int find_story(struct session *session, const char *operand, struct story *story)
@@ -228,7 +130,9 @@ static int find_story(struct session *session, const char *operand, struct story
                 : bv_path(path, &session->error, "%s/scenarios/%s.feature", session->root, text));
     if (access(path, R_OK) != 0 && !file)
         return unknown_story(session, text);
-    *story = (struct story){.operand = text, .line = (uint32_t)line, .path = bv_arena_text(session->arena, bv_bytes_of(path))};
+    *story = (struct story){.operand = text,
+                            .line = (uint32_t)line,
+                            .path = bv_arena_text(session->arena, bv_bytes_of(path))};
     return story->path ? 0 : BV_E_NOMEM;
 }
 
@@ -243,7 +147,8 @@ static int read_story(struct session *session, struct story *story)
 {
     bv_auto(bv_buf_release) struct bv_buf text = {.max = FILE_BYTES_MAX};
     BV_TRY(bv_fs_read(story->path, &text, &session->error));
-    struct bv_bytes copy = bv_arena_copy(session->arena, text.data ? bv_buf_view(&text) : BV_BYTES(""));
+    struct bv_bytes copy =
+        bv_arena_copy(session->arena, text.data ? bv_buf_view(&text) : BV_BYTES(""));
     const char *shown = shown_path(session, story->path);
     if (!copy.data)
         return BV_E_NOMEM;
@@ -253,7 +158,12 @@ static int read_story(struct session *session, struct story *story)
     for (size_t i = 0; i < story->plan->diagnostic_count; i++) {
         const struct plan_diagnostic *diagnostic = &story->plan->diagnostics[i];
         if (diagnostic->column)
-            fprintf(stderr, "%s:%u:%u: %s\n", shown, diagnostic->line, diagnostic->column, diagnostic->text);
+            fprintf(stderr,
+                    "%s:%u:%u: %s\n",
+                    shown,
+                    diagnostic->line,
+                    diagnostic->column,
+                    diagnostic->text);
         else
             fprintf(stderr, "%s:%u: %s\n", shown, diagnostic->line, diagnostic->text);
     }
@@ -262,13 +172,16 @@ static int read_story(struct session *session, struct story *story)
 
 /* ---- selection ---- */
 
-static int selects(const struct session *session, const struct story *story, const struct plan_scenario *scenario,
+static int selects(const struct session *session,
+                   const struct story *story,
+                   const struct plan_scenario *scenario,
                    struct bv_error *error)
 {
     if (story->line && story->line != scenario->line && story->line != scenario->source->at.line) {
         /* any line inside the scenario */
         const struct gherkin_scenario *source = scenario->source;
-        uint32_t last = source->step_count ? source->steps[source->step_count - 1].at.line : source->at.line;
+        uint32_t last =
+            source->step_count ? source->steps[source->step_count - 1].at.line : source->at.line;
         if (source->example_count || story->line < source->at.line || story->line > last)
             return 0;
     }
@@ -322,13 +235,21 @@ static int make_folder(struct session *session)
     for (size_t i = 0; i < 8; i++)
         session->run_id[i] = letters[bv_random_below(&session->env, sizeof letters - 1)];
     gmtime_r(&seconds, &parts);
-    snprintf(session->run, sizeof session->run, "%04d%02d%02d-%02d%02d%02d-%.4s", (parts.tm_year + 1900) % 10000,
-             (parts.tm_mon + 1) % 100, parts.tm_mday % 100, parts.tm_hour % 100, parts.tm_min % 100, parts.tm_sec % 100,
+    snprintf(session->run,
+             sizeof session->run,
+             "%04d%02d%02d-%02d%02d%02d-%.4s",
+             (parts.tm_year + 1900) % 10000,
+             (parts.tm_mon + 1) % 100,
+             parts.tm_mday % 100,
+             parts.tm_hour % 100,
+             parts.tm_min % 100,
+             parts.tm_sec % 100,
              session->run_id);
     if (session->options.out)
         BV_TRY(bv_path(session->folder, &session->error, "%s", session->options.out));
     else
-        BV_TRY(bv_path(session->folder, &session->error, "%s/reports/out/%s", session->root, session->run));
+        BV_TRY(bv_path(
+            session->folder, &session->error, "%s/reports/out/%s", session->root, session->run));
     BV_TRY(bv_path(path, &session->error, "%s/logs", session->folder));
     return bv_fs_mkdirs(path, 0755, &session->error);
 }
@@ -361,7 +282,11 @@ static void read_commit(const struct session *session, char out[64])
         if (bv_fs_read(path, &text, NULL) < 0)
             return;
     }
-    snprintf(out, 64, "%.*s", (int)strcspn(text.data, "\n") < 12 ? (int)strcspn(text.data, "\n") : 12, text.data);
+    snprintf(out,
+             64,
+             "%.*s",
+             (int)strcspn(text.data, "\n") < 12 ? (int)strcspn(text.data, "\n") : 12,
+             text.data);
 }
 
 /* ---- reproduce lines ---- */
@@ -369,26 +294,45 @@ static void read_commit(const struct session *session, char out[64])
 static void reproduce_run(struct session *session)
 {
     const struct story *story = &session->stories[0];
-    bool plain = session->story_count == 1 && !strchr(story->operand, '/') && !strstr(story->operand, ".feature");
-    int size = snprintf(session->reproduce, sizeof session->reproduce, plain ? "make scenario STORY=%s" : "bv scenario %s",
+    bool plain = session->story_count == 1 && !strchr(story->operand, '/') &&
+                 !strstr(story->operand, ".feature");
+    int size = snprintf(session->reproduce,
+                        sizeof session->reproduce,
+                        plain ? "make scenario STORY=%s" : "bv scenario %s",
                         story->operand);
-    for (size_t i = 1; i < session->story_count && size > 0 && (size_t)size < sizeof session->reproduce; i++)
-        size += snprintf(session->reproduce + size, sizeof session->reproduce - (size_t)size, " %s", session->stories[i].operand);
+    for (size_t i = 1;
+         i < session->story_count && size > 0 && (size_t)size < sizeof session->reproduce;
+         i++)
+        size += snprintf(session->reproduce + size,
+                         sizeof session->reproduce - (size_t)size,
+                         " %s",
+                         session->stories[i].operand);
     if (session->options.tags && size > 0 && (size_t)size < sizeof session->reproduce)
-        snprintf(session->reproduce + size, sizeof session->reproduce - (size_t)size,
-                 plain ? " ARGS=\"--tags '%s'\"" : " --tags '%s'", session->options.tags);
+        snprintf(session->reproduce + size,
+                 sizeof session->reproduce - (size_t)size,
+                 plain ? " ARGS=\"--tags '%s'\"" : " --tags '%s'",
+                 session->options.tags);
 }
 
-static void reproduce_scenario(const struct session *session, const struct plan_scenario *scenario, char out[256])
+static void reproduce_scenario(const struct session *session,
+                               const struct plan_scenario *scenario,
+                               char out[256])
 {
     const char *operand = session->current->operand;
     bool plain = !strchr(operand, '/') && !strstr(operand, ".feature");
-    snprintf(out, 256, plain ? "make scenario STORY=%s:%u" : "bv scenario %s:%u", operand, scenario->line);
+    snprintf(out,
+             256,
+             plain ? "make scenario STORY=%s:%u" : "bv scenario %s:%u",
+             operand,
+             scenario->line);
 }
 
 /* ---- listening to the execution ---- */
 
-static void on_scenario(void *argument, const struct plan_scenario *scenario, const struct bv_lab *lab, int64_t start_us)
+static void on_scenario(void *argument,
+                        const struct plan_scenario *scenario,
+                        const struct bv_lab *lab,
+                        int64_t start_us)
 {
     struct session *session = argument;
     results_scenario(session->results, scenario, lab, start_us);
@@ -413,7 +357,10 @@ static void on_message(void *argument, const struct bv_message *message)
     results_message(session->results, message);
 }
 
-static void on_step(void *argument, const struct plan_step *step, size_t index, const struct step_outcome *outcome,
+static void on_step(void *argument,
+                    const struct plan_step *step,
+                    size_t index,
+                    const struct step_outcome *outcome,
                     struct bv_recording *recording)
 {
     struct session *session = argument;
@@ -421,7 +368,9 @@ static void on_step(void *argument, const struct plan_step *step, size_t index, 
     console_step(&session->console, step, outcome, recording);
 }
 
-static void on_scenario_end(void *argument, const struct plan_scenario *scenario, const struct scenario_outcome *outcome)
+static void on_scenario_end(void *argument,
+                            const struct plan_scenario *scenario,
+                            const struct scenario_outcome *outcome)
 {
     struct session *session = argument;
     char reproduce[256];
@@ -439,8 +388,14 @@ static void on_boot(void *argument, const struct bv_stack_event *event)
     char ms[BV_HUMAN_SIZE];
     if (!file || !event->part[0])
         return;
-    if (strcmp(event->state, "ready") == 0 || strcmp(event->state, "failed") == 0 || strcmp(event->state, "retry") == 0)
-        fprintf(file, "  %-14s %-7s %8s  %s\n", event->part, event->state, bv_human_ms(event->ms, ms), event->text ? event->text : "");
+    if (strcmp(event->state, "ready") == 0 || strcmp(event->state, "failed") == 0 ||
+        strcmp(event->state, "retry") == 0)
+        fprintf(file,
+                "  %-14s %-7s %8s  %s\n",
+                event->part,
+                event->state,
+                bv_human_ms(event->ms, ms),
+                event->text ? event->text : "");
     fflush(file);
 }
 
@@ -454,13 +409,21 @@ static int announce(struct session *session, const struct wanted *wanted)
         BV_TRY(bv_stack_resolve(wanted->names, wanted->count, &needs, &session->error));
     if (!file)
         return 0;
-    fprintf(file, "%zu scenario%s, %zu steps\n", wanted->scenarios, wanted->scenarios == 1 ? "" : "s", wanted->steps);
+    fprintf(file,
+            "%zu scenario%s, %zu steps\n",
+            wanted->scenarios,
+            wanted->scenarios == 1 ? "" : "s",
+            wanted->steps);
     if (session->options.stack)
         return 0;
     fprintf(file, "starting");
     for (size_t i = 0; i < needs.count; i++)
         fprintf(file, "%s%s", i ? ", " : " ", needs.names[i]);
-    fprintf(file, ": about %d MB of memory, %d MB of disk, %d ports\n", needs.memory_mb, needs.disk_mb, needs.ports);
+    fprintf(file,
+            ": about %d MB of memory, %d MB of disk, %d ports\n",
+            needs.memory_mb,
+            needs.disk_mb,
+            needs.ports);
     fflush(file);
     return 0;
 }
@@ -469,7 +432,11 @@ static int check_stack(struct session *session, const struct wanted *wanted)
 {
     for (size_t i = 0; i < wanted->count; i++)
         if (!bv_stack_find(session->stack, wanted->names[i]))
-            return bv_fail(&session->error, BV_E_NOT_FOUND, "stack %s has no %s", bv_stack_name(session->stack), wanted->names[i]);
+            return bv_fail(&session->error,
+                           BV_E_NOT_FOUND,
+                           "stack %s has no %s",
+                           bv_stack_name(session->stack),
+                           wanted->names[i]);
     return 0;
 }
 
@@ -495,7 +462,9 @@ static int get_stack(struct session *session, const struct wanted *wanted)
     struct bv_stack_health usage = {0};
     bv_stack_usage(session->stack, &usage);
     if (session->console.file)
-        fprintf(session->console.file, "ready in %s, %s of memory\n", bv_human_ms(bv_stack_boot_ms(session->stack), ms),
+        fprintf(session->console.file,
+                "ready in %s, %s of memory\n",
+                bv_human_ms(bv_stack_boot_ms(session->stack), ms),
                 bv_human_bytes(usage.pss_bytes, memory));
     return 0;
 }
@@ -507,7 +476,8 @@ static void keep_logs(struct session *session)
         const struct bv_stack_part *part = bv_stack_at(session->stack, i);
         char path[BV_PATH_MAX];
         char relative[80];
-        if (!part->log || !part->log[0] || bv_path(path, NULL, "%s/logs/%s.log", session->folder, part->name) < 0 ||
+        if (!part->log || !part->log[0] ||
+            bv_path(path, NULL, "%s/logs/%s.log", session->folder, part->name) < 0 ||
             bv_fs_link_or_copy(part->log, path, NULL) < 0)
             continue;
         snprintf(relative, sizeof relative, "logs/%.60s.log", part->name);
@@ -521,7 +491,9 @@ static void let_go(struct session *session)
         return;
     if (session->options.stack || session->options.keep_stack) {
         if (session->options.keep_stack && session->console.file)
-            fprintf(session->console.file, "the stack keeps running; stop it with: bv down %s\n", bv_stack_name(session->stack));
+            fprintf(session->console.file,
+                    "the stack keeps running; stop it with: bv down %s\n",
+                    bv_stack_name(session->stack));
         bv_stack_close(&session->stack);
     } else {
         (void)bv_stack_down(&session->stack, NULL);
@@ -537,7 +509,8 @@ static void render(struct session *session)
     char folder[BV_PATH_MAX];
     char log[BV_PATH_MAX];
     struct bv_error error = {0};
-    if (bv_stack_bin_dir(folder, sizeof folder, &error) < 0 || bv_path(program, &error, "%s/bv-report", folder) < 0 ||
+    if (bv_stack_bin_dir(folder, sizeof folder, &error) < 0 ||
+        bv_path(program, &error, "%s/bv-report", folder) < 0 ||
         bv_path(log, &error, "%s/logs/report.log", session->folder) < 0)
         return;
     if (access(program, X_OK) != 0) {
@@ -546,7 +519,8 @@ static void render(struct session *session)
         return;
     }
     const char *const argv[] = {program, session->folder, NULL};
-    struct bv_spawn spawn = {.argv = argv, .in_fd = -1, .out_fd = -1, .uid = getuid(), .gid = getgid()};
+    struct bv_spawn spawn = {
+        .argv = argv, .in_fd = -1, .out_fd = -1, .uid = getuid(), .gid = getgid()};
     if (bv_run(&spawn, log, &error) < 0)
         bv_complain("the page was not written: %s (see %s)", error.text, log);
 }
@@ -557,11 +531,19 @@ static void print_summary(const struct session *session, int status)
     FILE *file = session->console.file;
     if (!file)
         return;
-    fprintf(file, "\n%s%s%s  %zu of %zu scenarios passed, %zu steps, %zu messages, %zu checked against contracts, %zu broke them\n",
-            bv_colour(file, status == EXIT_PASSED ? BV_GREEN : BV_RED), status == EXIT_PASSED ? "passed" : "FAILED", bv_colour_end(file),
+    fprintf(file,
+            "\n%s%s%s  %zu of %zu scenarios passed, %zu steps, %zu messages, %zu checked against "
+            "contracts, %zu broke them\n",
+            bv_colour(file, status == EXIT_PASSED ? BV_GREEN : BV_RED),
+            status == EXIT_PASSED ? "passed" : "FAILED",
+            bv_colour_end(file),
             totals->scenarios[VERDICT_PASSED],
-            totals->scenarios[VERDICT_PASSED] + totals->scenarios[VERDICT_FAILED] + totals->scenarios[VERDICT_BROKEN],
-            totals->steps[VERDICT_PASSED], totals->messages, totals->contracts_checked, totals->contracts_violated);
+            totals->scenarios[VERDICT_PASSED] + totals->scenarios[VERDICT_FAILED] +
+                totals->scenarios[VERDICT_BROKEN],
+            totals->steps[VERDICT_PASSED],
+            totals->messages,
+            totals->contracts_checked,
+            totals->contracts_violated);
     fprintf(file, "report  %s/index.html\n", shown_path(session, session->folder));
 }
 
@@ -587,9 +569,26 @@ static void print_json(const struct session *session, int status)
 
 /* ---- the run ---- */
 
+/* A service that ended is the platform's failure, a server that ended the lab's. */
+static int check_parts(struct session *session)
+{
+    if (!session->stack || bv_stack_check(session->stack, &session->error) == 0)
+        return 0;
+    for (size_t i = 0; i < bv_stack_count(session->stack); i++) {
+        const struct bv_stack_part *part = bv_stack_at(session->stack, i);
+        struct bv_stack_health health = {0};
+        if (part->kind != BV_STACK_SERVICE)
+            continue;
+        bv_stack_probe(part, PROBE_MS, &health);
+        session->crashed = session->crashed || health.processes == 0;
+    }
+    return session->crashed ? 0 : session->error.code;
+}
+
 static int run_scenarios(struct session *session, struct runner_lab *lab)
 {
-    const struct execute_listener listener = {session, on_scenario, on_step_begins, on_actor, on_message, on_step, on_scenario_end};
+    const struct execute_listener listener = {
+        session, on_scenario, on_step_begins, on_actor, on_message, on_step, on_scenario_end};
     size_t number = 0;
     for (size_t s = 0; s < session->story_count; s++) {
         session->current = &session->stories[s];
@@ -601,8 +600,9 @@ static int run_scenarios(struct session *session, struct runner_lab *lab)
             if (selects(session, session->current, &plan->scenarios[i], NULL) != PLAN_SELECTED)
                 continue;
             BV_TRY(execute_scenario(lab, &plan->scenarios[i], ++number, &listener, &outcome));
-            if (session->stack && bv_stack_check(session->stack, &session->error) < 0)
-                return session->error.code;
+            int rc = check_parts(session);
+            if (rc < 0 || session->crashed)
+                return rc;
         }
     }
     return 0;
@@ -612,14 +612,19 @@ static int exit_status(struct session *session, int rc)
 {
     const struct results_totals *totals = results_totals(session->results);
     if (rc == 0 && totals->scenarios[VERDICT_BROKEN])
-        rc = bv_fail(&session->error, BV_E_INTERNAL, "%zu scenario%s could not be judged: the lab failed, see above",
-                     totals->scenarios[VERDICT_BROKEN], totals->scenarios[VERDICT_BROKEN] == 1 ? "" : "s");
-    return rc < 0 ? EXIT_LAB : totals->scenarios[VERDICT_FAILED] ? EXIT_RED : EXIT_PASSED;
+        rc = bv_fail(&session->error,
+                     BV_E_INTERNAL,
+                     "%zu scenario%s could not be judged: the lab failed, see above",
+                     totals->scenarios[VERDICT_BROKEN],
+                     totals->scenarios[VERDICT_BROKEN] == 1 ? "" : "s");
+    return rc < 0                                                  ? EXIT_LAB
+           : totals->scenarios[VERDICT_FAILED] || session->crashed ? EXIT_RED
+                                                                   : EXIT_PASSED;
 }
 
 static int run(struct session *session, const struct wanted *wanted)
 {
-    const char *files[FILES_MAX];
+    const char *files[SCENARIO_FILES_MAX];
     char commit[64];
     char contracts[BV_PATH_MAX];
     struct runner_lab *lab = NULL;
@@ -629,13 +634,20 @@ static int run(struct session *session, const struct wanted *wanted)
     reproduce_run(session);
     read_commit(session, commit);
     BV_TRY(bv_path(contracts, &session->error, "%s/contracts", session->root));
-    struct results_run record = {session->folder, session->run, session->stories[0].operand, files, session->story_count,
-                                 session->options.tags, session->reproduce, commit};
+    struct results_run record = {session->folder,
+                                 session->run,
+                                 session->stories[0].operand,
+                                 files,
+                                 session->story_count,
+                                 session->options.tags,
+                                 session->reproduce,
+                                 commit};
     BV_TRY(results_open(&session->env, &record, &session->results, &session->error));
     int rc = announce(session, wanted);
     if (rc == 0)
         rc = get_stack(session, wanted);
-    struct runner_lab_config config = {&session->env, session->stack, session->contracts, contracts, session->run_id};
+    struct runner_lab_config config = {
+        &session->env, session->stack, session->contracts, contracts, session->run_id};
     if (rc == 0)
         rc = runner_lab_open(&config, &lab);
     if (rc == 0) {
@@ -645,8 +657,10 @@ static int run(struct session *session, const struct wanted *wanted)
     runner_lab_close(&lab);
     keep_logs(session);
     int status = exit_status(session, rc);
-    if (results_end(session->results, status, status == EXIT_LAB ? session->error.text : NULL) < 0) {
-        (void)bv_fail(&session->error, BV_E_IO, "results could not be written to %s", session->folder);
+    if (results_end(session->results, status, status == EXIT_LAB ? session->error.text : NULL) <
+        0) {
+        (void)bv_fail(
+            &session->error, BV_E_IO, "results could not be written to %s", session->folder);
         status = EXIT_LAB;
     }
     if (session->options.json)
@@ -655,6 +669,8 @@ static int run(struct session *session, const struct wanted *wanted)
     render(session);
     point_latest(session);
     print_summary(session, status);
+    if (session->crashed)
+        bv_complain("%s", session->error.text);
     return status == EXIT_LAB ? BV_E_INTERNAL : status;
 }
 
@@ -671,7 +687,8 @@ static int prepare(struct session *session)
         if (choice.kind == BV_STACK_SERVICE)
             session->services[count++] = choice.name;
     }
-    session->tables = (struct plan_tables){runner_protocols, runner_protocol_count, session->contracts, session->services, count};
+    session->tables = (struct plan_tables){
+        runner_protocols, runner_protocol_count, session->contracts, session->services, count};
     return 0;
 }
 
@@ -687,9 +704,9 @@ static int scenario(struct session *session, int argc, char **argv)
 {
     struct wanted wanted = {0};
     int refused = 0;
-    int rc = read_options(&session->options, argc, argv, &session->error);
+    int rc = scenario_options_read(&session->options, argc, argv, &session->error);
     if (rc != 0)
-        return rc < 0 ? rc : 0;
+        return rc < 0 ? rc : EXIT_PASSED;
     BV_TRY(prepare(session));
     if (session->options.steps)
         return print_steps(session);
@@ -703,12 +720,16 @@ static int scenario(struct session *session, int argc, char **argv)
         refused += rc == PLAN_REFUSED;
     }
     if (refused)
-        return bv_fail(&session->error, BV_E_INVALID, "%s: the story has mistakes, see above",
+        return bv_fail(&session->error,
+                       BV_E_INVALID,
+                       "%s: the story has mistakes, see above",
                        session->options.check ? "checked" : "nothing was run");
     BV_TRY(collect(session, &wanted));
     if (!session->options.check)
         return run(session, &wanted);
-    printf("%zu scenarios, %zu steps: every actor, verb, probe, variable and contract is known\n", wanted.scenarios, wanted.steps);
+    printf("%zu scenarios, %zu steps: every actor, verb, probe, variable and contract is known\n",
+           wanted.scenarios,
+           wanted.steps);
     return 0;
 }
 

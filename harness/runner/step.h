@@ -28,7 +28,11 @@ struct compiler {
     bool failed;
 };
 
-void compile_error(struct compiler *compiler, uint32_t line, uint32_t column, const char *format, ...) BV_PRINTF(4, 5);
+void compile_error(struct compiler *compiler,
+                   uint32_t line,
+                   uint32_t column,
+                   const char *format,
+                   ...) BV_PRINTF(4, 5);
 /* Resolves step->source into the rest of *step; problems become diagnostics. */
 void step_compile(struct compiler *compiler, struct plan_step *step);
 

@@ -35,9 +35,15 @@ static const struct bv_arg say_args[] = {
 static int say(struct bv_actor *actor, const struct bv_call *call, struct bv_error *error)
 {
     (void)error;
-    struct bv_message message = {.direction = BV_RECEIVED, .summary = call->values[SAY_TYPE].text, .type = call->values[SAY_TYPE].text,
-                                 .key = call->values[SAY_KEY].text, .body = call->doc, .status = BV_NO_NUMBER,
-                                 .sequence = call->values[SAY_SEQUENCE].present ? call->values[SAY_SEQUENCE].number : BV_NO_NUMBER};
+    struct bv_message message = {.direction = BV_RECEIVED,
+                                 .summary = call->values[SAY_TYPE].text,
+                                 .type = call->values[SAY_TYPE].text,
+                                 .key = call->values[SAY_KEY].text,
+                                 .body = call->doc,
+                                 .status = BV_NO_NUMBER,
+                                 .sequence = call->values[SAY_SEQUENCE].present
+                                                 ? call->values[SAY_SEQUENCE].number
+                                                 : BV_NO_NUMBER};
     return bv_actor_record(actor, &message, NULL);
 }
 

@@ -16,7 +16,8 @@ static int quoted(struct bv_bytes text, size_t *at, struct bv_buf *buf, struct b
         if (c == '"') {
             *at = i + 1;
             if (*at < text.size && !space(text.data[*at]))
-                return bv_fail(error, BV_E_INVALID, "a space is missing after the quote at column %zu", i + 1);
+                return bv_fail(
+                    error, BV_E_INVALID, "a space is missing after the quote at column %zu", i + 1);
             return 0;
         }
         if (c == '\\' && i + 1 < text.size && strchr("\"\\n", text.data[i + 1])) {
@@ -28,7 +29,10 @@ static int quoted(struct bv_bytes text, size_t *at, struct bv_buf *buf, struct b
     return bv_fail(error, BV_E_INVALID, "the quote at column %zu is not closed", open + 1);
 }
 
-int words_split(struct bv_arena *arena, struct bv_bytes text, struct word ret_words[WORDS_MAX], size_t *ret_count,
+int words_split(struct bv_arena *arena,
+                struct bv_bytes text,
+                struct word ret_words[WORDS_MAX],
+                size_t *ret_count,
                 struct bv_error *error)
 {
     bv_auto(bv_buf_release) struct bv_buf buf = {.max = 1 << 20};
@@ -61,7 +65,10 @@ static bool name_byte(char c)
     return isalnum((unsigned char)c) || c == '_' || c == '.' || c == '-';
 }
 
-int words_variable(struct bv_bytes text, size_t *at, struct word_variable *ret_variable, struct bv_error *error)
+int words_variable(struct bv_bytes text,
+                   size_t *at,
+                   struct word_variable *ret_variable,
+                   struct bv_error *error)
 {
     for (size_t i = *at; i + 1 < text.size; i++) {
         if (text.data[i] == '$' && text.data[i + 1] == '$') {
@@ -74,8 +81,11 @@ int words_variable(struct bv_bytes text, size_t *at, struct word_variable *ret_v
         while (end < text.size && name_byte(text.data[end]))
             end++;
         if (end == text.size || text.data[end] != '}' || end == i + 2)
-            return bv_fail(error, BV_E_INVALID, "${ needs a name of letters, digits, _ . - and then }");
-        *ret_variable = (struct word_variable){i, end + 1, {text.data + i + 2, end - i - 2}};
+            return bv_fail(
+                error, BV_E_INVALID, "${ needs a name of letters, digits, _ . - and then }");
+        *ret_variable = (struct word_variable){
+            i, end + 1, {text.data + i + 2, end - i - 2}
+        };
         *at = end + 1;
         return 0;
     }
@@ -94,7 +104,10 @@ static int plain(struct bv_buf *buf, struct bv_bytes text)
     return 0;
 }
 
-int words_replace(struct bv_buf *buf, struct bv_bytes text, words_value *value_of, void *argument,
+int words_replace(struct bv_buf *buf,
+                  struct bv_bytes text,
+                  words_value *value_of,
+                  void *argument,
                   struct bv_error *error)
 {
     struct word_variable variable;

@@ -63,7 +63,10 @@ static void replaces(const char *text, int rc, const char *wanted)
     struct bv_buf buf = {.max = 4096};
     cr_expect_eq(words_replace(&buf, bv_bytes_of(text), value, NULL, &error), rc, "%s", text);
     if (rc == 0)
-        cr_expect(bv_bytes_equal(bv_buf_view(&buf), bv_bytes_of(wanted)), "%s gives %.*s", text, BV_ARG(bv_buf_view(&buf)));
+        cr_expect(bv_bytes_equal(bv_buf_view(&buf), bv_bytes_of(wanted)),
+                  "%s gives %.*s",
+                  text,
+                  BV_ARG(bv_buf_view(&buf)));
     bv_buf_release(&buf);
 }
 

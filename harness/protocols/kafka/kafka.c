@@ -1,4 +1,5 @@
-/* Two librdkafka handles per actor: a consumer that one thread polls, and a producer made on the first publish. */
+/* Two librdkafka handles per actor: a consumer that one thread polls, and a producer made on the
+ * first publish. */
 #include "kafka.h"
 
 #include "bv/event.h"
@@ -12,9 +13,9 @@ enum { CALL_MS = 10000, POLL_MS = 200, HEADERS_MAX = 32 };
 
 struct kafka {
     struct bv_actor *actor;
-    const char *topic;    /* arena */
-    const char *producer; /* arena: name in the envelope */
-    rd_kafka_t *consumer; /* owned */
+    const char *topic;     /* arena */
+    const char *producer;  /* arena: name in the envelope */
+    rd_kafka_t *consumer;  /* owned */
     rd_kafka_t *publisher; /* owned, NULL until the first publish */
     pthread_t thread;
     bool running;
@@ -23,8 +24,10 @@ struct kafka {
 
 enum { OPEN_TOPIC, OPEN_PRODUCER };
 static const struct bv_arg open_args[] = {
-    {"topic",    "topic",    BV_ARG_TEXT, BV_REQUIRED, "name of the topic"                                     },
-    {"producer", "producer", BV_ARG_TEXT, BV_OPTIONAL, "producer in the envelopes that it publishes, else \"lab\""},
+    {"topic",    "topic", BV_ARG_TEXT, BV_REQUIRED, "name of the topic"                                        },
+    {"producer",
+     "producer",          BV_ARG_TEXT,
+     BV_OPTIONAL,                                   "producer in the envelopes that it publishes, else \"lab\""},
 };
 
 /* ---- consuming ---- */
@@ -38,9 +41,11 @@ static size_t read_headers(const rd_kafka_message_t *record, struct bv_http_fiel
     const char *name = NULL;
     const void *value = NULL;
     size_t size = 0;
-    while (count < HEADERS_MAX &&
-           rd_kafka_header_get_all(headers, count, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR)
-        fields[count++] = (struct bv_http_field){name, {value, size}};
+    while (count < HEADERS_MAX && rd_kafka_header_get_all(headers, count, &name, &value, &size) ==
+                                      RD_KAFKA_RESP_ERR_NO_ERROR)
+        fields[count++] = (struct bv_http_field){
+            name, {value, size}
+        };
     return count;
 }
 
@@ -49,8 +54,8 @@ static void on_record(struct kafka *kafka, const rd_kafka_message_t *record)
     struct bv_http_field fields[HEADERS_MAX];
     struct bv_message message = {
         .direction = BV_RECEIVED,
-        .key = {record->key, record->key_len},
-        .body = {record->payload, record->len},
+        .key = {record->key,     record->key_len},
+        .body = {record->payload, record->len    },
         .status = BV_NO_NUMBER,
         .sequence = record->offset,
         .media_type = BV_BYTES("application/json"),
@@ -61,10 +66,16 @@ static void on_record(struct kafka *kafka, const rd_kafka_message_t *record)
         if (strcmp(fields[i].name, "event-type") == 0)
             message.type = fields[i].value;
     char summary[256];
-    int size = snprintf(summary, sizeof summary, "%s[%d]@%lld %.*s", kafka->topic, record->partition,
-                        (long long)record->offset, (int)(message.type.size < 120 ? message.type.size : 120),
+    int size = snprintf(summary,
+                        sizeof summary,
+                        "%s[%d]@%lld %.*s",
+                        kafka->topic,
+                        record->partition,
+                        (long long)record->offset,
+                        (int)(message.type.size < 120 ? message.type.size : 120),
                         message.type.size ? message.type.data : "");
-    message.summary = (struct bv_bytes){summary, size > 0 && (size_t)size < sizeof summary ? (size_t)size : 0};
+    message.summary =
+        (struct bv_bytes){summary, size > 0 && (size_t)size < sizeof summary ? (size_t)size : 0};
     (void)bv_actor_record(kafka->actor, &message, NULL); /* a full recording is remembered there */
 }
 
@@ -102,11 +113,16 @@ struct setting {
     const char *value;
 };
 
-static int make(struct kafka *kafka, rd_kafka_type_t type, const struct setting *settings, size_t count,
-                rd_kafka_t **ret_handle, struct bv_error *error)
+static int make(struct kafka *kafka,
+                rd_kafka_type_t type,
+                const struct setting *settings,
+                size_t count,
+                rd_kafka_t **ret_handle,
+                struct bv_error *error)
 {
     char why[160];
-    const char *brokers = kafka->actor->lab->ops->stack_variable(kafka->actor->lab, "BV_KAFKA_BROKERS");
+    const char *brokers =
+        kafka->actor->lab->ops->stack_variable(kafka->actor->lab, "BV_KAFKA_BROKERS");
     if (!brokers)
         return bv_fail(error, BV_E_UNAVAILABLE, "the stack has no Kafka");
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -124,26 +140,31 @@ static int make(struct kafka *kafka, rd_kafka_type_t type, const struct setting 
     return 0;
 }
 
-static int red(struct bv_error *error, const char *what, const char *topic, rd_kafka_resp_err_t code)
+static int
+red(struct bv_error *error, const char *what, const char *topic, rd_kafka_resp_err_t code)
 {
     (void)bv_fail(error, BV_E_UNAVAILABLE, "%s %s: %s", what, topic, rd_kafka_err2str(code));
     return BV_MISMATCH;
 }
 
 /* The partitions of the topic, each at its high watermark. */
-static int ends_of(struct kafka *kafka, rd_kafka_topic_partition_list_t **ret_list, struct bv_error *error)
+static int
+ends_of(struct kafka *kafka, rd_kafka_topic_partition_list_t **ret_list, struct bv_error *error)
 {
     const struct rd_kafka_metadata *metadata = NULL;
     rd_kafka_topic_t *topic = rd_kafka_topic_new(kafka->consumer, kafka->topic, NULL);
     rd_kafka_resp_err_t code = rd_kafka_metadata(kafka->consumer, 0, topic, &metadata, CALL_MS);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        code = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+        code = metadata->topic_cnt == 1 ? metadata->topics[0].err
+                                        : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
-    for (int i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && i < metadata->topics[0].partition_cnt; i++) {
+    for (int i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && i < metadata->topics[0].partition_cnt;
+         i++) {
         int32_t partition = metadata->topics[0].partitions[i].id;
         int64_t low = 0;
         int64_t high = 0;
-        code = rd_kafka_query_watermark_offsets(kafka->consumer, kafka->topic, partition, &low, &high, CALL_MS);
+        code = rd_kafka_query_watermark_offsets(
+            kafka->consumer, kafka->topic, partition, &low, &high, CALL_MS);
         rd_kafka_topic_partition_list_add(list, kafka->topic, partition)->offset = high;
     }
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR && !list->cnt)
@@ -221,20 +242,27 @@ static void kafka_close(struct bv_actor *actor)
 
 enum { PUBLISH_TYPE, PUBLISH_KEY };
 static const struct bv_arg publish_args[] = {
-    {"type", NULL,      BV_ARG_EVENT, BV_REQUIRED, "event type; the doc string is its payload"   },
-    {"key",  "for key", BV_ARG_TEXT,  BV_REQUIRED, "partition key"                               },
+    {"type", NULL,      BV_ARG_EVENT, BV_REQUIRED, "event type; the doc string is its payload"},
+    {"key",  "for key", BV_ARG_TEXT,  BV_REQUIRED, "partition key"                            },
 };
 
 static int publisher_of(struct kafka *kafka, struct bv_error *error)
 {
     static const struct setting settings[] = {
-        {"enable.idempotence", "true"}, {"linger.ms", "0"}, {"message.timeout.ms", "10000"}, {"log_level", "2"}};
+        {"enable.idempotence", "true" },
+        {"linger.ms",          "0"    },
+        {"message.timeout.ms", "10000"},
+        {"log_level",          "2"    }
+    };
     if (kafka->publisher)
         return 0;
     return make(kafka, RD_KAFKA_PRODUCER, settings, BV_COUNT(settings), &kafka->publisher, error);
 }
 
-static int encode(struct kafka *kafka, const struct bv_call *call, struct bv_event *event, struct bv_buf *body,
+static int encode(struct kafka *kafka,
+                  const struct bv_call *call,
+                  struct bv_event *event,
+                  struct bv_buf *body,
                   struct bv_error *error)
 {
     struct bv_lab *lab = kafka->actor->lab;
@@ -250,22 +278,31 @@ static int encode(struct kafka *kafka, const struct bv_call *call, struct bv_eve
     };
     bv_event_stamp(lab->env, event);
     if (bv_event_encode(body, event) < 0)
-        return bv_fail(error, BV_E_INVALID, "no envelope can hold this: check type, producer and key");
+        return bv_fail(
+            error, BV_E_INVALID, "no envelope can hold this: check type, producer and key");
     return 0;
 }
 
-static int send_record(struct kafka *kafka, const struct bv_message *message, struct bv_error *error)
+static int
+send_record(struct kafka *kafka, const struct bv_message *message, struct bv_error *error)
 {
     struct outcome outcome = {0};
     rd_kafka_headers_t *headers = rd_kafka_headers_new(message->field_count);
     for (size_t i = 0; i < message->field_count; i++)
-        rd_kafka_header_add(headers, message->fields[i].name, -1, message->fields[i].value.data,
+        rd_kafka_header_add(headers,
+                            message->fields[i].name,
+                            -1,
+                            message->fields[i].value.data,
                             (ssize_t)message->fields[i].value.size);
     rd_kafka_resp_err_t code = rd_kafka_producev(
-        kafka->publisher, RD_KAFKA_V_TOPIC(kafka->topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+        kafka->publisher,
+        RD_KAFKA_V_TOPIC(kafka->topic),
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
         RD_KAFKA_V_KEY(message->key.data, message->key.size),
-        RD_KAFKA_V_VALUE((void *)(uintptr_t)message->body.data, message->body.size), RD_KAFKA_V_HEADERS(headers),
-        RD_KAFKA_V_OPAQUE(&outcome), RD_KAFKA_V_END);
+        RD_KAFKA_V_VALUE((void *)(uintptr_t)message->body.data, message->body.size),
+        RD_KAFKA_V_HEADERS(headers),
+        RD_KAFKA_V_OPAQUE(&outcome),
+        RD_KAFKA_V_END);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         rd_kafka_headers_destroy(headers);
         return red(error, "publishing to", kafka->topic, code);
@@ -273,7 +310,9 @@ static int send_record(struct kafka *kafka, const struct bv_message *message, st
     /* message.timeout.ms guarantees an outcome, which points into this frame: wait for it. */
     while (!outcome.done)
         rd_kafka_poll(kafka->publisher, 100);
-    return outcome.code == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : red(error, "publishing to", kafka->topic, outcome.code);
+    return outcome.code == RD_KAFKA_RESP_ERR_NO_ERROR
+               ? 0
+               : red(error, "publishing to", kafka->topic, outcome.code);
 }
 
 static int kafka_publish(struct bv_actor *actor, const struct bv_call *call, struct bv_error *error)
@@ -311,7 +350,9 @@ static int kafka_publish(struct bv_actor *actor, const struct bv_call *call, str
 }
 
 static const struct bv_verb verbs[] = {
-    {"publishes", publish_args, BV_COUNT(publish_args), BV_NEEDS_DOC, kafka_publish,
+    {"publishes",
+     publish_args, BV_COUNT(publish_args),
+     BV_NEEDS_DOC, kafka_publish,
      "publish one event: full envelope and headers around the doc string"},
 };
 

@@ -214,9 +214,8 @@ static bool json_equal(const struct bv_json *a, const struct bv_json *b)
         return false;
     size_t index = 0;
     for (struct bv_json_iter it = bv_json_iter(a); bv_json_next(&it); index++) {
-        const struct bv_json *other = bv_json_type(a) == BV_JSON_ARRAY
-                                          ? bv_json_at(b, index)
-                                          : bv_json_get_bytes(b, it.key);
+        const struct bv_json *other =
+            bv_json_type(a) == BV_JSON_ARRAY ? bv_json_at(b, index) : bv_json_get_bytes(b, it.key);
         if (!other || !json_equal(it.value, other))
             return false;
     }
@@ -275,7 +274,8 @@ static int matches(const struct bv_fact *fact, struct bv_bytes value, struct bv_
     if (rc != 0) {
         char why[80];
         regerror(rc, &regex, why, sizeof why);
-        return bv_fail(error, BV_E_INVALID, "\"%s\" is no extended expression: %s", pattern.data, why);
+        return bv_fail(
+            error, BV_E_INVALID, "\"%s\" is no extended expression: %s", pattern.data, why);
     }
     rc = regexec(&regex, text.data, 0, NULL, 0);
     regfree(&regex);
@@ -297,20 +297,31 @@ static int contains(const struct bv_fact *fact, struct bv_bytes value)
     return text.size && memmem(text.data, text.size, value.data, value.size) ? 0 : BV_MISMATCH;
 }
 
-static int ordered(const struct bv_fact *fact, enum bv_op op, struct bv_bytes value, struct bv_error *error)
+static int
+ordered(const struct bv_fact *fact, enum bv_op op, struct bv_bytes value, struct bv_error *error)
 {
     struct number wanted = number_of_text(value);
     if (!wanted.valid)
-        return bv_fail(error, BV_E_INVALID, "%s compares numbers, \"%.*s\" is none", bv_op_text(op), BV_ARG(value));
+        return bv_fail(error,
+                       BV_E_INVALID,
+                       "%s compares numbers, \"%.*s\" is none",
+                       bv_op_text(op),
+                       BV_ARG(value));
     struct number actual = number_of_fact(fact);
     if (!actual.valid)
         return BV_MISMATCH;
     int sign = order(actual, wanted);
-    bool holds = op == BV_OP_LT ? sign < 0 : op == BV_OP_GT ? sign > 0 : op == BV_OP_LE ? sign <= 0 : sign >= 0;
+    bool holds = op == BV_OP_LT   ? sign < 0
+                 : op == BV_OP_GT ? sign > 0
+                 : op == BV_OP_LE ? sign <= 0
+                                  : sign >= 0;
     return holds ? 0 : BV_MISMATCH;
 }
 
-int bv_fact_compare(const struct bv_fact *fact, enum bv_op op, struct bv_bytes value, struct bv_error *error)
+int bv_fact_compare(const struct bv_fact *fact,
+                    enum bv_op op,
+                    struct bv_bytes value,
+                    struct bv_error *error)
 {
     if (fact->type == BV_FACT_ABSENT)
         return BV_MISMATCH;
@@ -337,7 +348,11 @@ int bv_duration_parse(struct bv_bytes text, int64_t *ret_ms)
     static const struct {
         struct bv_bytes unit;
         int64_t ms;
-    } units[] = {{{"ms", 2}, 1}, {{"s", 1}, 1000}, {{"m", 1}, 60000}};
+    } units[] = {
+        {{"ms", 2}, 1    },
+        {{"s", 1},  1000 },
+        {{"m", 1},  60000}
+    };
     size_t digits = 0;
     while (digits < text.size && isdigit((unsigned char)text.data[digits]))
         digits++;
@@ -345,7 +360,8 @@ int bv_duration_parse(struct bv_bytes text, int64_t *ret_ms)
     int64_t number = 0;
     for (size_t i = 0; i < BV_COUNT(units); i++) {
         if (bv_bytes_equal(unit, units[i].unit) &&
-            bv_bytes_int64((struct bv_bytes){text.data, digits}, 1, 3600000 / units[i].ms, &number) == 0) {
+            bv_bytes_int64(
+                (struct bv_bytes){text.data, digits}, 1, 3600000 / units[i].ms, &number) == 0) {
             *ret_ms = number * units[i].ms;
             return 0;
         }

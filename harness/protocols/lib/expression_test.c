@@ -25,16 +25,21 @@ static const struct bv_json *json(const char *text)
 
 static void finds(const char *path, const char *wanted)
 {
-    const struct bv_json *root = json("{\"a\":{\"b\":[{\"c\":1},{\"c\":2}],\"x y\":true,\"n\":null},\"\":3}");
+    const struct bv_json *root =
+        json("{\"a\":{\"b\":[{\"c\":1},{\"c\":2}],\"x y\":true,\"n\":null},\"\":3}");
     const struct bv_json *value = NULL;
     struct bv_error error = {0};
     struct bv_buf text = {.max = 4096};
-    cr_assert_eq(bv_path_find(root, bv_bytes_of(path), &value, &error), 0, "%s: %s", path, error.text);
+    cr_assert_eq(
+        bv_path_find(root, bv_bytes_of(path), &value, &error), 0, "%s: %s", path, error.text);
     if (value)
         cr_assert_eq(bv_json_write(&text, value), 0);
     else
         cr_assert_eq(bv_buf_text(&text, "(absent)"), 0);
-    cr_expect(bv_bytes_equal(bv_buf_view(&text), bv_bytes_of(wanted)), "%s is %.*s", path, BV_ARG(bv_buf_view(&text)));
+    cr_expect(bv_bytes_equal(bv_buf_view(&text), bv_bytes_of(wanted)),
+              "%s is %.*s",
+              path,
+              BV_ARG(bv_buf_view(&text)));
     bv_buf_release(&text);
 }
 
@@ -52,7 +57,8 @@ Test(expression, path_names_one_value)
 
 Test(expression, bad_paths_are_refused_with_their_place)
 {
-    static const char *const bad[] = {"", "a", "$a", "$.", "$.a.", "$[", "$[x]", "$['a", "$['a'x", "$.a[*]", "$..a"};
+    static const char *const bad[] = {
+        "", "a", "$a", "$.", "$.a.", "$[", "$[x]", "$['a", "$['a'x", "$.a[*]", "$..a"};
     for (size_t i = 0; i < BV_COUNT(bad); i++) {
         struct bv_error error = {0};
         cr_expect_eq(bv_path_check(bv_bytes_of(bad[i]), &error), BV_E_INVALID, "%s", bad[i]);
@@ -74,33 +80,37 @@ Test(expression, compares_json)
         const char *fact, *op, *value;
         int rc;
     } rows[] = {
-        {"\"PAID\"", "==", "PAID", 0},
-        {"\"PAID\"", "==", "\"PAID\"", BV_MISMATCH},
-        {"201", "==", "201", 0},
-        {"2.50", "==", "2.5", 0},
-        {"201", "==", "0201", BV_MISMATCH},
-        {"true", "==", "true", 0},
-        {"null", "==", "null", 0},
-        {"null", "exists", "", 0},
-        {"{\"a\":1,\"b\":[2]}", "==", "{ \"b\": [2], \"a\": 1 }", 0},
-        {"[1,2]", "==", "[2,1]", BV_MISMATCH},
-        {"[\"a\",\"b\"]", "contains", "b", 0},
-        {"[\"ab\"]", "contains", "b", BV_MISMATCH},
-        {"\"abc\"", "contains", "bc", 0},
-        {"\"abc\"", "matches", "^a.c$", 0},
-        {"\"abc\"", "matches", "^b", BV_MISMATCH},
-        {"\"abc\"", "matches", "(", BV_E_INVALID},
-        {"5", "<", "6", 0},
-        {"5", "<=", "5", 0},
-        {"5", ">", "5", BV_MISMATCH},
-        {"\"8\"", ">=", "7.5", 0},
-        {"\"x\"", ">=", "7", BV_MISMATCH},
-        {"5", "<", "x", BV_E_INVALID},
-        {"5", "!=", "6", 0},
-        {"9007199254740993", "==", "9007199254740992", BV_MISMATCH},
+        {"\"PAID\"",            "==",       "PAID",                     0           },
+        {"\"PAID\"",            "==",       "\"PAID\"",                 BV_MISMATCH },
+        {"201",                 "==",       "201",                      0           },
+        {"2.50",                "==",       "2.5",                      0           },
+        {"201",                 "==",       "0201",                     BV_MISMATCH },
+        {"true",                "==",       "true",                     0           },
+        {"null",                "==",       "null",                     0           },
+        {"null",                "exists",   "",                         0           },
+        {"{\"a\":1,\"b\":[2]}", "==",       "{ \"b\": [2], \"a\": 1 }", 0           },
+        {"[1,2]",               "==",       "[2,1]",                    BV_MISMATCH },
+        {"[\"a\",\"b\"]",       "contains", "b",                        0           },
+        {"[\"ab\"]",            "contains", "b",                        BV_MISMATCH },
+        {"\"abc\"",             "contains", "bc",                       0           },
+        {"\"abc\"",             "matches",  "^a.c$",                    0           },
+        {"\"abc\"",             "matches",  "^b",                       BV_MISMATCH },
+        {"\"abc\"",             "matches",  "(",                        BV_E_INVALID},
+        {"5",                   "<",        "6",                        0           },
+        {"5",                   "<=",       "5",                        0           },
+        {"5",                   ">",        "5",                        BV_MISMATCH },
+        {"\"8\"",               ">=",       "7.5",                      0           },
+        {"\"x\"",               ">=",       "7",                        BV_MISMATCH },
+        {"5",                   "<",        "x",                        BV_E_INVALID},
+        {"5",                   "!=",       "6",                        0           },
+        {"9007199254740993",    "==",       "9007199254740992",         BV_MISMATCH },
     };
     for (size_t i = 0; i < BV_COUNT(rows); i++)
-        cr_expect_eq(compare_json(rows[i].fact, rows[i].op, rows[i].value), rows[i].rc, "%s %s %s", rows[i].fact, rows[i].op,
+        cr_expect_eq(compare_json(rows[i].fact, rows[i].op, rows[i].value),
+                     rows[i].rc,
+                     "%s %s %s",
+                     rows[i].fact,
+                     rows[i].op,
                      rows[i].value);
 }
 

@@ -60,8 +60,7 @@ static size_t on_field(char *data, size_t size, size_t count, void *argument)
         value = (struct bv_bytes){value.data + 1, value.size - 1};
     while (value.size && strchr(" \t\r\n", value.data[value.size - 1]))
         value.size--;
-    char *name =
-        bv_arena_text(exchange->arena, (struct bv_bytes){data, (size_t)(colon - data)});
+    char *name = bv_arena_text(exchange->arena, (struct bv_bytes){data, (size_t)(colon - data)});
     struct bv_http_field *field = &exchange->fields[exchange->field_count];
     *field = (struct bv_http_field){name, bv_arena_copy(exchange->arena, value)};
     if (!name || !field->value.data) {
@@ -107,7 +106,9 @@ static int fields_list(const struct bv_http_call *call, struct curl_slist **list
     for (size_t i = 0; i < call->field_count + BV_COUNT(quiet); i++) {
         bv_buf_reset(&line);
         if (i < call->field_count)
-            (void)bv_buf_format(&line, "%s%s%.*s", call->fields[i].name,
+            (void)bv_buf_format(&line,
+                                "%s%s%.*s",
+                                call->fields[i].name,
                                 call->fields[i].value.size ? ": " : ";",
                                 BV_ARG(call->fields[i].value));
         else
@@ -121,7 +122,10 @@ static int fields_list(const struct bv_http_call *call, struct curl_slist **list
     return 0;
 }
 
-static void set_up(CURL *curl, const struct bv_http_call *call, struct exchange *exchange, struct curl_slist *list)
+static void set_up(CURL *curl,
+                   const struct bv_http_call *call,
+                   struct exchange *exchange,
+                   struct curl_slist *list)
 {
     curl_easy_reset(curl);
     curl_easy_setopt(curl, CURLOPT_URL, call->url);
@@ -176,8 +180,12 @@ int bv_http_call(struct bv_http_caller *caller,
         set_up(caller->curl, call, &exchange, list);
         CURLcode code = curl_easy_perform(caller->curl);
         if (code != CURLE_OK)
-            rc = bv_fail(error, exchange.failed ? BV_E_NOMEM : code_of(code), "%s %s: %s",
-                         call->method, call->url, curl_easy_strerror(code));
+            rc = bv_fail(error,
+                         exchange.failed ? BV_E_NOMEM : code_of(code),
+                         "%s %s: %s",
+                         call->method,
+                         call->url,
+                         curl_easy_strerror(code));
         else
             rc = finish(caller->curl, &exchange, ret_answer);
     }

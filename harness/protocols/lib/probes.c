@@ -35,8 +35,7 @@ PROBE(header)
     UNUSED;
     for (size_t i = 0; i < message->field_count; i++) {
         if (bv_bytes_equal_nocase(bv_bytes_of(message->fields[i].name), argument)) {
-            *ret_fact =
-                (struct bv_fact){.type = BV_FACT_TEXT, .text = message->fields[i].value};
+            *ret_fact = (struct bv_fact){.type = BV_FACT_TEXT, .text = message->fields[i].value};
             return 0;
         }
     }

@@ -1,5 +1,5 @@
-/* One mutex guards the list; messages are written once, before they enter it, into an arena that only grows. Readers copy the
- * pointer out under the lock and look at the message without it. */
+/* One mutex guards the list; messages are written once, before they enter it, into an arena that
+ * only grows. Readers copy the pointer out under the lock and look at the message without it. */
 #include "bv/recording.h"
 
 #include "bv/protocol.h"
@@ -33,8 +33,7 @@ const char *bv_direction_word(enum bv_direction direction)
     return words[direction];
 }
 
-int bv_recording_open(const struct bv_recording_config *config,
-                      struct bv_recording **ret_recording)
+int bv_recording_open(const struct bv_recording_config *config, struct bv_recording **ret_recording)
 {
     struct bv_recording *recording = calloc(1, sizeof *recording);
     if (!recording)
@@ -157,8 +156,7 @@ static int make_room(struct bv_recording *recording)
     if (recording->count < recording->capacity)
         return 0;
     size_t capacity = recording->capacity ? recording->capacity * 2 : FIRST_CAPACITY;
-    const struct bv_message **messages =
-        realloc(recording->messages, capacity * sizeof(*messages));
+    const struct bv_message **messages = realloc(recording->messages, capacity * sizeof(*messages));
     if (!messages)
         return BV_E_LIMIT;
     recording->messages = messages;
@@ -248,8 +246,8 @@ const struct bv_message *bv_recording_at(struct bv_recording *recording, uint64_
     return message;
 }
 
-/* The message after `seen`, waiting for it until the deadline; NULL when there is none. A manual clock never makes the wait longer
- * than what it says now. */
+/* The message after `seen`, waiting for it until the deadline; NULL when there is none. A manual
+ * clock never makes the wait longer than what it says now. */
 static const struct bv_message *
 next_message(struct bv_recording *recording, uint64_t seen, int64_t deadline_mono_us)
 {
@@ -302,8 +300,8 @@ int bv_actor_note(struct bv_actor *actor, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    int rc = append_note(
-        actor->lab->recording, actor->name, actor->protocol->name, format, arguments);
+    int rc =
+        append_note(actor->lab->recording, actor->name, actor->protocol->name, format, arguments);
     va_end(arguments);
     return rc;
 }

@@ -22,8 +22,13 @@ TestSuite(recording, .init = setup, .fini = teardown);
 static uint64_t append(const char *actor, const char *body)
 {
     uint64_t id = 0;
-    struct bv_message message = {.actor = actor, .protocol = "test", .direction = BV_RECEIVED, .summary = BV_BYTES("x"),
-                                 .status = BV_NO_NUMBER, .sequence = BV_NO_NUMBER, .body = bv_bytes_of(body)};
+    struct bv_message message = {.actor = actor,
+                                 .protocol = "test",
+                                 .direction = BV_RECEIVED,
+                                 .summary = BV_BYTES("x"),
+                                 .status = BV_NO_NUMBER,
+                                 .sequence = BV_NO_NUMBER,
+                                 .body = bv_bytes_of(body)};
     cr_assert_eq(bv_recording_append(recording, &message, &id), 0);
     return id;
 }
@@ -71,7 +76,8 @@ Test(recording, await_ends_at_its_deadline)
 {
     const struct bv_message *message = NULL;
     int64_t begin = bv_mono_us(&env);
-    cr_expect_eq(bv_recording_await(recording, 0, in_ms(30), is_body, "never", &message), BV_NOT_YET);
+    cr_expect_eq(bv_recording_await(recording, 0, in_ms(30), is_body, "never", &message),
+                 BV_NOT_YET);
     cr_expect_geq(bv_mono_us(&env) - begin, 30000);
 }
 
@@ -93,7 +99,8 @@ Test(recording, loses_nothing_between_threads)
     for (int i = 0; i < WRITERS; i++)
         cr_assert_eq(pthread_create(&threads[i], NULL, write_many, names[i]), 0);
     for (int i = 0; i < WRITERS * EACH; i++) {
-        cr_assert_eq(bv_recording_await(recording, seen, in_ms(10000), is_body, "same", &message), 0);
+        cr_assert_eq(bv_recording_await(recording, seen, in_ms(10000), is_body, "same", &message),
+                     0);
         cr_assert_eq(message->id, seen + 1);
         seen = message->id;
     }
@@ -117,7 +124,9 @@ Test(recording, full_is_remembered)
 
 Test(recording, takes_the_trace_from_the_header)
 {
-    struct bv_http_field fields[] = {{"TraceParent", BV_BYTES("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")}};
+    struct bv_http_field fields[] = {
+        {"TraceParent", BV_BYTES("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")}
+    };
     struct bv_message message = {.actor = "a", .protocol = "p", .fields = fields, .field_count = 1};
     cr_assert_eq(bv_recording_append(recording, &message, NULL), 0);
     cr_expect(bv_trace_present(&bv_recording_at(recording, 1)->trace));
@@ -126,7 +135,9 @@ Test(recording, takes_the_trace_from_the_header)
 Test(recording, long_bodies_are_cut_and_their_size_kept)
 {
     static char body[BV_MESSAGE_BODY_MAX + 10];
-    struct bv_message message = {.actor = "a", .protocol = "p", .body = {body, sizeof body}};
+    struct bv_message message = {
+        .actor = "a", .protocol = "p", .body = {body, sizeof body}
+    };
     cr_assert_eq(bv_recording_append(recording, &message, NULL), 0);
     cr_expect_eq(bv_recording_at(recording, 1)->body.size, BV_MESSAGE_BODY_MAX);
     cr_expect_eq(bv_recording_at(recording, 1)->body_bytes, sizeof body);

@@ -1,12 +1,24 @@
 /* What must not leave the machine, and messages as results.jsonl writes them. */
 #include "bv/recording.h"
 
-/* A name is secret when its letters and digits, in lower case, end in one of these. Ends, since clientSecret, client_secret and
- * x-client-secret are one thing, while tokenType or secretCount are not secret. */
+/* A name is secret when its letters and digits, in lower case, end in one of these. Ends, since
+ * clientSecret, client_secret and x-client-secret are one thing, while tokenType or secretCount are
+ * not secret. */
 static const char *const secret_ends[] = {
-    "authorization", "cookie", "setcookie", "password",  "passwd",     "secret",
-    "secrets",       "token",  "assertion", "apikey",    "privatekey", "credential",
-    "credentials",   "pin",
+    "authorization",
+    "cookie",
+    "setcookie",
+    "password",
+    "passwd",
+    "secret",
+    "secrets",
+    "token",
+    "assertion",
+    "apikey",
+    "privatekey",
+    "credential",
+    "credentials",
+    "pin",
 };
 
 bool bv_secret_name(struct bv_bytes name)
@@ -49,7 +61,8 @@ static void write_scalar(struct bv_json_writer *w, const struct bv_json *json)
     }
 }
 
-/* depth is what the writer has left: documents nest up to BV_JSON_DEPTH_MAX by themselves and stand two levels deep here. */
+/* depth is what the writer has left: documents nest up to BV_JSON_DEPTH_MAX by themselves and stand
+ * two levels deep here. */
 static void redact(struct bv_json_writer *w, const struct bv_json *json, int depth)
 {
     enum bv_json_type type = bv_json_type(json);

@@ -4,9 +4,20 @@
 
 Test(redact, knows_secret_names_and_lets_others_be)
 {
-    static const char *const secret[] = {"Authorization", "authorization", "Set-Cookie", "cookie", "password", "client_secret",
-                                         "clientSecret", "accessToken", "refresh_token", "secret", "x-api-key", "token"};
-    static const char *const open[] = {"tokenType", "content-type", "orderId", "mapping", "secretCount", "webhook-signature", ""};
+    static const char *const secret[] = {"Authorization",
+                                         "authorization",
+                                         "Set-Cookie",
+                                         "cookie",
+                                         "password",
+                                         "client_secret",
+                                         "clientSecret",
+                                         "accessToken",
+                                         "refresh_token",
+                                         "secret",
+                                         "x-api-key",
+                                         "token"};
+    static const char *const open[] = {
+        "tokenType", "content-type", "orderId", "mapping", "secretCount", "webhook-signature", ""};
     for (size_t i = 0; i < BV_COUNT(secret); i++)
         cr_expect(bv_secret_name(bv_bytes_of(secret[i])), "%s", secret[i]);
     for (size_t i = 0; i < BV_COUNT(open); i++)
@@ -34,20 +45,30 @@ static void writes(struct bv_message message, const char *wanted, const char *hi
 
 Test(redact, members_at_any_depth)
 {
-    writes((struct bv_message){.body = BV_BYTES("{\"a\":[{\"secret\":\"whsec_x\",\"id\":7}]}")}, "{\"a\":[{\"secret\":\"[redacted]\",\"id\":7}]}",
+    writes((struct bv_message){.body = BV_BYTES("{\"a\":[{\"secret\":\"whsec_x\",\"id\":7}]}")},
+           "{\"a\":[{\"secret\":\"[redacted]\",\"id\":7}]}",
            "whsec_x");
-    writes((struct bv_message){.body = BV_BYTES("{\"credentials\":{\"user\":\"u\",\"key\":\"k1\"}}")}, "\"credentials\":\"[redacted]\"", "k1");
+    writes(
+        (struct bv_message){.body = BV_BYTES("{\"credentials\":{\"user\":\"u\",\"key\":\"k1\"}}")},
+        "\"credentials\":\"[redacted]\"",
+        "k1");
 }
 
 Test(redact, headers)
 {
-    struct bv_http_field fields[] = {{"Authorization", BV_BYTES("Bearer abc")}, {"etag", BV_BYTES("\"3\"")}};
-    writes((struct bv_message){.fields = fields, .field_count = 2}, "{\"name\":\"etag\",\"value\":\"\\\"3\\\"\"}", "abc");
+    struct bv_http_field fields[] = {
+        {"Authorization", BV_BYTES("Bearer abc")},
+        {"etag",          BV_BYTES("\"3\"")     }
+    };
+    writes((struct bv_message){.fields = fields, .field_count = 2},
+           "{\"name\":\"etag\",\"value\":\"\\\"3\\\"\"}",
+           "abc");
 }
 
 Test(redact, form_bodies)
 {
     writes((struct bv_message){.media_type = BV_BYTES("application/x-www-form-urlencoded"),
                                .body = BV_BYTES("grant_type=x&client_secret=abc&scope=y")},
-           "grant_type=x&client_secret=[redacted]&scope=y", "abc");
+           "grant_type=x&client_secret=[redacted]&scope=y",
+           "abc");
 }

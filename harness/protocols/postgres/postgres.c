@@ -6,7 +6,9 @@
 
 enum { OPEN_DATABASE };
 static const struct bv_arg open_args[] = {
-    {"database", "database", BV_ARG_TEXT, BV_REQUIRED, "name of the database on the stack's server"},
+    {"database",
+     "database", BV_ARG_TEXT,
+     BV_REQUIRED, "name of the database on the stack's server"},
 };
 
 static void postgres_close(struct bv_actor *actor)
@@ -21,8 +23,7 @@ static int bad(struct bv_error *error, int code, const char *message)
     return bv_fail(error, code, "%.*s", size, message);
 }
 
-static int
-postgres_open(struct bv_actor *actor, const struct bv_call *call, struct bv_error *error)
+static int postgres_open(struct bv_actor *actor, const struct bv_call *call, struct bv_error *error)
 {
     const char *url = actor->lab->ops->stack_variable(actor->lab, "BV_PG_URL");
     if (!url)
@@ -31,11 +32,14 @@ postgres_open(struct bv_actor *actor, const struct bv_call *call, struct bv_erro
     if (!database)
         return BV_E_NOMEM;
     /* The first dbname is expanded, the second is plain and wins. */
-    const char *const keys[] = {"dbname", "dbname", "options", "connect_timeout",
-                                "application_name", NULL};
-    const char *const values[] = {
-        url, database, "-c default_transaction_read_only=on -c statement_timeout=10000", "5",
-        "bitvelocity-lab", NULL};
+    const char *const keys[] = {
+        "dbname", "dbname", "options", "connect_timeout", "application_name", NULL};
+    const char *const values[] = {url,
+                                  database,
+                                  "-c default_transaction_read_only=on -c statement_timeout=10000",
+                                  "5",
+                                  "bitvelocity-lab",
+                                  NULL};
     PGconn *connection = actor->state = PQconnectdbParams(keys, values, 1);
     if (!connection)
         return BV_E_NOMEM;
@@ -51,12 +55,22 @@ static const struct bv_arg query_args[] = {
     {"sql", NULL, BV_ARG_TEXT, BV_OPTIONAL, "one statement; or as a doc string"},
 };
 
-enum { OID_BOOL = 16, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23, OID_JSON = 114, OID_FLOAT4 = 700,
-       OID_FLOAT8 = 701, OID_NUMERIC = 1700, OID_JSONB = 3802 };
+enum {
+    OID_BOOL = 16,
+    OID_INT8 = 20,
+    OID_INT2 = 21,
+    OID_INT4 = 23,
+    OID_JSON = 114,
+    OID_FLOAT4 = 700,
+    OID_FLOAT8 = 701,
+    OID_NUMERIC = 1700,
+    OID_JSONB = 3802
+};
 
 static void write_value(struct bv_json_writer *w, const PGresult *result, int row, int column)
 {
-    struct bv_bytes text = {PQgetvalue(result, row, column), (size_t)PQgetlength(result, row, column)};
+    struct bv_bytes text = {PQgetvalue(result, row, column),
+                            (size_t)PQgetlength(result, row, column)};
     if (PQgetisnull(result, row, column)) {
         bv_jw_null(w);
         return;
@@ -106,13 +120,18 @@ postgres_query(struct bv_actor *actor, const struct bv_call *call, struct bv_err
     struct bv_lab *lab = actor->lab;
     struct bv_bytes sql = call->doc.data ? call->doc : call->values[QUERY_SQL].text;
     if (!sql.size)
-        return bv_fail(error, BV_E_INVALID, "there is no SQL: give it in quotes or as a doc string");
+        return bv_fail(
+            error, BV_E_INVALID, "there is no SQL: give it in quotes or as a doc string");
     char *text = bv_arena_text(lab->arena, sql);
     if (!text)
         return BV_E_NOMEM;
-    struct bv_message question = {.direction = BV_SENT, .summary = sql, .type = BV_BYTES("SQL"),
-                                  .status = BV_NO_NUMBER, .sequence = BV_NO_NUMBER,
-                                  .media_type = BV_BYTES("application/sql"), .body = sql,
+    struct bv_message question = {.direction = BV_SENT,
+                                  .summary = sql,
+                                  .type = BV_BYTES("SQL"),
+                                  .status = BV_NO_NUMBER,
+                                  .sequence = BV_NO_NUMBER,
+                                  .media_type = BV_BYTES("application/sql"),
+                                  .body = sql,
                                   .mono_us = bv_mono_us(lab->env)};
     uint64_t id = 0;
     BV_TRY(bv_actor_record(actor, &question, &id));
@@ -127,8 +146,12 @@ postgres_query(struct bv_actor *actor, const struct bv_call *call, struct bv_err
     struct bv_message answer = {
         .direction = BV_RECEIVED,
         .summary = bv_bytes_of(bv_arena_format(lab->arena, "%d rows", PQntuples(result))),
-        .type = BV_BYTES("rows"), .status = BV_NO_NUMBER, .sequence = PQntuples(result),
-        .answers = id, .media_type = BV_BYTES("application/json"), .body = bv_buf_view(&rows),
+        .type = BV_BYTES("rows"),
+        .status = BV_NO_NUMBER,
+        .sequence = PQntuples(result),
+        .answers = id,
+        .media_type = BV_BYTES("application/json"),
+        .body = bv_buf_view(&rows),
         .mono_us = bv_mono_us(lab->env)};
     answer.latency_us = answer.mono_us - question.mono_us;
     PQclear(result);
@@ -145,10 +168,10 @@ static const struct bv_verb verbs[] = {
 };
 
 static const struct bv_probe probes[] = {
-    {"rows",    BV_PROBE_PLAIN, bv_probe_sequence, "number of rows"                          },
-    {"json",    BV_PROBE_PATH,  bv_probe_json,     "value in the rows: $[0].column"          },
-    {"body",    BV_PROBE_PLAIN, bv_probe_body,     "the rows as JSON text"                   },
-    {"latency", BV_PROBE_PLAIN, bv_probe_latency,  "milliseconds of the query"               },
+    {"rows",    BV_PROBE_PLAIN, bv_probe_sequence, "number of rows"                },
+    {"json",    BV_PROBE_PATH,  bv_probe_json,     "value in the rows: $[0].column"},
+    {"body",    BV_PROBE_PLAIN, bv_probe_body,     "the rows as JSON text"         },
+    {"latency", BV_PROBE_PLAIN, bv_probe_latency,  "milliseconds of the query"     },
 };
 
 const struct bv_protocol bv_protocol_postgres = {

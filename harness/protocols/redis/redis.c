@@ -40,7 +40,8 @@ static int redis_open(struct bv_actor *actor, const struct bv_call *call, struct
     const char *url = actor->lab->ops->stack_variable(actor->lab, "BV_REDIS_URL");
     if (!url || split_url(url, host, &port) < 0)
         return bv_fail(error, BV_E_UNAVAILABLE, "the stack has no Redis");
-    redisContext *context = actor->state = redisConnectWithTimeout(host, port, (struct timeval){5, 0});
+    redisContext *context = actor->state =
+        redisConnectWithTimeout(host, port, (struct timeval){5, 0});
     if (!context)
         return BV_E_NOMEM;
     if (context->err) {
@@ -72,7 +73,9 @@ static void write_reply(struct bv_json_writer *w, const redisReply *reply, int d
 
 enum { ASK_COMMAND };
 static const struct bv_arg ask_args[] = {
-    {"command", NULL, BV_ARG_TEXT, BV_REQUIRED, "words separated by spaces: \"GET product:default:MUG\""},
+    {"command",
+     NULL, BV_ARG_TEXT,
+     BV_REQUIRED, "words separated by spaces: \"GET product:default:MUG\""},
 };
 
 static int redis_ask(struct bv_actor *actor, const struct bv_call *call, struct bv_error *error)
@@ -95,9 +98,14 @@ static int redis_ask(struct bv_actor *actor, const struct bv_call *call, struct 
     }
     if (!count)
         return bv_fail(error, BV_E_INVALID, "there is no command");
-    struct bv_message question = {.direction = BV_SENT, .summary = command, .type = BV_BYTES("command"),
-                                  .status = BV_NO_NUMBER, .sequence = BV_NO_NUMBER, .body = command,
-                                  .media_type = BV_BYTES("text/plain"), .mono_us = bv_mono_us(lab->env)};
+    struct bv_message question = {.direction = BV_SENT,
+                                  .summary = command,
+                                  .type = BV_BYTES("command"),
+                                  .status = BV_NO_NUMBER,
+                                  .sequence = BV_NO_NUMBER,
+                                  .body = command,
+                                  .media_type = BV_BYTES("text/plain"),
+                                  .mono_us = bv_mono_us(lab->env)};
     uint64_t id = 0;
     BV_TRY(bv_actor_record(actor, &question, &id));
     redisContext *context = actor->state;
@@ -106,7 +114,9 @@ static int redis_ask(struct bv_actor *actor, const struct bv_call *call, struct 
         (void)bv_fail(error, BV_E_UNAVAILABLE, "Redis: %s", context->errstr);
         return BV_MISMATCH;
     }
-    int rc = reply->type == REDIS_REPLY_ERROR ? bv_fail(error, BV_E_INVALID, "Redis: %.120s", reply->str) : 0;
+    int rc = reply->type == REDIS_REPLY_ERROR
+                 ? bv_fail(error, BV_E_INVALID, "Redis: %.120s", reply->str)
+                 : 0;
     /* One member in an object, so that a scalar reply is a JSON body too. */
     struct bv_buf body = {.max = BV_MESSAGE_BODY_MAX};
     struct bv_json_writer w = bv_json_writer(&body);
@@ -114,9 +124,14 @@ static int redis_ask(struct bv_actor *actor, const struct bv_call *call, struct 
     bv_jw_key(&w, "reply");
     write_reply(&w, reply, DEPTH_MAX);
     bv_jw_end(&w);
-    struct bv_message answer = {.direction = BV_RECEIVED, .summary = bv_buf_view(&body), .type = BV_BYTES("reply"),
-                                .status = BV_NO_NUMBER, .sequence = BV_NO_NUMBER, .answers = id,
-                                .media_type = BV_BYTES("application/json"), .body = bv_buf_view(&body),
+    struct bv_message answer = {.direction = BV_RECEIVED,
+                                .summary = bv_buf_view(&body),
+                                .type = BV_BYTES("reply"),
+                                .status = BV_NO_NUMBER,
+                                .sequence = BV_NO_NUMBER,
+                                .answers = id,
+                                .media_type = BV_BYTES("application/json"),
+                                .body = bv_buf_view(&body),
                                 .mono_us = bv_mono_us(lab->env)};
     answer.latency_us = answer.mono_us - question.mono_us;
     if (answer.summary.size > 100)
@@ -134,8 +149,8 @@ static const struct bv_verb verbs[] = {
     {"asks", ask_args, BV_COUNT(ask_args), BV_TAKES_NOTHING, redis_ask, "send one command"},
 };
 static const struct bv_probe probes[] = {
-    {"json", BV_PROBE_PATH,  bv_probe_json, "$.reply, $.reply[0]"     },
-    {"body", BV_PROBE_PLAIN, bv_probe_body, "the reply as JSON text"  },
+    {"json", BV_PROBE_PATH,  bv_probe_json, "$.reply, $.reply[0]"   },
+    {"body", BV_PROBE_PLAIN, bv_probe_body, "the reply as JSON text"},
 };
 
 const struct bv_protocol bv_protocol_redis = {

@@ -1,4 +1,5 @@
-/* The protocol "redis": one command, its reply as JSON (status and bulk replies as text, integers as numbers, nil as null). */
+/* The protocol "redis": one command, its reply as JSON (status and bulk replies as text, integers
+ * as numbers, nil as null). */
 #ifndef BV_PROTOCOL_REDIS_H
 #define BV_PROTOCOL_REDIS_H
 

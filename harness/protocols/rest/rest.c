@@ -45,11 +45,13 @@ static int rest_open(struct bv_actor *actor, const struct bv_call *call, struct 
 
 enum { VERB_PATH, VERB_KEY, VERB_HEADER, VERB_AS, VERB_NOTHING };
 static const struct bv_arg verb_args[] = {
-    {"path",     NULL,                BV_ARG_TEXT,     BV_REQUIRED, "path and query"                          },
-    {"key",      "with key",          BV_ARG_TEXT,     BV_OPTIONAL, "Idempotency-Key, sent in double quotes"  },
-    {"header",   "header",            BV_ARG_PAIR,     BV_OPTIONAL, "one more request header"                 },
-    {"identity", "as",                BV_ARG_IDENTITY, BV_OPTIONAL, "for this request only"                   },
-    {"nothing",  "expecting nothing", BV_ARG_FLAG,     BV_OPTIONAL, "an answer with a body is a failed check" },
+    {"path",     NULL,       BV_ARG_TEXT,     BV_REQUIRED, "path and query"                         },
+    {"key",      "with key", BV_ARG_TEXT,     BV_OPTIONAL, "Idempotency-Key, sent in double quotes" },
+    {"header",   "header",   BV_ARG_PAIR,     BV_OPTIONAL, "one more request header"                },
+    {"identity", "as",       BV_ARG_IDENTITY, BV_OPTIONAL, "for this request only"                  },
+    {"nothing",
+     "expecting nothing",    BV_ARG_FLAG,
+     BV_OPTIONAL,                                          "an answer with a body is a failed check"},
 };
 
 struct fields {
@@ -75,15 +77,17 @@ static struct bv_bytes media_type_of(const struct bv_call *call)
 }
 
 /* What goes out besides the body. The texts live in the scenario's arena. */
-static int
-request_fields(struct bv_actor *actor, const struct bv_call *call, struct fields *fields, struct bv_error *error)
+static int request_fields(struct bv_actor *actor,
+                          const struct bv_call *call,
+                          struct fields *fields,
+                          struct bv_error *error)
 {
     struct rest *rest = actor->state;
     struct bv_arena *arena = actor->lab->arena;
     const struct bv_value *as = &call->values[VERB_AS];
     const char *token = NULL;
-    int rc = actor->lab->ops->token(
-        actor->lab, as->present ? as->text : rest->identity, &token, error);
+    int rc =
+        actor->lab->ops->token(actor->lab, as->present ? as->text : rest->identity, &token, error);
     if (rc != 0)
         return rc;
     if (token)
@@ -92,7 +96,8 @@ request_fields(struct bv_actor *actor, const struct bv_call *call, struct fields
     if (media_type.size)
         add(fields, "content-type", media_type);
     if (call->values[VERB_KEY].present)
-        add(fields, "idempotency-key",
+        add(fields,
+            "idempotency-key",
             bv_bytes_of(bv_arena_format(arena, "\"%.*s\"", BV_ARG(call->values[VERB_KEY].text))));
     for (size_t i = 0; i < call->values[VERB_HEADER].pair_count; i++) {
         const struct bv_pair *pair = &call->values[VERB_HEADER].pairs[i];
@@ -109,8 +114,8 @@ static void record_answer(struct bv_actor *actor,
     struct bv_arena *arena = actor->lab->arena;
     struct bv_message message = {
         .direction = BV_RECEIVED,
-        .summary = bv_bytes_of(bv_arena_format(arena, "%.*s -> %lld", BV_ARG(request->type),
-                                               (long long)answer->status)),
+        .summary = bv_bytes_of(bv_arena_format(
+            arena, "%.*s -> %lld", BV_ARG(request->type), (long long)answer->status)),
         .type = request->type,
         .key = request->key,
         .status = answer->status,
@@ -138,8 +143,10 @@ static int verdict(int rc)
                : rc;
 }
 
-static int
-exchange(struct bv_actor *actor, const struct bv_call *call, const char *method, struct bv_error *error)
+static int exchange(struct bv_actor *actor,
+                    const struct bv_call *call,
+                    const char *method,
+                    struct bv_error *error)
 {
     struct rest *rest = actor->state;
     struct bv_lab *lab = actor->lab;
@@ -213,22 +220,34 @@ METHOD(rest_patch, "PATCH")
 METHOD(rest_delete, "DELETE")
 
 static const struct bv_verb verbs[] = {
-    {"gets",    verb_args, BV_COUNT(verb_args), BV_TAKES_NOTHING, rest_get,    "GET and wait for the answer"   },
-    {"heads",   verb_args, BV_COUNT(verb_args), BV_TAKES_NOTHING, rest_head,   "HEAD and wait for the answer"  },
-    {"posts",   verb_args, BV_COUNT(verb_args), BV_TAKES_DOC,     rest_post,   "POST the doc string"           },
-    {"puts",    verb_args, BV_COUNT(verb_args), BV_TAKES_DOC,     rest_put,    "PUT the doc string"            },
-    {"patches", verb_args, BV_COUNT(verb_args), BV_TAKES_DOC,     rest_patch,  "PATCH with the doc string"     },
-    {"deletes", verb_args, BV_COUNT(verb_args), BV_TAKES_DOC,     rest_delete, "DELETE and wait for the answer"},
+    {"gets",
+     verb_args,            BV_COUNT(verb_args),
+     BV_TAKES_NOTHING,                                        rest_get,
+     "GET and wait for the answer"                                                              },
+    {"heads",
+     verb_args,            BV_COUNT(verb_args),
+     BV_TAKES_NOTHING,                                        rest_head,
+     "HEAD and wait for the answer"                                                             },
+    {"posts",   verb_args, BV_COUNT(verb_args), BV_TAKES_DOC, rest_post,   "POST the doc string"},
+    {"puts",    verb_args, BV_COUNT(verb_args), BV_TAKES_DOC, rest_put,    "PUT the doc string" },
+    {"patches",
+     verb_args,            BV_COUNT(verb_args),
+     BV_TAKES_DOC,                                            rest_patch,
+     "PATCH with the doc string"                                                                },
+    {"deletes",
+     verb_args,            BV_COUNT(verb_args),
+     BV_TAKES_DOC,                                            rest_delete,
+     "DELETE and wait for the answer"                                                           },
 };
 
 static const struct bv_probe probes[] = {
-    {"status",  BV_PROBE_PLAIN, bv_probe_status,  "status of the last answer"             },
-    {"header",  BV_PROBE_NAME,  bv_probe_header,  "response header"                       },
-    {"json",    BV_PROBE_PATH,  bv_probe_json,    "value in the body"                     },
-    {"body",    BV_PROBE_PLAIN, bv_probe_body,    "the body as text"                      },
-    {"type",    BV_PROBE_PLAIN, bv_probe_type,    "method and path"                       },
-    {"latency", BV_PROBE_PLAIN, bv_probe_latency, "milliseconds from request to answer"   },
-    {"count",   BV_PROBE_PLAIN, bv_probe_count,   "answers so far"                        },
+    {"status",  BV_PROBE_PLAIN, bv_probe_status,  "status of the last answer"          },
+    {"header",  BV_PROBE_NAME,  bv_probe_header,  "response header"                    },
+    {"json",    BV_PROBE_PATH,  bv_probe_json,    "value in the body"                  },
+    {"body",    BV_PROBE_PLAIN, bv_probe_body,    "the body as text"                   },
+    {"type",    BV_PROBE_PLAIN, bv_probe_type,    "method and path"                    },
+    {"latency", BV_PROBE_PLAIN, bv_probe_latency, "milliseconds from request to answer"},
+    {"count",   BV_PROBE_PLAIN, bv_probe_count,   "answers so far"                     },
 };
 
 const struct bv_protocol bv_protocol_rest = {

@@ -1,5 +1,6 @@
-/* Everything below the public functions runs on the listener's thread. A connection is in one of two states: reading a request, or
- * waiting for the time of its answer, during which nothing is read from it. */
+/* Everything below the public functions runs on the listener's thread. A connection is in one of
+ * two states: reading a request, or waiting for the time of its answer, during which nothing is
+ * read from it. */
 #include "listener.h"
 
 #include <arpa/inet.h>
@@ -20,11 +21,11 @@ enum { READ_BYTES = 16384 };
 struct connection {
     int fd; /* -1: free slot */
     llhttp_t parser;
-    struct bv_buf head;   /* target, then names and values, each NUL-terminated */
+    struct bv_buf head; /* target, then names and values, each NUL-terminated */
     size_t starts[2 * LISTENER_FIELDS_MAX + 2]; /* offsets of the texts in head */
     size_t text_count;
     struct bv_buf body;
-    struct bv_buf input;  /* read and not parsed yet */
+    struct bv_buf input; /* read and not parsed yet */
     bool complete;
     bool waiting;
     bool last; /* close after the answer */
@@ -141,11 +142,16 @@ static void respond(struct connection *connection)
         reset(connection);
         return;
     }
-    int size = snprintf(text, sizeof text, "HTTP/1.1 %d Lab\r\n%s%s\r\n", connection->status,
+    int size = snprintf(text,
+                        sizeof text,
+                        "HTTP/1.1 %d Lab\r\n%s%s\r\n",
+                        connection->status,
                         connection->status == 204 ? "" : "content-length: 0\r\n",
                         connection->last ? "connection: close\r\n" : "");
-    /* A fresh answer of 100 bytes always fits the socket's buffer; a peer that does not read gets cut. */
-    if (send(connection->fd, text, (size_t)size, MSG_NOSIGNAL | MSG_DONTWAIT) != size || connection->last)
+    /* A fresh answer of 100 bytes always fits the socket's buffer; a peer that does not read gets
+     * cut. */
+    if (send(connection->fd, text, (size_t)size, MSG_NOSIGNAL | MSG_DONTWAIT) != size ||
+        connection->last)
         drop(connection);
 }
 
@@ -153,10 +159,12 @@ static void handle(struct listener *listener, struct connection *connection)
 {
     struct bv_http_field fields[LISTENER_FIELDS_MAX];
     struct listener_request request = {.method = llhttp_method_name(connection->parser.method),
-                                       .fields = fields, .body = bv_buf_view(&connection->body)};
+                                       .fields = fields,
+                                       .body = bv_buf_view(&connection->body)};
     const char *head = connection->head.data;
     request.target = bv_bytes_of(head + connection->starts[0]);
-    for (size_t i = 1; i + 1 < connection->text_count && request.field_count < LISTENER_FIELDS_MAX; i += 2)
+    for (size_t i = 1; i + 1 < connection->text_count && request.field_count < LISTENER_FIELDS_MAX;
+         i += 2)
         fields[request.field_count++] = (struct bv_http_field){
             head + connection->starts[i], bv_bytes_of(head + connection->starts[i + 1])};
     struct listener_answer answer = listener->handler(listener->argument, &request);
@@ -232,8 +240,10 @@ static void *serve(void *argument)
     struct listener *listener = argument;
     pthread_setname_np(pthread_self(), "lab-webhook");
     for (;;) {
-        struct pollfd polls[LISTENER_CONNECTIONS_MAX + 2] = {{listener->stop_fd, POLLIN, 0},
-                                                             {listener->fd, POLLIN, 0}};
+        struct pollfd polls[LISTENER_CONNECTIONS_MAX + 2] = {
+            {listener->stop_fd, POLLIN, 0},
+            {listener->fd,      POLLIN, 0}
+        };
         int timeout_ms = answer_due(listener);
         for (size_t i = 0; i < LISTENER_CONNECTIONS_MAX; i++) {
             const struct connection *connection = &listener->connections[i];
@@ -256,23 +266,30 @@ static void *serve(void *argument)
 
 static int bind_port(struct listener *listener, uint16_t port, struct bv_error *error)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     listener->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     listener->stop_fd = eventfd(0, EFD_CLOEXEC);
     if (listener->fd < 0 || listener->stop_fd < 0)
         return bv_fail(error, BV_E_IO, "socket: %s", strerror(errno));
     setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
     if (bind(listener->fd, (struct sockaddr *)&address, sizeof address) < 0)
-        return bv_fail(error, errno == EADDRINUSE ? BV_E_EXISTS : BV_E_IO, "port %u: %s", port,
+        return bv_fail(error,
+                       errno == EADDRINUSE ? BV_E_EXISTS : BV_E_IO,
+                       "port %u: %s",
+                       port,
                        strerror(errno));
     if (listen(listener->fd, 128) < 0)
         return bv_fail(error, BV_E_IO, "listen: %s", strerror(errno));
     return 0;
 }
 
-int listener_open(const struct bv_env *env, uint16_t port, listener_handler *handler, void *argument,
-                  struct listener **ret_listener, struct bv_error *error)
+int listener_open(const struct bv_env *env,
+                  uint16_t port,
+                  listener_handler *handler,
+                  void *argument,
+                  struct listener **ret_listener,
+                  struct bv_error *error)
 {
     struct listener *listener = calloc(1, sizeof *listener);
     if (!listener)

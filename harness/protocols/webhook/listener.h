@@ -1,13 +1,19 @@
-/* A small HTTP/1.1 server that may break the rules, which bv_http must not: for endpoints that misbehave.
- * One thread polls at most LISTENER_CONNECTIONS_MAX connections; requests are parsed by llhttp. For each whole request it asks what to
- * do, then answers, answers late, or resets. Thread: open and close: the owner; handler: the listener's own. */
+/* A small HTTP/1.1 server that may break the rules, which bv_http must not: for endpoints that
+ * misbehave. One thread polls at most LISTENER_CONNECTIONS_MAX connections; requests are parsed by
+ * llhttp. For each whole request it asks what to do, then answers, answers late, or resets. Thread:
+ * open and close: the owner; handler: the listener's own. */
 #ifndef BV_LISTENER_H
 #define BV_LISTENER_H
 
 #include "bv/env.h"
 #include "bv/http_types.h"
 
-enum { LISTENER_CONNECTIONS_MAX = 64, LISTENER_FIELDS_MAX = 48, LISTENER_BODY_MAX = 256 * 1024, LISTENER_HEAD_MAX = 32 * 1024 };
+enum {
+    LISTENER_CONNECTIONS_MAX = 64,
+    LISTENER_FIELDS_MAX = 48,
+    LISTENER_BODY_MAX = 256 * 1024,
+    LISTENER_HEAD_MAX = 32 * 1024
+};
 
 struct listener_request { /* borrowed for the call */
     const char *method;
@@ -20,12 +26,19 @@ struct listener_answer {
     int status;       /* 0: reset the connection */
     int64_t delay_ms; /* before it */
 };
-typedef struct listener_answer listener_handler(void *argument, const struct listener_request *request);
+typedef struct listener_answer listener_handler(void *argument,
+                                                const struct listener_request *request);
 
 struct listener;
-/* Listens on 127.0.0.1:port. Errors: BV_E_EXISTS when the port is taken, BV_E_IO, BV_E_NOMEM, BV_E_LIMIT (no thread). */
-BV_MUST_CHECK int listener_open(const struct bv_env *env, uint16_t port, listener_handler *handler, void *argument,
-                                struct listener **ret_listener, struct bv_error *error);
-void listener_close(struct listener **listener); /* cuts what is open; no call of handler afterwards */
+/* Listens on 127.0.0.1:port. Errors: BV_E_EXISTS when the port is taken, BV_E_IO, BV_E_NOMEM,
+ * BV_E_LIMIT (no thread). */
+BV_MUST_CHECK int listener_open(const struct bv_env *env,
+                                uint16_t port,
+                                listener_handler *handler,
+                                void *argument,
+                                struct listener **ret_listener,
+                                struct bv_error *error);
+void listener_close(
+    struct listener **listener); /* cuts what is open; no call of handler afterwards */
 
 #endif

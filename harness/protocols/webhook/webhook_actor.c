@@ -9,10 +9,11 @@
 
 enum { PORT_TRIES = 20, TOLERANCE_S = 300, SECRET_BYTES = 128 };
 
-/* How it misbehaves; all zero: polite. Resets come before wrong statuses, each until its count is used up. */
+/* How it misbehaves; all zero: polite. Resets come before wrong statuses, each until its count is
+ * used up. */
 struct misbehaviour {
-    int64_t resets;   /* deliveries still to reset */
-    int64_t fails;    /* deliveries still to refuse */
+    int64_t resets; /* deliveries still to reset */
+    int64_t fails;  /* deliveries still to refuse */
     int fail_status;
     int64_t delay_ms; /* before every answer */
 };
@@ -28,7 +29,9 @@ struct webhook {
 
 enum { OPEN_PATH };
 static const struct bv_arg open_args[] = {
-    {"path", "listening at", BV_ARG_TEXT, BV_REQUIRED, "path of its address, for example \"/hook\""},
+    {"path",
+     "listening at", BV_ARG_TEXT,
+     BV_REQUIRED, "path of its address, for example \"/hook\""},
 };
 
 static struct bv_bytes field(const struct listener_request *request, const char *name)
@@ -40,16 +43,22 @@ static struct bv_bytes field(const struct listener_request *request, const char 
 }
 
 /* Called with the lock held. */
-static enum bv_signature signature_of(const struct webhook *webhook, const struct listener_request *request)
+static enum bv_signature signature_of(const struct webhook *webhook,
+                                      const struct listener_request *request)
 {
     struct bv_bytes signature = field(request, "webhook-signature");
     if (!signature.size)
         return BV_UNSIGNED;
     if (!webhook->secret[0])
         return BV_SIGNED_UNKNOWN;
-    int rc = bv_webhook_verify(bv_bytes_of(webhook->secret), field(request, "webhook-id"),
-                               field(request, "webhook-timestamp"), signature, request->body,
-                               bv_wall_us(webhook->actor->lab->env) / 1000000, TOLERANCE_S, NULL);
+    int rc = bv_webhook_verify(bv_bytes_of(webhook->secret),
+                               field(request, "webhook-id"),
+                               field(request, "webhook-timestamp"),
+                               signature,
+                               request->body,
+                               bv_wall_us(webhook->actor->lab->env) / 1000000,
+                               TOLERANCE_S,
+                               NULL);
     return rc == 0 ? BV_SIGNED_WELL : BV_SIGNED_BADLY;
 }
 
@@ -72,8 +81,11 @@ static struct listener_answer on_delivery(void *argument, const struct listener_
     size_t path = strlen(webhook->path);
     if (!bv_bytes_starts(request->target, bv_bytes_of(webhook->path)) ||
         (request->target.size > path && request->target.data[path] != '?')) {
-        (void)bv_actor_note(webhook->actor, "%s %.*s: not its path", request->method,
-                            (int)(request->target.size < 100 ? request->target.size : 100), request->target.data);
+        (void)bv_actor_note(webhook->actor,
+                            "%s %.*s: not its path",
+                            request->method,
+                            (int)(request->target.size < 100 ? request->target.size : 100),
+                            request->target.data);
         return (struct listener_answer){404, 0};
     }
     pthread_mutex_lock(&webhook->lock);
@@ -84,23 +96,37 @@ static struct listener_answer on_delivery(void *argument, const struct listener_
     struct bv_arena *arena = NULL;
     const struct bv_json *body = NULL;
     char summary[200] = "delivery";
-    struct bv_message message = {.direction = BV_RECEIVED, .status = answer.status ? answer.status : BV_NO_NUMBER,
-                                 .sequence = BV_NO_NUMBER, .fields = request->fields,
-                                 .field_count = request->field_count, .media_type = field(request, "content-type"),
-                                 .body = request->body, .signature = signature};
-    if (bv_arena_open((size_t)8 << 20, &arena) == 0 && bv_json_parse(arena, request->body, &body, NULL) == 0) {
+    struct bv_message message = {.direction = BV_RECEIVED,
+                                 .status = answer.status ? answer.status : BV_NO_NUMBER,
+                                 .sequence = BV_NO_NUMBER,
+                                 .fields = request->fields,
+                                 .field_count = request->field_count,
+                                 .media_type = field(request, "content-type"),
+                                 .body = request->body,
+                                 .signature = signature};
+    if (bv_arena_open((size_t)8 << 20, &arena) == 0 &&
+        bv_json_parse(arena, request->body, &body, NULL) == 0) {
         message.type = bv_json_string(bv_json_get(body, "type"));
         message.key = bv_json_string(bv_json_pointer(body, BV_BYTES("/data/orderId")));
-        message.sequence = bv_json_int(bv_json_pointer(body, BV_BYTES("/data/version")), BV_NO_NUMBER);
+        message.sequence =
+            bv_json_int(bv_json_pointer(body, BV_BYTES("/data/version")), BV_NO_NUMBER);
     }
     if (answer.status)
-        snprintf(summary, sizeof summary, "%.*s -> %d", (int)(message.type.size < 100 ? message.type.size : 100),
-                 message.type.size ? message.type.data : "", answer.status);
+        snprintf(summary,
+                 sizeof summary,
+                 "%.*s -> %d",
+                 (int)(message.type.size < 100 ? message.type.size : 100),
+                 message.type.size ? message.type.data : "",
+                 answer.status);
     else
-        snprintf(summary, sizeof summary, "%.*s -> reset", (int)(message.type.size < 100 ? message.type.size : 100),
+        snprintf(summary,
+                 sizeof summary,
+                 "%.*s -> reset",
+                 (int)(message.type.size < 100 ? message.type.size : 100),
                  message.type.size ? message.type.data : "");
     message.summary = bv_bytes_of(summary);
-    (void)bv_actor_record(webhook->actor, &message, NULL); /* a full recording is remembered there */
+    (void)bv_actor_record(
+        webhook->actor, &message, NULL); /* a full recording is remembered there */
     bv_arena_close(&arena);
     return answer;
 }
@@ -132,13 +158,19 @@ static int webhook_open(struct bv_actor *actor, const struct bv_call *call, stru
     int rc = BV_E_EXISTS;
     for (int i = 0; rc == BV_E_EXISTS && i < PORT_TRIES; i++) {
         BV_TRY(bv_port_pick(NULL, 0, &port, error));
-        rc = listener_open(actor->lab->env, port, on_delivery, webhook, &webhook->listener,
+        rc = listener_open(actor->lab->env,
+                           port,
+                           on_delivery,
+                           webhook,
+                           &webhook->listener,
                            i + 1 < PORT_TRIES ? NULL : error);
     }
     if (rc < 0)
         return bv_fail(error, rc, "no listener on loopback");
-    const char *url = bv_arena_format(actor->lab->arena, "http://127.0.0.1:%u%s", port, webhook->path);
-    return url ? actor->lab->ops->set_variable(actor->lab, actor, "url", bv_bytes_of(url)) : BV_E_NOMEM;
+    const char *url =
+        bv_arena_format(actor->lab->arena, "http://127.0.0.1:%u%s", port, webhook->path);
+    return url ? actor->lab->ops->set_variable(actor->lab, actor, "url", bv_bytes_of(url))
+               : BV_E_NOMEM;
 }
 
 enum { COUNT_COUNT, COUNT_TIMES, COUNT_STATUS };
@@ -169,10 +201,12 @@ static int webhook_fails(struct bv_actor *actor, const struct bv_call *call, str
     webhook->misbehaviour.fails = count;
     webhook->misbehaviour.fail_status = (int)status;
     pthread_mutex_unlock(&webhook->lock);
-    return bv_actor_note(actor, "the next %lld deliveries are answered %lld", (long long)count, (long long)status);
+    return bv_actor_note(
+        actor, "the next %lld deliveries are answered %lld", (long long)count, (long long)status);
 }
 
-static int webhook_resets(struct bv_actor *actor, const struct bv_call *call, struct bv_error *error)
+static int
+webhook_resets(struct bv_actor *actor, const struct bv_call *call, struct bv_error *error)
 {
     struct webhook *webhook = actor->state;
     int64_t count = call->values[COUNT_COUNT].number;
@@ -184,7 +218,8 @@ static int webhook_resets(struct bv_actor *actor, const struct bv_call *call, st
     return bv_actor_note(actor, "the next %lld deliveries are reset", (long long)count);
 }
 
-static int webhook_delays(struct bv_actor *actor, const struct bv_call *call, struct bv_error *error)
+static int
+webhook_delays(struct bv_actor *actor, const struct bv_call *call, struct bv_error *error)
 {
     (void)error;
     struct webhook *webhook = actor->state;
@@ -194,7 +229,8 @@ static int webhook_delays(struct bv_actor *actor, const struct bv_call *call, st
     return bv_actor_note(actor, "answers come %lld ms late", (long long)call->values[0].number);
 }
 
-static int webhook_secret(struct bv_actor *actor, const struct bv_call *call, struct bv_error *error)
+static int
+webhook_secret(struct bv_actor *actor, const struct bv_call *call, struct bv_error *error)
 {
     struct webhook *webhook = actor->state;
     struct bv_bytes secret = call->values[0].text;
@@ -208,22 +244,31 @@ static int webhook_secret(struct bv_actor *actor, const struct bv_call *call, st
 }
 
 static const struct bv_verb verbs[] = {
-    {"secret",  secret_args, BV_COUNT(secret_args), BV_TAKES_NOTHING, webhook_secret, "check signatures with it from now on"},
-    {"fails",   fail_args,   BV_COUNT(fail_args),   BV_TAKES_NOTHING, webhook_fails,  "refuse the next deliveries"          },
-    {"resets",  reset_args,  BV_COUNT(reset_args),  BV_TAKES_NOTHING, webhook_resets, "cut the next deliveries"             },
-    {"answers", delay_args,  BV_COUNT(delay_args),  BV_TAKES_NOTHING, webhook_delays, "be slow"                             },
+    {"secret",
+     secret_args,           BV_COUNT(secret_args),
+     BV_TAKES_NOTHING,                                               webhook_secret,
+     "check signatures with it from now on"                                                   },
+    {"fails",
+     fail_args,             BV_COUNT(fail_args),
+     BV_TAKES_NOTHING,                                               webhook_fails,
+     "refuse the next deliveries"                                                             },
+    {"resets",
+     reset_args,            BV_COUNT(reset_args),
+     BV_TAKES_NOTHING,                                               webhook_resets,
+     "cut the next deliveries"                                                                },
+    {"answers", delay_args, BV_COUNT(delay_args),  BV_TAKES_NOTHING, webhook_delays, "be slow"},
 };
 
 static const struct bv_probe probes[] = {
-    {"status",   BV_PROBE_PLAIN, bv_probe_status,   "what it answered; absent when it was reset"   },
-    {"signed",   BV_PROBE_PLAIN, bv_probe_signed,   "yes, no, badly, or unknown without a secret"  },
-    {"type",     BV_PROBE_PLAIN, bv_probe_type,     "$.type"                                       },
-    {"key",      BV_PROBE_PLAIN, bv_probe_key,      "$.data.orderId"                               },
-    {"sequence", BV_PROBE_PLAIN, bv_probe_sequence, "$.data.version"                               },
-    {"header",   BV_PROBE_NAME,  bv_probe_header,   "header of the delivery"                       },
-    {"json",     BV_PROBE_PATH,  bv_probe_json,     "value in the body"                            },
-    {"body",     BV_PROBE_PLAIN, bv_probe_body,     "the body as text"                             },
-    {"count",    BV_PROBE_PLAIN, bv_probe_count,    "deliveries so far, refused ones included"     },
+    {"status",   BV_PROBE_PLAIN, bv_probe_status,   "what it answered; absent when it was reset" },
+    {"signed",   BV_PROBE_PLAIN, bv_probe_signed,   "yes, no, badly, or unknown without a secret"},
+    {"type",     BV_PROBE_PLAIN, bv_probe_type,     "$.type"                                     },
+    {"key",      BV_PROBE_PLAIN, bv_probe_key,      "$.data.orderId"                             },
+    {"sequence", BV_PROBE_PLAIN, bv_probe_sequence, "$.data.version"                             },
+    {"header",   BV_PROBE_NAME,  bv_probe_header,   "header of the delivery"                     },
+    {"json",     BV_PROBE_PATH,  bv_probe_json,     "value in the body"                          },
+    {"body",     BV_PROBE_PLAIN, bv_probe_body,     "the body as text"                           },
+    {"count",    BV_PROBE_PLAIN, bv_probe_count,    "deliveries so far, refused ones included"   },
 };
 
 static const char *const variables[] = {"url"};

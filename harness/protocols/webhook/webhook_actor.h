@@ -1,7 +1,9 @@
-/* The protocol "webhook": a partner's endpoint on loopback that records what is delivered and can misbehave on request: wrong status n
- * times, connection reset n times, slow answers. With no misbehaviour it answers 204 at once.
- * ${ACTOR.url} is its address. A delivery is one received message; `status` is what it was answered with, absent when it was reset.
- * Signatures are checked once the secret is known (Standard Webhooks). */
+/* The protocol "webhook": a partner's endpoint on loopback that records what is delivered and can
+ * misbehave on request: wrong status n times, connection reset n times, slow answers. With no
+ * misbehaviour it answers 204 at once.
+ * ${ACTOR.url} is its address. A delivery is one received message; `status` is what it was answered
+ * with, absent when it was reset. Signatures are checked once the secret is known (Standard
+ * Webhooks). */
 #ifndef BV_PROTOCOL_WEBHOOK_H
 #define BV_PROTOCOL_WEBHOOK_H
 

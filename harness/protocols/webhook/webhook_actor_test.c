@@ -12,7 +12,8 @@ static struct bv_http_caller *caller;
 static struct bv_arena *arena;
 static char url[128];
 
-static int keep_url(struct bv_lab *base, struct bv_actor *actor, const char *name, struct bv_bytes value)
+static int
+keep_url(struct bv_lab *base, struct bv_actor *actor, const char *name, struct bv_bytes value)
 {
     (void)base, (void)actor;
     cr_assert_str_eq(name, "url");
@@ -40,7 +41,8 @@ static void teardown(void)
 
 TestSuite(webhook_actor, .init = setup, .fini = teardown);
 
-static const char body[] = "{\"type\":\"ecommerce.order.paid.v1\",\"data\":{\"orderId\":\"o-1\",\"version\":3}}";
+static const char body[] =
+    "{\"type\":\"ecommerce.order.paid.v1\",\"data\":{\"orderId\":\"o-1\",\"version\":3}}";
 static const char secret[] = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /* Status of one delivery, negative when there was none. */
@@ -53,11 +55,22 @@ static int64_t deliver(const char *signed_with, const char *target)
     snprintf(stamp, sizeof stamp, "%lld", (long long)now_s);
     snprintf(full, sizeof full, "%.*s%s", (int)(strlen(url) - strlen("/hook")), url, target);
     if (signed_with)
-        cr_assert_eq(bv_webhook_sign(bv_bytes_of(signed_with), BV_BYTES("msg_1"), now_s, bv_bytes_of(body), signature), 0);
-    struct bv_http_field fields[] = {{"content-type", BV_BYTES("application/json")}, {"webhook-id", BV_BYTES("msg_1")},
-                                     {"webhook-timestamp", bv_bytes_of(stamp)}, {"webhook-signature", bv_bytes_of(signature)}};
-    struct bv_http_call call = {.method = "POST", .url = full, .fields = fields, .field_count = signed_with ? 4 : 3,
-                                .body = bv_bytes_of(body), .timeout_ms = 5000};
+        cr_assert_eq(
+            bv_webhook_sign(
+                bv_bytes_of(signed_with), BV_BYTES("msg_1"), now_s, bv_bytes_of(body), signature),
+            0);
+    struct bv_http_field fields[] = {
+        {"content-type",      BV_BYTES("application/json")},
+        {"webhook-id",        BV_BYTES("msg_1")           },
+        {"webhook-timestamp", bv_bytes_of(stamp)          },
+        {"webhook-signature", bv_bytes_of(signature)      }
+    };
+    struct bv_http_call call = {.method = "POST",
+                                .url = full,
+                                .fields = fields,
+                                .field_count = signed_with ? 4 : 3,
+                                .body = bv_bytes_of(body),
+                                .timeout_ms = 5000};
     struct bv_http_answer answer;
     int rc = bv_http_call(caller, &call, arena, &answer, NULL);
     return rc < 0 ? rc : answer.status;
@@ -120,5 +133,6 @@ Test(webhook_actor, other_paths_are_no_deliveries)
 Test(webhook_actor, refuses_misbehaviours_out_of_range)
 {
     cr_expect_eq(lab_run(&lab, "fails", LAB_WORDS("count", "-1"), NULL), BV_E_INVALID);
-    cr_expect_eq(lab_run(&lab, "fails", LAB_WORDS("count", "1", "status", "99"), NULL), BV_E_INVALID);
+    cr_expect_eq(lab_run(&lab, "fails", LAB_WORDS("count", "1", "status", "99"), NULL),
+                 BV_E_INVALID);
 }

@@ -1,7 +1,7 @@
-/* Small languages of the lab's steps: JSON paths, comparisons, durations. (bv_nearest is in bv/config.h.)
- * A path is a subset of RFC 9535 that names at most one value:
- *   $  .name  ['name']  ["name"]  [0]  [-1] (from the end)
- * Invariant: nothing here fails on odd input other than by an error. Thread: any (no state). */
+/* Small languages of the lab's steps: JSON paths, comparisons, durations. (bv_nearest is in
+ * bv/config.h.) A path is a subset of RFC 9535 that names at most one value: $  .name  ['name']
+ * ["name"]  [0]  [-1] (from the end) Invariant: nothing here fails on odd input other than by an
+ * error. Thread: any (no state). */
 #ifndef BV_EXPRESSION_H
 #define BV_EXPRESSION_H
 
@@ -10,7 +10,9 @@
 /* Whether text is a path of the subset. Errors: BV_E_INVALID with what is wrong and where. */
 BV_MUST_CHECK int bv_path_check(struct bv_bytes text, struct bv_error *error);
 /* The value that path names in root, NULL when there is none. Errors: those of bv_path_check. */
-BV_MUST_CHECK int bv_path_find(const struct bv_json *root, struct bv_bytes path, const struct bv_json **ret_value,
+BV_MUST_CHECK int bv_path_find(const struct bv_json *root,
+                               struct bv_bytes path,
+                               const struct bv_json **ret_value,
                                struct bv_error *error);
 
 /* X(name, text, what it means) */
@@ -36,11 +38,15 @@ const char *bv_op_help(enum bv_op op);
 BV_MUST_CHECK int bv_op_parse(struct bv_bytes text, enum bv_op *ret_op);
 
 /* Whether `fact op value` holds.
- * Ranges:    value is the step's text; for EXISTS it is ignored. An absent fact satisfies no operator.
- * Outcomes:  BV_MISMATCH when it does not hold.
- * Errors:    BV_E_INVALID: value is no number for < <= > >=, or no regular expression. */
-BV_MUST_CHECK int bv_fact_compare(const struct bv_fact *fact, enum bv_op op, struct bv_bytes value, struct bv_error *error);
-/* A fact as text for people and for variables: strings bare, other JSON compact, "(absent)". buf is appended to. */
+ * Ranges:    value is the step's text; for EXISTS it is ignored. An absent fact satisfies no
+ * operator. Outcomes:  BV_MISMATCH when it does not hold. Errors:    BV_E_INVALID: value is no
+ * number for < <= > >=, or no regular expression. */
+BV_MUST_CHECK int bv_fact_compare(const struct bv_fact *fact,
+                                  enum bv_op op,
+                                  struct bv_bytes value,
+                                  struct bv_error *error);
+/* A fact as text for people and for variables: strings bare, other JSON compact, "(absent)". buf is
+ * appended to. */
 int bv_fact_text(struct bv_buf *buf, const struct bv_fact *fact);
 
 /* "250ms", "5s", "2m" to milliseconds, 1 ms .. 1 h. BV_E_INVALID otherwise. */

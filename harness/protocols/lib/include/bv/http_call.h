@@ -1,5 +1,5 @@
-/* One HTTP/1.1 request and its whole answer, blocking, over a connection that is kept: for actors and for the runner's own logins.
- * Thread: one owner at a time. Source: libcurl easy interface. */
+/* One HTTP/1.1 request and its whole answer, blocking, over a connection that is kept: for actors
+ * and for the runner's own logins. Thread: one owner at a time. Source: libcurl easy interface. */
 #ifndef BV_HTTP_CALL_H
 #define BV_HTTP_CALL_H
 
@@ -26,10 +26,13 @@ struct bv_http_answer { /* everything in arena */
     struct bv_bytes media_type;
 };
 #define BV_HTTP_ANSWER_MAX (4 * 1024 * 1024)
-/* Errors: BV_E_UNAVAILABLE (nobody listens), BV_E_TIMEOUT, BV_E_CLOSED (cut before the answer), BV_E_TOO_LARGE, BV_E_INVALID (bad
- * URL), BV_E_PROTOCOL, BV_E_NOMEM. Redirects are not followed. */
-BV_MUST_CHECK int bv_http_call(struct bv_http_caller *caller, const struct bv_http_call *call, struct bv_arena *arena,
-                               struct bv_http_answer *ret_answer, struct bv_error *error);
+/* Errors: BV_E_UNAVAILABLE (nobody listens), BV_E_TIMEOUT, BV_E_CLOSED (cut before the answer),
+ * BV_E_TOO_LARGE, BV_E_INVALID (bad URL), BV_E_PROTOCOL, BV_E_NOMEM. Redirects are not followed. */
+BV_MUST_CHECK int bv_http_call(struct bv_http_caller *caller,
+                               const struct bv_http_call *call,
+                               struct bv_arena *arena,
+                               struct bv_http_answer *ret_answer,
+                               struct bv_error *error);
 /* Value of the first field of that name, NONE when absent. */
 struct bv_bytes bv_http_answer_field(const struct bv_http_answer *answer, const char *name);
 
