@@ -172,6 +172,18 @@ static const char *fact_text(struct run *run, const struct bv_fact *fact)
     return bv_arena_format(run->base->arena, "%.*s%s", BV_ARG(text), buf.size > 400 ? "..." : "");
 }
 
+/* Whether the last name of a path, or a field's name, is a secret's. */
+static bool names_secret(struct bv_bytes argument)
+{
+    size_t end = argument.size;
+    while (end > 0 && strchr("]'\"", argument.data[end - 1]))
+        end--;
+    size_t begin = end;
+    while (begin > 0 && !strchr(".['\"", argument.data[begin - 1]))
+        begin--;
+    return end > begin && bv_secret_name((struct bv_bytes){argument.data + begin, end - begin});
+}
+
 /* A current message, or one that has nothing. */
 static const struct bv_message *current(const struct bv_actor *actor)
 {
@@ -200,7 +212,8 @@ static int probe(struct run *run,
             continue;
         outcome->expected = receive_filter_text(run->base->arena, &filter);
         outcome->actual =
-            actor->current || fact.type != BV_FACT_ABSENT
+            names_secret(filter.argument) ? BV_REDACTED
+            : actor->current || fact.type != BV_FACT_ABSENT
                 ? fact_text(run, &fact)
                 : bv_arena_format(run->base->arena, "%s has no message yet", actor->name);
         (void)bv_fail(error,

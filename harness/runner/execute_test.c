@@ -148,3 +148,11 @@ Test(execute, refusals_are_red_and_faults_are_broken)
     cr_expect_str_eq(actual, "a has no message yet");
     cr_expect_eq(run("When a says x\nThen save v from a header nope"), VERDICT_FAILED);
 }
+
+Test(execute, a_secret_is_not_said_when_it_is_red)
+{
+    cr_expect_eq(run("When a says x\n\"\"\"json\n{ \"secret\": \"whsec_1\" }\n\"\"\"\nThen a "
+                     "receives \"x\"\nAnd a json \"$.secret\" == y"),
+                 VERDICT_FAILED);
+    cr_expect_str_eq(actual, "[redacted]");
+}

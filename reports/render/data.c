@@ -1,7 +1,9 @@
-/* Members of a message: i id, a actor (index), d direction, u microseconds, s summary, t type, k key, st status, q sequence,
- * an the id that it answers, l latency in microseconds, f fields [[name, value]…], m media type, b body (JSON is compact),
- * j 1 when b is JSON, z size of the body on the wire, c size of b before it was cut, tr trace (index), sp span, sg signature,
- * ct contract, v violation. Of a span: n name, sv service, u, du, tr, sp, pa parent, e 1 when it failed. Absent means none. */
+/* Members of a message: i id, a actor (index), d direction, u microseconds, s summary, t type, k
+ * key, st status, q sequence, an the id that it answers, l latency in microseconds, f fields
+ * [[name, value]…], m media type, b body (JSON is compact), j 1 when b is JSON, z size of the body
+ * on the wire, c size of b before it was cut, tr trace (index), sp span, sg signature, ct contract,
+ * v violation. Of a span: n name, sv service, u, du, tr, sp, pa parent, e 1 when it failed. Absent
+ * means none. */
 #include "data.h"
 
 #include <stdlib.h>
@@ -38,7 +40,9 @@ static int64_t trace_index(struct data *data, struct bv_bytes trace)
         return (int64_t)i - 1;
     if (data->trace_count == data->trace_capacity) {
         size_t capacity = data->trace_capacity ? data->trace_capacity * 2 : 64;
-        void *traces = bv_arena_resize(data->report->arena, data->traces, data->trace_capacity * sizeof(*data->traces),
+        void *traces = bv_arena_resize(data->report->arena,
+                                       data->traces,
+                                       data->trace_capacity * sizeof(*data->traces),
                                        capacity * sizeof(*data->traces));
         if (!traces)
             return -1;
@@ -73,7 +77,8 @@ static void mark_red(const struct report_scenario *scenario, struct body *bodies
         const struct bv_json *ids = bv_json_get(scenario->steps.list[s], "messages");
         for (struct bv_json_iter it = bv_json_iter(ids); bv_json_next(&it);)
             for (size_t m = 0; m < scenario->messages.count; m++)
-                if (bv_json_int(bv_json_get(scenario->messages.list[m], "id"), -1) == bv_json_int(it.value, -2))
+                if (bv_json_int(bv_json_get(scenario->messages.list[m], "id"), -1) ==
+                    bv_json_int(it.value, -2))
                     bodies[m].red = true;
     }
 }
@@ -149,12 +154,14 @@ static void put(struct data *data, const char *key, struct bv_bytes text)
     put_cut(data, text, REPORT_VALUE_BYTES_MAX);
 }
 
-static void put_member(struct data *data, const char *key, const struct bv_json *record, const char *member)
+static void
+put_member(struct data *data, const char *key, const struct bv_json *record, const char *member)
 {
     put(data, key, bv_json_string(bv_json_get(record, member)));
 }
 
-static void put_number(struct data *data, const char *key, const struct bv_json *record, const char *member)
+static void
+put_number(struct data *data, const char *key, const struct bv_json *record, const char *member)
 {
     const struct bv_json *value = bv_json_get(record, member);
     if (bv_json_type(value) == BV_JSON_INT)
@@ -216,18 +223,22 @@ static size_t actor_index(struct cast *cast, struct bv_bytes name, struct bv_byt
     return cast->count++;
 }
 
-static bool make_cast(const struct report *report, const struct report_scenario *scenario, struct cast *ret_cast)
+static bool make_cast(const struct report *report,
+                      const struct report_scenario *scenario,
+                      struct cast *ret_cast)
 {
     size_t most = scenario->actors.count + scenario->messages.count + 1;
     *ret_cast = (struct cast){bv_arena_array(report->arena, struct bv_bytes, most),
-                              bv_arena_array(report->arena, struct bv_bytes, most), 0};
+                              bv_arena_array(report->arena, struct bv_bytes, most),
+                              0};
     if (!ret_cast->names || !ret_cast->protocols)
         return false;
     const struct report_items *const sources[] = {&scenario->actors, &scenario->messages};
     static const char *const members[] = {"name", "actor"};
     for (size_t s = 0; s < BV_COUNT(sources); s++)
         for (size_t i = 0; i < sources[s]->count; i++)
-            actor_index(ret_cast, bv_json_string(bv_json_get(sources[s]->list[i], members[s])),
+            actor_index(ret_cast,
+                        bv_json_string(bv_json_get(sources[s]->list[i], members[s])),
                         bv_json_string(bv_json_get(sources[s]->list[i], "protocol")));
     return true;
 }
@@ -240,11 +251,17 @@ static int64_t direction_of(const struct bv_json *message)
     return bv_bytes_equal(word, BV_BYTES("received")) ? 1 : 2;
 }
 
-static void put_message(struct data *data, struct cast *cast, const struct bv_json *message, const struct body *body)
+static void put_message(struct data *data,
+                        struct cast *cast,
+                        const struct bv_json *message,
+                        const struct body *body)
 {
     bv_jw_object(data->w);
     bv_jw_kv_int(data->w, "i", bv_json_int(bv_json_get(message, "id"), 0));
-    bv_jw_kv_int(data->w, "a", (int64_t)actor_index(cast, bv_json_string(bv_json_get(message, "actor")), BV_BYTES("")));
+    bv_jw_kv_int(
+        data->w,
+        "a",
+        (int64_t)actor_index(cast, bv_json_string(bv_json_get(message, "actor")), BV_BYTES("")));
     bv_jw_kv_int(data->w, "d", direction_of(message));
     bv_jw_kv_int(data->w, "u", bv_json_int(bv_json_get(message, "us"), 0));
     put_member(data, "s", message, "summary");
@@ -309,7 +326,9 @@ static void put_scenario(struct data *data, size_t index)
     bv_jw_object(data->w);
     bv_jw_kv_int(data->w, "us", scenario->us);
     bv_jw_kv_int(data->w, "end", scenario->end_us);
-    bv_jw_kv_int(data->w, "trace", trace_index(data, bv_json_string(bv_json_get(scenario->record, "traceId"))));
+    bv_jw_kv_int(data->w,
+                 "trace",
+                 trace_index(data, bv_json_string(bv_json_get(scenario->record, "traceId"))));
     bv_jw_key(data->w, "actors");
     bv_jw_array(data->w);
     for (size_t i = 0; i < cast.count; i++) {
@@ -358,7 +377,10 @@ static void put_logs(struct data *data)
     bv_jw_end(data->w);
 }
 
-int report_data_write(struct html *html, const struct report *report, const struct report_logs *logs, size_t *ret_cap)
+int report_data_write(struct html *html,
+                      const struct report *report,
+                      const struct report_logs *logs,
+                      size_t *ret_cap)
 {
     bv_auto(bv_buf_release) struct bv_buf text = {.max = REPORT_DATA_BYTES_MAX};
     struct bv_json_writer w = bv_json_writer(&text);

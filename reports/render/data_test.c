@@ -27,7 +27,8 @@ static const struct bv_json *render(struct bv_bytes records)
     const struct bv_json *json = NULL;
     cr_assert_eq(report_read(records, &report, &error), 0);
     cr_assert_eq(report_data_write(&html, &report, &none, &cap), 0);
-    cr_assert_eq(bv_json_parse(report.arena, bv_buf_view(&html.out), &json, &error), 0, "%s", error.text);
+    cr_assert_eq(
+        bv_json_parse(report.arena, bv_buf_view(&html.out), &json, &error), 0, "%s", error.text);
     return json;
 }
 
@@ -38,23 +39,30 @@ static struct bv_bytes text_at(const struct bv_json *json, const char *pointer)
 
 static void is(struct bv_bytes got, const char *wanted)
 {
-    cr_expect(bv_bytes_equal(got, bv_bytes_of(wanted)), "got \"%.*s\", wanted \"%s\"", BV_ARG(got), wanted);
+    cr_expect(bv_bytes_equal(got, bv_bytes_of(wanted)),
+              "got \"%.*s\", wanted \"%s\"",
+              BV_ARG(got),
+              wanted);
 }
 
-#define HEAD "{\"record\":\"scenario\",\"id\":\"s1\",\"us\":1}\n{\"record\":\"actor\",\"scenario\":\"s1\",\"name\":\"a\",\"protocol\":\"rest\"}\n"
+#define HEAD                                                                                       \
+    "{\"record\":\"scenario\",\"id\":\"s1\",\"us\":1}\n{\"record\":\"actor\",\"scenario\":\"s1\"," \
+    "\"name\":\"a\",\"protocol\":\"rest\"}\n"
 
 Test(data, a_json_body_stays_the_text_it_was)
 {
     const struct bv_json *json = render(BV_BYTES(
-        HEAD "{\"record\":\"message\",\"scenario\":\"s1\",\"id\":1,\"actor\":\"a\",\"direction\":\"sent\",\"json\":{\"n\":9007199254740993,\"a\":[1,true,null]}}\n"));
+        HEAD "{\"record\":\"message\",\"scenario\":\"s1\",\"id\":1,\"actor\":\"a\",\"direction\":"
+             "\"sent\",\"json\":{\"n\":9007199254740993,\"a\":[1,true,null]}}\n"));
     is(text_at(json, "/scenarios/0/messages/0/b"), "{\"n\":9007199254740993,\"a\":[1,true,null]}");
     cr_expect_eq(cap, SIZE_MAX);
 }
 
 Test(data, an_actor_that_was_never_declared_gets_a_lane)
 {
-    const struct bv_json *json = render(
-        BV_BYTES(HEAD "{\"record\":\"message\",\"scenario\":\"s1\",\"id\":1,\"actor\":\"ghost\",\"protocol\":\"kafka\",\"direction\":\"received\"}\n"));
+    const struct bv_json *json =
+        render(BV_BYTES(HEAD "{\"record\":\"message\",\"scenario\":\"s1\",\"id\":1,\"actor\":"
+                             "\"ghost\",\"protocol\":\"kafka\",\"direction\":\"received\"}\n"));
     is(text_at(json, "/scenarios/0/actors/1/0"), "ghost");
     is(text_at(json, "/scenarios/0/actors/1/1"), "kafka");
     cr_expect_eq(bv_json_int(bv_json_pointer(json, BV_BYTES("/scenarios/0/messages/0/a")), -1), 1);
@@ -63,18 +71,23 @@ Test(data, an_actor_that_was_never_declared_gets_a_lane)
 Test(data, members_of_the_wrong_type_read_as_absent)
 {
     const struct bv_json *json = render(BV_BYTES(
-        HEAD "{\"record\":\"message\",\"scenario\":\"s1\",\"id\":\"x\",\"actor\":7,\"direction\":[],\"us\":null,\"summary\":{},\"status\":\"200\",\"fields\":[1,{}],\"text\":3}\n"
-             "{\"record\":\"step\",\"scenario\":\"s1\",\"messages\":[\"1\",2,{}],\"verdict\":9}\n"));
+        HEAD
+        "{\"record\":\"message\",\"scenario\":\"s1\",\"id\":\"x\",\"actor\":7,\"direction\":[],"
+        "\"us\":null,\"summary\":{},\"status\":\"200\",\"fields\":[1,{}],\"text\":3}\n"
+        "{\"record\":\"step\",\"scenario\":\"s1\",\"messages\":[\"1\",2,{}],\"verdict\":9}\n"));
     cr_expect_eq(bv_json_int(bv_json_pointer(json, BV_BYTES("/scenarios/0/messages/0/d")), -1), 2);
     cr_expect_null(bv_json_pointer(json, BV_BYTES("/scenarios/0/messages/0/st")));
-    cr_expect_eq(bv_json_int(bv_json_pointer(json, BV_BYTES("/scenarios/0/steps/0/2")), -1), REPORT_UNFINISHED);
+    cr_expect_eq(bv_json_int(bv_json_pointer(json, BV_BYTES("/scenarios/0/steps/0/2")), -1),
+                 REPORT_UNFINISHED);
     cr_expect_eq(bv_json_size(bv_json_pointer(json, BV_BYTES("/scenarios/0/steps/0/4"))), 1);
 }
 
 Test(data, secrets_in_bodies_headers_and_keys_are_taken_out)
 {
-    render(BV_BYTES(HEAD "{\"record\":\"message\",\"scenario\":\"s1\",\"id\":1,\"actor\":\"a\",\"direction\":\"sent\",\"key\":\"whsec_AAAABBBB\","
-                         "\"fields\":[{\"name\":\"x\",\"value\":\"Bearer eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIxIn0.c2ln\"}],"
+    render(BV_BYTES(HEAD "{\"record\":\"message\",\"scenario\":\"s1\",\"id\":1,\"actor\":\"a\","
+                         "\"direction\":\"sent\",\"key\":\"whsec_AAAABBBB\","
+                         "\"fields\":[{\"name\":\"x\",\"value\":\"Bearer "
+                         "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIxIn0.c2ln\"}],"
                          "\"json\":{\"key\":\"whsec_CCCCDDDD\"}}\n"));
     cr_expect_null(memmem(html.out.data, html.out.size, "whsec_", 6));
     cr_expect_null(memmem(html.out.data, html.out.size, "eyJ", 3));
@@ -85,7 +98,10 @@ static void huge(struct bv_buf *records, int count, size_t size, const char *uni
 {
     bv_buf_text(records, HEAD);
     for (int i = 1; i <= count; i++) {
-        bv_buf_format(records, "{\"record\":\"message\",\"scenario\":\"s1\",\"id\":%d,\"actor\":\"a\",\"direction\":\"sent\",\"text\":\"", i);
+        bv_buf_format(records,
+                      "{\"record\":\"message\",\"scenario\":\"s1\",\"id\":%d,\"actor\":\"a\","
+                      "\"direction\":\"sent\",\"text\":\"",
+                      i);
         for (size_t at = 0; at < size; at += strlen(unit))
             bv_buf_text(records, unit);
         bv_buf_text(records, "\"}\n");
@@ -99,7 +115,8 @@ Test(data, bodies_share_their_room_and_say_when_they_are_cut)
     const struct bv_json *json = render(bv_buf_view(&records));
     cr_expect_eq(cap, 16384);
     cr_expect_eq(text_at(json, "/scenarios/0/messages/39/b").size, 16384);
-    cr_expect_eq(bv_json_int(bv_json_pointer(json, BV_BYTES("/scenarios/0/messages/39/c")), 0), 200000);
+    cr_expect_eq(bv_json_int(bv_json_pointer(json, BV_BYTES("/scenarios/0/messages/39/c")), 0),
+                 200000);
     cr_expect(html.out.size < 2000000);
 }
 
@@ -117,7 +134,9 @@ Test(data, what_a_red_step_names_keeps_more_of_its_body)
 {
     bv_auto(bv_buf_release) struct bv_buf records = {.max = 64 << 20};
     huge(&records, 1500, 4000, "x");
-    bv_buf_text(&records, "{\"record\":\"step\",\"scenario\":\"s1\",\"text\":\"t\",\"verdict\":\"failed\",\"messages\":[7]}\n");
+    bv_buf_text(&records,
+                "{\"record\":\"step\",\"scenario\":\"s1\",\"text\":\"t\",\"verdict\":\"failed\","
+                "\"messages\":[7]}\n");
     const struct bv_json *json = render(bv_buf_view(&records));
     cr_expect_eq(cap, 256);
     cr_expect_eq(text_at(json, "/scenarios/0/messages/5/b").size, 256);

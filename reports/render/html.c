@@ -34,12 +34,14 @@ static size_t run_of(struct bv_bytes text, size_t from, bool (*wanted)(char))
     return at - from;
 }
 
-/* Each returns how many bytes from `at` are secret, 0 for none, and how many of them stay in *ret_keep. */
+/* Each returns how many bytes from `at` are secret, 0 for none, and how many of them stay in
+ * *ret_keep. */
 
 static size_t bearer(struct bv_bytes text, size_t at, size_t *ret_keep)
 {
     struct bv_bytes rest = {text.data + at, text.size - at};
-    if (rest.size < 7 || !bv_bytes_equal_nocase((struct bv_bytes){rest.data, 6}, BV_BYTES("bearer")) ||
+    if (rest.size < 7 ||
+        !bv_bytes_equal_nocase((struct bv_bytes){rest.data, 6}, BV_BYTES("bearer")) ||
         rest.data[6] != ' ')
         return 0;
     size_t size = run_of(rest, 7, is_token);
@@ -151,7 +153,8 @@ static const char *entity_of(char c)
     case '\'':
         return "&#39;";
     default:
-        return ((unsigned char)c < ' ' && c != '\t' && c != '\n') || c == 0x7f ? "\xef\xbf\xbd" : NULL;
+        return ((unsigned char)c < ' ' && c != '\t' && c != '\n') || c == 0x7f ? "\xef\xbf\xbd"
+                                                                               : NULL;
     }
 }
 
@@ -160,7 +163,9 @@ static void escape(struct bv_buf *out, struct bv_bytes text)
     size_t done = 0;
     for (size_t at = 0; at < text.size;) {
         size_t size = sequence_at(text, at);
-        const char *instead = size == 0 ? "\xef\xbf\xbd" : size == 1 ? entity_of(text.data[at]) : NULL;
+        const char *instead = size == 0   ? "\xef\xbf\xbd"
+                              : size == 1 ? entity_of(text.data[at])
+                                          : NULL;
         if (instead) {
             bv_buf_append(out, text.data + done, at - done);
             bv_buf_text(out, instead);
@@ -222,7 +227,10 @@ static BV_PRINTF(2, 3) struct bv_bytes short_text(struct html *html, const char 
     va_start(arguments, format);
     int size = vsnprintf(text, HTML_NUMBER_BYTES, format, arguments);
     va_end(arguments);
-    return (struct bv_bytes){text, size < 0 ? 0 : size < HTML_NUMBER_BYTES ? (size_t)size : HTML_NUMBER_BYTES - 1};
+    return (struct bv_bytes){text,
+                             size < 0                   ? 0
+                             : size < HTML_NUMBER_BYTES ? (size_t)size
+                                                        : HTML_NUMBER_BYTES - 1};
 }
 
 struct bv_bytes html_int(struct html *html, int64_t value)

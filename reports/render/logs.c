@@ -9,7 +9,8 @@ enum { LEFT_OUT = 4 }; /* rank after the last */
 
 /* ---- one line ---- */
 
-/* The value of a string member of a JSON line of ours; quotes within values are escaped there, so the search cannot be fooled. */
+/* The value of a string member of a JSON line of ours; quotes within values are escaped there, so
+ * the search cannot be fooled. */
 static struct bv_bytes member(struct bv_bytes text, const char *key)
 {
     size_t size = strlen(key);
@@ -28,8 +29,12 @@ static enum report_log_level level_of_word(struct bv_bytes word)
         const char *word;
         enum report_log_level level;
     } words[] = {
-        {"debug", REPORT_LOG_DEBUG}, {"warn", REPORT_LOG_WARN},   {"warning", REPORT_LOG_WARN},
-        {"error", REPORT_LOG_ERROR}, {"fatal", REPORT_LOG_ERROR}, {"panic", REPORT_LOG_ERROR},
+        {"debug",   REPORT_LOG_DEBUG},
+        {"warn",    REPORT_LOG_WARN },
+        {"warning", REPORT_LOG_WARN },
+        {"error",   REPORT_LOG_ERROR},
+        {"fatal",   REPORT_LOG_ERROR},
+        {"panic",   REPORT_LOG_ERROR},
     };
     for (size_t i = 0; i < BV_COUNT(words); i++)
         if (bv_bytes_equal_nocase(word, bv_bytes_of(words[i].word)))
@@ -72,14 +77,25 @@ static int redis_time(struct bv_bytes text, int64_t *ret_us)
     char month[4] = "";
     int day, year, hour, minute, second, millisecond;
     memcpy(line, text.data, text.size < sizeof line - 1 ? text.size : sizeof line - 1);
-    if (sscanf(line, "%*d:%*c %2d %3s %4d %2d:%2d:%2d.%3d", &day, month, &year, &hour, &minute, &second,
+    if (sscanf(line,
+               "%*d:%*c %2d %3s %4d %2d:%2d:%2d.%3d",
+               &day,
+               month,
+               &year,
+               &hour,
+               &minute,
+               &second,
                &millisecond) != 7)
         return BV_E_INVALID;
     const char *place = strstr(months, month);
     if (!place || strlen(month) != 3 || (place - months) % 3)
         return BV_E_INVALID;
-    struct tm tm = {.tm_year = year - 1900, .tm_mon = (int)(place - months) / 3, .tm_mday = day, .tm_hour = hour,
-                    .tm_min = minute, .tm_sec = second};
+    struct tm tm = {.tm_year = year - 1900,
+                    .tm_mon = (int)(place - months) / 3,
+                    .tm_mday = day,
+                    .tm_hour = hour,
+                    .tm_min = minute,
+                    .tm_sec = second};
     *ret_us = from_local((int64_t)timegm(&tm) * 1000000 + millisecond * 1000);
     return 0;
 }
@@ -108,7 +124,8 @@ int report_log_line_read(struct bv_bytes text, struct report_log_line *ret_line,
         ret_line->trace = member(text, "\"trace_id\":\"");
         return 0;
     }
-    if (report_time(text, ret_us) < 0 && log4j_time(text, ret_us) < 0 && redis_time(text, ret_us) < 0)
+    if (report_time(text, ret_us) < 0 && log4j_time(text, ret_us) < 0 &&
+        redis_time(text, ret_us) < 0)
         return REPORT_LOG_UNDATED;
     ret_line->level = level_of_text(text);
     ret_line->trace = BV_BYTES("");
@@ -145,7 +162,8 @@ static int rank_of(const struct report *report, const struct report_log_line *li
     int rank = -1;
     for (size_t i = 0; i < report->scenario_count; i++) {
         const struct report_scenario *scenario = &report->scenarios[i];
-        if (line->us < scenario->us - REPORT_LOG_EARLY_US || line->us > scenario->end_us + REPORT_LOG_LATE_US)
+        if (line->us < scenario->us - REPORT_LOG_EARLY_US ||
+            line->us > scenario->end_us + REPORT_LOG_LATE_US)
             continue;
         if (line->level >= REPORT_LOG_WARN)
             return 0;
@@ -173,7 +191,9 @@ static void keep_line(struct reading *reading, const struct report_log_line *lin
     struct report_logs *logs = reading->logs;
     if (logs->line_count == reading->capacity) {
         size_t capacity = reading->capacity ? reading->capacity * 2 : 256;
-        void *lines = bv_arena_resize(reading->report->arena, logs->lines, reading->capacity * sizeof(*logs->lines),
+        void *lines = bv_arena_resize(reading->report->arena,
+                                      logs->lines,
+                                      reading->capacity * sizeof(*logs->lines),
                                       capacity * sizeof(*logs->lines));
         if (!lines)
             return;
@@ -194,7 +214,8 @@ static void keep_line(struct reading *reading, const struct report_log_line *lin
 
 static void read_file(struct reading *reading, size_t part, struct bv_bytes text)
 {
-    struct report_log_line line = {.part = part, .us = INT64_MIN, .level = REPORT_LOG_INFO, .trace = BV_BYTES("")};
+    struct report_log_line line = {
+        .part = part, .us = INT64_MIN, .level = REPORT_LOG_INFO, .trace = BV_BYTES("")};
     while (text.size) {
         const char *end = memchr(text.data, '\n', text.size);
         size_t size = end ? (size_t)(end - text.data) : text.size;
@@ -243,7 +264,8 @@ static void read_part(struct reading *reading, const char *folder, const struct 
     struct report_log_part *part = &logs->parts[index];
     part->name = bv_json_string(bv_json_get(record, "part"));
     part->path = bv_json_string(bv_json_get(record, "path"));
-    const char *path = bv_arena_format(reading->report->arena, "%s/%.*s", folder, BV_ARG(part->path));
+    const char *path =
+        bv_arena_format(reading->report->arena, "%s/%.*s", folder, BV_ARG(part->path));
     bv_auto(bv_buf_release) struct bv_buf text = {.max = REPORT_LOG_FILE_BYTES_MAX + 65536};
     part->missing = !path || !stays_inside(part->path) || !load(path, &text);
     if (!part->missing)
@@ -287,7 +309,8 @@ static void fit(struct report_logs *logs)
 int report_logs_read(const struct report *report, const char *folder, struct report_logs *ret_logs)
 {
     struct report_logs logs = {0};
-    struct reading reading = {.report = report, .logs = &logs, .origin_us = report_origin_us(report)};
+    struct reading reading = {
+        .report = report, .logs = &logs, .origin_us = report_origin_us(report)};
     logs.parts = bv_arena_array(report->arena, struct report_log_part, report->logs.count + 1);
     if (!logs.parts)
         return BV_E_NOMEM;

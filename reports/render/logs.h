@@ -1,15 +1,15 @@
 /* The processes' logs of a run, cut to what a reader of its scenarios needs.
- * Invariant: only lines that fall into a scenario's time are kept, within REPORT_LOG_BYTES_MAX; when that is not enough, warnings and
- * errors stay first, then lines of a scenario's trace, then lines beside red steps. What was left out is counted per process.
- * Thread: one owner at a time. */
+ * Invariant: only lines that fall into a scenario's time are kept, within REPORT_LOG_BYTES_MAX;
+ * when that is not enough, warnings and errors stay first, then lines of a scenario's trace, then
+ * lines beside red steps. What was left out is counted per process. Thread: one owner at a time. */
 #ifndef BV_LOGS_H
 #define BV_LOGS_H
 
 #include "records.h"
 
-#define REPORT_LOG_BYTES_MAX ((size_t)384 << 10)      /* of all lines kept */
-#define REPORT_LOG_FILE_BYTES_MAX ((size_t)64 << 20)  /* read of one file, its end */
-#define REPORT_LOG_LINE_BYTES_MAX ((size_t)2 << 10)   /* kept of one line */
+#define REPORT_LOG_BYTES_MAX ((size_t)384 << 10)                   /* of all lines kept */
+#define REPORT_LOG_FILE_BYTES_MAX ((size_t)64 << 20)               /* read of one file, its end */
+#define REPORT_LOG_LINE_BYTES_MAX ((size_t)2 << 10)                /* kept of one line */
 enum { REPORT_LOG_EARLY_US = 20000, REPORT_LOG_LATE_US = 100000 }; /* around a scenario */
 
 enum report_log_level { REPORT_LOG_DEBUG, REPORT_LOG_INFO, REPORT_LOG_WARN, REPORT_LOG_ERROR };
@@ -45,11 +45,13 @@ struct report_logs {
  * Outcomes:  none; a file that cannot be read is marked missing.
  * Errors:    BV_E_NOMEM, BV_E_LIMIT (the report's memory).
  * Thread:    owner; blocks. */
-BV_MUST_CHECK int report_logs_read(const struct report *report, const char *folder, struct report_logs *ret_logs);
+BV_MUST_CHECK int
+report_logs_read(const struct report *report, const char *folder, struct report_logs *ret_logs);
 
 /* Reads one line: its time, level and trace. *ret_us is absolute, microseconds since 1970.
- * Outcomes:  REPORT_LOG_UNDATED when it has no time of its own (a continuation); nothing is written then.
- * Source:    bv/log.h (JSON lines); log_line_prefix=%m of PostgreSQL; Redis 7; log4j's "[yyyy-MM-dd HH:mm:ss,SSS] LEVEL". */
+ * Outcomes:  REPORT_LOG_UNDATED when it has no time of its own (a continuation); nothing is written
+ * then. Source:    bv/log.h (JSON lines); log_line_prefix=%m of PostgreSQL; Redis 7; log4j's
+ * "[yyyy-MM-dd HH:mm:ss,SSS] LEVEL". */
 #define REPORT_LOG_UNDATED 1
 int report_log_line_read(struct bv_bytes text, struct report_log_line *ret_line, int64_t *ret_us);
 

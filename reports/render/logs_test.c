@@ -60,16 +60,29 @@ static const struct {
     enum report_log_level level;
     const char *trace;
 } lines[] = {
-    {"{\"ts\":\"2026-11-23T01:15:00.250000Z\",\"level\":\"warn\",\"event\":\"x\",\"trace_id\":\"" TRACE "\"}", 1795396500250000, REPORT_LOG_WARN, TRACE},
-    {"{\"ts\":\"2026-11-23T01:15:00.250Z\",\"level\":\"info\",\"event\":\"x\"}", 1795396500250000, REPORT_LOG_INFO, ""},
-    {"{\"event\":\"no time\"}", -1, 0, NULL},
-    {"2026-11-23 01:15:00.250 UTC [31842] shop ERROR:  deadlock detected", 1795396500250000, REPORT_LOG_ERROR, ""},
-    {"2026-11-23 01:15:00.250 UTC [31842]  LOG:  starting PostgreSQL", 1795396500250000, REPORT_LOG_INFO, ""},
-    {"[2026-11-23 01:15:00,250] WARN something (kafka.server)", 1795396500250000, REPORT_LOG_WARN, ""},
-    {"31789:M 23 Nov 2026 01:15:00.250 * Ready to accept connections", 1795396500250000, REPORT_LOG_INFO, ""},
-    {"31789:M 23 ovD 2026 01:15:00.250 * no month", -1, 0, NULL},
-    {"\tat java.base/java.lang.Thread.run", -1, 0, NULL},
-    {"", -1, 0, NULL},
+    {"{\"ts\":\"2026-11-23T01:15:00.250000Z\",\"level\":\"warn\",\"event\":\"x\",\"trace_id\":"
+     "\"" TRACE "\"}",
+     1795396500250000,                                                                  REPORT_LOG_WARN,
+     TRACE},
+    { "{\"ts\":\"2026-11-23T01:15:00.250Z\",\"level\":\"info\",\"event\":\"x\"}",
+     1795396500250000,                                                                  REPORT_LOG_INFO,
+     ""},
+    { "{\"event\":\"no time\"}",                                                  -1, 0,                NULL},
+    { "2026-11-23 01:15:00.250 UTC [31842] shop ERROR:  deadlock detected",
+     1795396500250000,                                                                  REPORT_LOG_ERROR,
+     ""},
+    { "2026-11-23 01:15:00.250 UTC [31842]  LOG:  starting PostgreSQL",
+     1795396500250000,                                                                  REPORT_LOG_INFO,
+     ""},
+    { "[2026-11-23 01:15:00,250] WARN something (kafka.server)",
+     1795396500250000,                                                                  REPORT_LOG_WARN,
+     ""},
+    { "31789:M 23 Nov 2026 01:15:00.250 * Ready to accept connections",
+     1795396500250000,                                                                  REPORT_LOG_INFO,
+     ""},
+    { "31789:M 23 ovD 2026 01:15:00.250 * no month",                              -1, 0,                NULL},
+    { "\tat java.base/java.lang.Thread.run",                                      -1, 0,                NULL},
+    { "",                                                                         -1, 0,                NULL},
 };
 
 Test(logs, every_process_of_the_stack_is_understood)
@@ -98,7 +111,9 @@ Test(logs, local_time_of_a_server_becomes_the_clock_of_the_run)
 
 Test(logs, lines_outside_every_scenario_are_dropped)
 {
-    file("a.log", "2026-11-23 01:15:00.500 UTC early\n2026-11-23 01:15:01.500 UTC within\n\tcontinued\n2026-11-23 01:15:09.000 UTC late\n");
+    file("a.log",
+         "2026-11-23 01:15:00.500 UTC early\n2026-11-23 01:15:01.500 UTC "
+         "within\n\tcontinued\n2026-11-23 01:15:09.000 UTC late\n");
     read_logs(HEAD "{\"record\":\"log\",\"part\":\"a\",\"path\":\"a.log\"}\n");
     cr_assert_eq(logs.line_count, 2);
     cr_expect_eq(logs.lines[0].us, 1500000);
@@ -110,7 +125,8 @@ Test(logs, lines_of_all_processes_are_in_order_of_time)
 {
     file("a.log", "2026-11-23 01:15:01.300 UTC third\n");
     file("b.log", "2026-11-23 01:15:01.100 UTC first\n2026-11-23 01:15:01.200 UTC second\n");
-    read_logs(HEAD "{\"record\":\"log\",\"part\":\"a\",\"path\":\"a.log\"}\n{\"record\":\"log\",\"part\":\"b\",\"path\":\"b.log\"}\n");
+    read_logs(HEAD "{\"record\":\"log\",\"part\":\"a\",\"path\":\"a.log\"}\n{\"record\":\"log\","
+                   "\"part\":\"b\",\"path\":\"b.log\"}\n");
     cr_assert_eq(logs.line_count, 3);
     cr_expect_eq(logs.lines[0].us, 1100000);
     cr_expect_eq(logs.lines[2].part, 0);
@@ -118,8 +134,11 @@ Test(logs, lines_of_all_processes_are_in_order_of_time)
 
 Test(logs, health_probes_are_noise_unless_they_warn)
 {
-    file("a.log", "{\"ts\":\"2026-11-23T01:15:01.5Z\",\"level\":\"info\",\"event\":\"http.request\",\"route\":\"/readyz\"}\n"
-                  "{\"ts\":\"2026-11-23T01:15:01.6Z\",\"level\":\"warn\",\"event\":\"http.request\",\"route\":\"/readyz\"}\n");
+    file("a.log",
+         "{\"ts\":\"2026-11-23T01:15:01.5Z\",\"level\":\"info\",\"event\":\"http.request\","
+         "\"route\":\"/readyz\"}\n"
+         "{\"ts\":\"2026-11-23T01:15:01.6Z\",\"level\":\"warn\",\"event\":\"http.request\","
+         "\"route\":\"/readyz\"}\n");
     read_logs(HEAD "{\"record\":\"log\",\"part\":\"a\",\"path\":\"a.log\"}\n");
     cr_assert_eq(logs.line_count, 1);
     cr_expect_eq(logs.lines[0].level, REPORT_LOG_WARN);
@@ -129,9 +148,14 @@ Test(logs, when_room_is_short_warnings_and_the_trace_stay)
 {
     bv_auto(bv_buf_release) struct bv_buf text = {.max = 8 << 20};
     for (int i = 0; i < 4000; i++)
-        bv_buf_format(&text, "{\"ts\":\"2026-11-23T01:15:01.1Z\",\"level\":\"info\",\"event\":\"noise\",\"n\":\"%0200d\"}\n", i);
-    bv_buf_text(&text, "{\"ts\":\"2026-11-23T01:15:01.2Z\",\"level\":\"info\",\"event\":\"ours\",\"trace_id\":\"" TRACE "\"}\n"
-                       "{\"ts\":\"2026-11-23T01:15:01.3Z\",\"level\":\"error\",\"event\":\"bad\"}\n");
+        bv_buf_format(&text,
+                      "{\"ts\":\"2026-11-23T01:15:01.1Z\",\"level\":\"info\",\"event\":\"noise\","
+                      "\"n\":\"%0200d\"}\n",
+                      i);
+    bv_buf_text(&text,
+                "{\"ts\":\"2026-11-23T01:15:01.2Z\",\"level\":\"info\",\"event\":\"ours\",\"trace_"
+                "id\":\"" TRACE "\"}\n"
+                "{\"ts\":\"2026-11-23T01:15:01.3Z\",\"level\":\"error\",\"event\":\"bad\"}\n");
     bv_buf_char(&text, '\0');
     file("a.log", text.data);
     read_logs(HEAD "{\"record\":\"log\",\"part\":\"a\",\"path\":\"a.log\"}\n");
@@ -156,13 +180,15 @@ Test(logs, a_long_line_is_cut)
     cr_expect_eq(logs.lines[0].text.size, REPORT_LOG_LINE_BYTES_MAX);
 }
 
-static const char *const outside[] = {"/etc/hostname", "../a.log", "x/../../a.log", "absent.log", ""};
+static const char *const outside[] = {
+    "/etc/hostname", "../a.log", "x/../../a.log", "absent.log", ""};
 
 Test(logs, a_path_that_leaves_the_folder_or_is_absent_is_missing)
 {
     for (size_t i = 0; i < BV_COUNT(outside); i++) {
         bv_auto(bv_buf_release) struct bv_buf records = {.max = 4096};
-        bv_buf_format(&records, HEAD "{\"record\":\"log\",\"part\":\"a\",\"path\":\"%s\"}\n", outside[i]);
+        bv_buf_format(
+            &records, HEAD "{\"record\":\"log\",\"part\":\"a\",\"path\":\"%s\"}\n", outside[i]);
         bv_buf_char(&records, '\0');
         read_logs(records.data);
         cr_expect(logs.parts[0].missing, "%s", outside[i]);

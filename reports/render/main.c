@@ -1,4 +1,5 @@
-/* bv-report RUN_DIR: writes RUN_DIR/index.html from RUN_DIR/results.jsonl and its logs. Exit status: 0 written, 2 not. */
+/* bv-report RUN_DIR: writes RUN_DIR/index.html from RUN_DIR/results.jsonl and its logs. Exit
+ * status: 0 written, 2 not. */
 #include "bv/fs.h"
 
 #include "page.h"
@@ -6,12 +7,14 @@
 #include <stdio.h>
 
 static const char usage[] = "usage: bv-report RUN_DIR\n\n"
-                            "Writes RUN_DIR/index.html, one self-contained page, from RUN_DIR/results.jsonl and the logs that it names.\n";
+                            "Writes RUN_DIR/index.html, one self-contained page, from "
+                            "RUN_DIR/results.jsonl and the logs that it names.\n";
 
 static int run(const char *folder, struct bv_error *error)
 {
     char path[BV_PATH_MAX];
-    bv_auto(html_release) struct html html = {.out.max = REPORT_PAGE_BYTES_MAX, .scratch.max = REPORT_PAGE_BYTES_MAX};
+    bv_auto(html_release) struct html html = {.out.max = REPORT_PAGE_BYTES_MAX,
+                                              .scratch.max = REPORT_PAGE_BYTES_MAX};
     BV_TRY(bv_path(path, error, "%s/index.html", folder));
     BV_TRY(report_page(folder, &html, error));
     return bv_fs_write(path, bv_buf_view(&html.out), 0644, error);

@@ -33,13 +33,18 @@ static void put_head(struct html *html, const struct report *report)
     report_csp_source(report_js, script);
     html_raw(html, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     html_put(html,
-             "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; base-uri 'none'; "
+             "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src "
+             "data:; base-uri 'none'; "
              "form-action 'none'; style-src '{}'; script-src '{}' '{}'\">\n",
-             bv_bytes_of(style), bv_bytes_of(theme), bv_bytes_of(script));
+             bv_bytes_of(style),
+             bv_bytes_of(theme),
+             bv_bytes_of(script));
     html_put(html,
-             "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" "
+             "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta "
+             "name=\"color-scheme\" "
              "content=\"light dark\">\n<title>{}: {}</title>\n",
-             story_of(report), bv_bytes_of(report_verdict_word(report_run_verdict(report))));
+             story_of(report),
+             bv_bytes_of(report_verdict_word(report_run_verdict(report))));
     html_raw(html, "<style>");
     html_asset(html, report_css);
     html_raw(html, "</style>\n<script>");
@@ -49,52 +54,71 @@ static void put_head(struct html *html, const struct report *report)
 
 static void put_filters(struct html *html, const size_t counts[REPORT_VERDICTS])
 {
-    html_raw(html, "<div class=\"filters\" role=\"group\" aria-label=\"Show scenarios by verdict\">\n"
-                   "<button type=\"button\" aria-pressed=\"true\" data-filter=\"all\">All</button>\n");
+    html_raw(html,
+             "<div class=\"filters\" role=\"group\" aria-label=\"Show scenarios by verdict\">\n"
+             "<button type=\"button\" aria-pressed=\"true\" data-filter=\"all\">All</button>\n");
     for (int v = 0; v < REPORT_VERDICTS; v++)
         if (counts[v])
             html_put(html,
-                     "<button type=\"button\" aria-pressed=\"false\" data-filter=\"{}\" class=\"f-{}\">{} "
+                     "<button type=\"button\" aria-pressed=\"false\" data-filter=\"{}\" "
+                     "class=\"f-{}\">{} "
                      "<span class=\"n\">{}</span></button>\n",
                      bv_bytes_of(report_verdict_word((enum report_verdict)v)),
                      bv_bytes_of(report_verdict_word((enum report_verdict)v)),
-                     bv_bytes_of(report_verdict_title((enum report_verdict)v)), html_int(html, (int64_t)counts[v]));
+                     bv_bytes_of(report_verdict_title((enum report_verdict)v)),
+                     html_int(html, (int64_t)counts[v]));
     html_raw(html, "</div>\n");
 }
 
-static void put_bar(struct html *html, const struct report *report, const size_t counts[REPORT_VERDICTS])
+static void
+put_bar(struct html *html, const struct report *report, const size_t counts[REPORT_VERDICTS])
 {
     enum report_verdict verdict = report_run_verdict(report);
     html_put(html,
-             "<body>\n<a class=\"skip\" href=\"#scenarios\">Skip to the scenarios</a>\n<header class=\"bar\">\n"
-             "<a class=\"brand\" href=\"#top\"><span class=\"v v-{}\" aria-hidden=\"true\"></span><b>BitVelocity</b> "
+             "<body>\n<a class=\"skip\" href=\"#scenarios\">Skip to the scenarios</a>\n<header "
+             "class=\"bar\">\n"
+             "<a class=\"brand\" href=\"#top\"><span class=\"v v-{}\" "
+             "aria-hidden=\"true\"></span><b>BitVelocity</b> "
              "<span class=\"story\">{}</span></a>\n",
-             bv_bytes_of(report_verdict_word(verdict)), story_of(report));
-    html_raw(html, "<search class=\"find\"><label class=\"sr\" for=\"q\">Search steps, messages and headers</label>"
-                   "<input id=\"q\" type=\"search\" autocomplete=\"off\" spellcheck=\"false\" "
-                   "placeholder=\"Search steps, messages, headers\"><kbd aria-hidden=\"true\">/</kbd>"
-                   "<output id=\"hits\" for=\"q\"></output></search>\n");
+             bv_bytes_of(report_verdict_word(verdict)),
+             story_of(report));
+    html_raw(html,
+             "<search class=\"find\"><label class=\"sr\" for=\"q\">Search steps, messages and "
+             "headers</label>"
+             "<input id=\"q\" type=\"search\" autocomplete=\"off\" spellcheck=\"false\" "
+             "placeholder=\"Search steps, messages, headers\"><kbd aria-hidden=\"true\">/</kbd>"
+             "<output id=\"hits\" for=\"q\"></output></search>\n");
     put_filters(html, counts);
-    html_raw(html, "<div class=\"tools\"><button type=\"button\" id=\"theme\" title=\"Theme (t)\">Theme</button>"
-                   "<button type=\"button\" id=\"help\" title=\"Keys (?)\" aria-label=\"Keyboard shortcuts\">?</button></div>\n"
-                   "</header>\n");
+    html_raw(html,
+             "<div class=\"tools\"><button type=\"button\" id=\"theme\" title=\"Theme "
+             "(t)\">Theme</button>"
+             "<button type=\"button\" id=\"help\" title=\"Keys (?)\" aria-label=\"Keyboard "
+             "shortcuts\">?</button></div>\n"
+             "</header>\n");
 }
 
 /* ---- verdict ---- */
 
-static void put_headline(struct html *html, const struct report *report, const size_t counts[REPORT_VERDICTS])
+static void
+put_headline(struct html *html, const struct report *report, const size_t counts[REPORT_VERDICTS])
 {
     enum report_verdict verdict = report_run_verdict(report);
     size_t all = report->scenario_count;
-    html_put(html, "<h1 class=\"t-{}\"><span class=\"v v-{} big\" aria-hidden=\"true\"></span>",
-             bv_bytes_of(report_verdict_word(verdict)), bv_bytes_of(report_verdict_word(verdict)));
+    html_put(html,
+             "<h1 class=\"t-{}\"><span class=\"v v-{} big\" aria-hidden=\"true\"></span>",
+             bv_bytes_of(report_verdict_word(verdict)),
+             bv_bytes_of(report_verdict_word(verdict)));
     struct bv_bytes scenarios = html_count(html, all, "scenario");
     if (verdict == REPORT_PASSED)
         html_put(html, "{} passed", html_count(html, counts[REPORT_PASSED], "scenario"));
     else if (counts[REPORT_FAILED])
-        html_put(html, "{} of {} failed", html_int(html, (int64_t)counts[REPORT_FAILED]), scenarios);
+        html_put(
+            html, "{} of {} failed", html_int(html, (int64_t)counts[REPORT_FAILED]), scenarios);
     else if (counts[REPORT_BROKEN])
-        html_put(html, "The lab broke in {} of {}", html_int(html, (int64_t)counts[REPORT_BROKEN]), scenarios);
+        html_put(html,
+                 "The lab broke in {} of {}",
+                 html_int(html, (int64_t)counts[REPORT_BROKEN]),
+                 scenarios);
     else if (verdict == REPORT_BROKEN)
         html_raw(html, "The lab itself failed");
     else if (verdict == REPORT_FAILED)
@@ -102,7 +126,10 @@ static void put_headline(struct html *html, const struct report *report, const s
     else if (verdict == REPORT_SKIPPED)
         html_put(html, "{} skipped", scenarios);
     else
-        html_put(html, "The run did not finish: {} of {} passed", html_int(html, (int64_t)counts[REPORT_PASSED]), scenarios);
+        html_put(html,
+                 "The run did not finish: {} of {} passed",
+                 html_int(html, (int64_t)counts[REPORT_PASSED]),
+                 scenarios);
     if (counts[REPORT_FAILED] && counts[REPORT_BROKEN])
         html_put(html, ", {} broken", html_int(html, (int64_t)counts[REPORT_BROKEN]));
     if (counts[REPORT_SKIPPED] && verdict != REPORT_SKIPPED)
@@ -139,37 +166,60 @@ static void put_facts(struct html *html, const struct report *report)
     size_t steps = 0;
     size_t messages = count_all(report, &steps);
     html_raw(html, "<dl class=\"facts\">\n");
-    fact(html, "Duration", html_duration(html, report_last_us(report)), html_count(html, steps, "step"));
-    html_put(html, "<div><dt>Started</dt><dd><time datetime=\"{}\">{}</time></dd></div>\n", text_of(report->run, "startedAt"),
+    fact(html,
+         "Duration",
+         html_duration(html, report_last_us(report)),
+         html_count(html, steps, "step"));
+    html_put(html,
+             "<div><dt>Started</dt><dd><time datetime=\"{}\">{}</time></dd></div>\n",
+             text_of(report->run, "startedAt"),
              text_of(report->run, "startedAt"));
     fact(html, "Messages", html_int(html, (int64_t)messages), BV_BYTES("sent and received"));
     if (contracts)
-        html_put(html, "<div><dt>Contracts</dt><dd>{} checked <span class=\"{}\">{} violated</span></dd></div>\n",
+        html_put(html,
+                 "<div><dt>Contracts</dt><dd>{} checked <span class=\"{}\">{} "
+                 "violated</span></dd></div>\n",
                  html_int(html, bv_json_int(bv_json_get(contracts, "checked"), 0)),
-                 bv_json_int(bv_json_get(contracts, "violated"), 0) ? BV_BYTES("t-failed") : BV_BYTES("dim"),
+                 bv_json_int(bv_json_get(contracts, "violated"), 0) ? BV_BYTES("t-failed")
+                                                                    : BV_BYTES("dim"),
                  html_int(html, bv_json_int(bv_json_get(contracts, "violated"), 0)));
     if (stack)
-        fact(html, "Stack ready in", html_duration(html, bv_json_int(bv_json_get(stack, "bootMs"), 0) * 1000),
+        fact(html,
+             "Stack ready in",
+             html_duration(html, bv_json_int(bv_json_get(stack, "bootMs"), 0) * 1000),
              html_count(html, bv_json_size(bv_json_get(report->environment, "parts")), "process"));
     if (bv_json_int(bv_json_get(stack, "rssBytes"), 0))
-        fact(html, "Stack memory", html_size(html, bv_json_int(bv_json_get(stack, "rssBytes"), 0)), BV_BYTES("resident"));
+        fact(html,
+             "Stack memory",
+             html_size(html, bv_json_int(bv_json_get(stack, "rssBytes"), 0)),
+             BV_BYTES("resident"));
     if (host)
-        fact(html, "Machine", html_count(html, (size_t)bv_json_int(bv_json_get(host, "cpus"), 0), "core"),
+        fact(html,
+             "Machine",
+             html_count(html, (size_t)bv_json_int(bv_json_get(host, "cpus"), 0), "core"),
              html_size(html, bv_json_int(bv_json_get(host, "memoryBytes"), 0)));
     fact(html, "Commit", text_of(report->run, "commit"), BV_BYTES(""));
     html_raw(html, "</dl>\n");
 }
 
-static void put_process(struct html *html, const struct bv_json *part, const struct report_logs *logs, int64_t slowest_ms)
+static void put_process(struct html *html,
+                        const struct bv_json *part,
+                        const struct report_logs *logs,
+                        int64_t slowest_ms)
 {
     struct bv_bytes name = text_of(part, "name");
     int64_t ready_ms = bv_json_int(bv_json_get(part, "readyMs"), -1);
-    html_put(html, "<tr><th scope=\"row\">{}</th><td>{}</td><td class=\"mono\">{}</td>", name, text_of(part, "kind"),
+    html_put(html,
+             "<tr><th scope=\"row\">{}</th><td>{}</td><td class=\"mono\">{}</td>",
+             name,
+             text_of(part, "kind"),
              text_of(part, "version"));
     if (ready_ms >= 0)
         html_put(html,
-                 "<td class=\"num\">{}</td><td class=\"ready\"><svg class=\"meter\" viewBox=\"0 0 100 6\" "
-                 "preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect width=\"{}\" height=\"6\"/></svg></td>",
+                 "<td class=\"num\">{}</td><td class=\"ready\"><svg class=\"meter\" viewBox=\"0 0 "
+                 "100 6\" "
+                 "preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect width=\"{}\" "
+                 "height=\"6\"/></svg></td>",
                  html_duration(html, ready_ms * 1000),
                  html_real(html, slowest_ms ? 100.0 * (double)ready_ms / (double)slowest_ms : 0));
     else
@@ -184,12 +234,15 @@ static void put_process(struct html *html, const struct bv_json *part, const str
         else
             html_put(html, "{}", html_count(html, log->kept, "line"));
         if (log->left_out)
-            html_put(html, " <span class=\"dim\">+ {} left out</span>", html_int(html, (int64_t)log->left_out));
+            html_put(html,
+                     " <span class=\"dim\">+ {} left out</span>",
+                     html_int(html, (int64_t)log->left_out));
     }
     html_raw(html, "</td></tr>\n");
 }
 
-static void put_environment(struct html *html, const struct report *report, const struct report_logs *logs)
+static void
+put_environment(struct html *html, const struct report *report, const struct report_logs *logs)
 {
     const struct bv_json *parts = bv_json_get(report->environment, "parts");
     const struct bv_json *host = bv_json_get(report->environment, "host");
@@ -202,13 +255,20 @@ static void put_environment(struct html *html, const struct report *report, cons
     for (struct bv_json_iter it = bv_json_iter(parts); bv_json_next(&it);)
         if (bv_json_int(bv_json_get(it.value, "readyMs"), 0) > slowest_ms)
             slowest_ms = bv_json_int(bv_json_get(it.value, "readyMs"), 0);
-    html_put(html, "<details class=\"env\"><summary>Environment <span class=\"dim\">{} · {} · {} · {}</span></summary>\n",
-             html_count(html, bv_json_size(parts), "process"), text_of(host, "os"), text_of(host, "kernel"),
+    html_put(html,
+             "<details class=\"env\"><summary>Environment <span class=\"dim\">{} · {} · {} · "
+             "{}</span></summary>\n",
+             html_count(html, bv_json_size(parts), "process"),
+             text_of(host, "os"),
+             text_of(host, "kernel"),
              text_of(bv_json_get(report->environment, "stack"), "isolation"));
-    html_raw(html, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Processes of the stack\"><table>\n<thead><tr>"
-                   "<th scope=\"col\">Process</th><th scope=\"col\">Kind</th><th scope=\"col\">Version</th>"
-                   "<th scope=\"col\" class=\"num\">Ready after</th><td></td><th scope=\"col\">Address</th>"
-                   "<th scope=\"col\">Log kept</th></tr></thead>\n<tbody>\n");
+    html_raw(
+        html,
+        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Processes of the "
+        "stack\"><table>\n<thead><tr>"
+        "<th scope=\"col\">Process</th><th scope=\"col\">Kind</th><th scope=\"col\">Version</th>"
+        "<th scope=\"col\" class=\"num\">Ready after</th><td></td><th scope=\"col\">Address</th>"
+        "<th scope=\"col\">Log kept</th></tr></thead>\n<tbody>\n");
     for (struct bv_json_iter it = bv_json_iter(parts); bv_json_next(&it);)
         put_process(html, it.value, logs, slowest_ms);
     html_raw(html, "</tbody></table></div></details>\n");
@@ -218,36 +278,53 @@ static void put_environment(struct html *html, const struct report *report, cons
 
 static void put_unknown(struct html *html, const struct report *report)
 {
-    html_put(html, "<li>{} of a kind that this report does not know:", html_count(html, report->unknown_records, "record"));
+    html_put(html,
+             "<li>{} of a kind that this report does not know:",
+             html_count(html, report->unknown_records, "record"));
     for (size_t i = 0; i < report->unknown_kinds; i++)
-        html_put(html, " <code>{}</code> ({})", report->unknown[i].name, html_int(html, (int64_t)report->unknown[i].count));
+        html_put(html,
+                 " <code>{}</code> ({})",
+                 report->unknown[i].name,
+                 html_int(html, (int64_t)report->unknown[i].count));
     html_raw(html, " left out.</li>\n");
 }
 
-static void put_notes(struct html *html, const struct report *report, const struct report_logs *logs, size_t cap)
+static void put_notes(struct html *html,
+                      const struct report *report,
+                      const struct report_logs *logs,
+                      size_t cap)
 {
     size_t left_out = 0;
     for (size_t i = 0; i < logs->part_count; i++)
         left_out += logs->parts[i].left_out;
     bool unfinished = !report->end;
-    if (!report->bad_lines && !report->unknown_records && !report->strays && !unfinished && cap == SIZE_MAX && !left_out)
+    if (!report->bad_lines && !report->unknown_records && !report->strays && !unfinished &&
+        cap == SIZE_MAX && !left_out)
         return;
     html_raw(html, "<aside class=\"notes\" aria-label=\"Notes on this report\"><ul>\n");
     if (unfinished)
-        html_raw(html, "<li>The results have no end: the run was stopped, or is still going on.</li>\n");
+        html_raw(html,
+                 "<li>The results have no end: the run was stopped, or is still going on.</li>\n");
     if (report->bad_lines)
-        html_put(html, "<li>{} of results.jsonl could not be read and is left out (line {}: {}).</li>\n",
-                 html_count(html, report->bad_lines, "line"), html_int(html, (int64_t)report->bad_line_first),
+        html_put(html,
+                 "<li>{} of results.jsonl could not be read and is left out (line {}: {}).</li>\n",
+                 html_count(html, report->bad_lines, "line"),
+                 html_int(html, (int64_t)report->bad_line_first),
                  report->bad_reason.data ? report->bad_reason : BV_BYTES(""));
     if (report->unknown_records)
         put_unknown(html, report);
     if (report->strays)
-        html_put(html, "<li>{} of scenarios that never began left out.</li>\n", html_count(html, report->strays, "record"));
+        html_put(html,
+                 "<li>{} of scenarios that never began left out.</li>\n",
+                 html_count(html, report->strays, "record"));
     if (cap != SIZE_MAX)
-        html_put(html, "<li>Bodies over {} are cut in this page; results.jsonl has them whole.</li>\n",
+        html_put(html,
+                 "<li>Bodies over {} are cut in this page; results.jsonl has them whole.</li>\n",
                  html_size(html, (int64_t)cap));
     if (left_out)
-        html_put(html, "<li>{} left out; the logs folder has them.</li>\n", html_count(html, left_out, "log line"));
+        html_put(html,
+                 "<li>{} left out; the logs folder has them.</li>\n",
+                 html_count(html, left_out, "log line"));
     html_raw(html, "</ul></aside>\n");
 }
 
@@ -262,16 +339,23 @@ static void put_navigation(struct html *html, const struct report *report)
         enum report_verdict verdict = report_scenario_verdict(scenario);
         double length = (double)(scenario->end_us - scenario->us);
         html_put(html,
-                 "<li data-s=\"{}\"><a href=\"#s{}\"><span class=\"v v-{}\"></span><span class=\"name\">{}"
+                 "<li data-s=\"{}\"><a href=\"#s{}\"><span class=\"v v-{}\"></span><span "
+                 "class=\"name\">{}"
                  "<span class=\"sr\">, {}</span></span><span class=\"num\">{}</span>",
-                 html_int(html, (int64_t)i), html_int(html, (int64_t)i + 1), bv_bytes_of(report_verdict_word(verdict)),
-                 text_of(scenario->record, "name"), bv_bytes_of(report_verdict_word(verdict)),
+                 html_int(html, (int64_t)i),
+                 html_int(html, (int64_t)i + 1),
+                 bv_bytes_of(report_verdict_word(verdict)),
+                 text_of(scenario->record, "name"),
+                 bv_bytes_of(report_verdict_word(verdict)),
                  html_duration(html, scenario->end_us - scenario->us));
-        html_put(html,
-                 "<svg class=\"span\" viewBox=\"0 0 1000 4\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect class=\"r-{}\" "
-                 "x=\"{}\" width=\"{}\" height=\"4\"/></svg></a></li>\n",
-                 bv_bytes_of(report_verdict_word(verdict)), html_real(html, whole > 0 ? 1000 * (double)scenario->us / whole : 0),
-                 html_real(html, whole > 0 && length * 1000 / whole > 6 ? length * 1000 / whole : 6));
+        html_put(
+            html,
+            "<svg class=\"span\" viewBox=\"0 0 1000 4\" preserveAspectRatio=\"none\" "
+            "aria-hidden=\"true\"><rect class=\"r-{}\" "
+            "x=\"{}\" width=\"{}\" height=\"4\"/></svg></a></li>\n",
+            bv_bytes_of(report_verdict_word(verdict)),
+            html_real(html, whole > 0 ? 1000 * (double)scenario->us / whole : 0),
+            html_real(html, whole > 0 && length * 1000 / whole > 6 ? length * 1000 / whole : 6));
     }
     html_raw(html, "</ol></nav>\n");
 }
@@ -281,7 +365,8 @@ static int put_page(struct html *html, const struct report *report, const struct
     size_t counts[REPORT_VERDICTS];
     report_count(report, counts);
     size_t cap = SIZE_MAX;
-    bv_auto(html_release) struct html data = {.out.max = html->out.max, .scratch.max = html->scratch.max};
+    bv_auto(html_release) struct html data = {.out.max = html->out.max,
+                                              .scratch.max = html->scratch.max};
     BV_TRY(report_data_write(&data, report, logs, &cap));
     put_head(html, report);
     put_bar(html, report, counts);
@@ -297,23 +382,32 @@ static int put_page(struct html *html, const struct report *report, const struct
     put_failures(html, report);
     html_raw(html, "<div class=\"columns\">\n");
     put_navigation(html, report);
-    html_raw(html, "<section id=\"scenarios\" aria-label=\"Scenarios\" tabindex=\"-1\">\n<noscript><p class=\"notes\">Messages, timelines and logs are shown "
-                   "by a script, which is off.</p></noscript>\n");
+    html_raw(html,
+             "<section id=\"scenarios\" aria-label=\"Scenarios\" tabindex=\"-1\">\n<noscript><p "
+             "class=\"notes\">Messages, timelines and logs are shown "
+             "by a script, which is off.</p></noscript>\n");
     for (size_t i = 0; i < report->scenario_count; i++)
         put_scenario_section(html, report, i);
-    html_raw(html, "<p id=\"nothing\" class=\"nothing\" hidden>Nothing matches.</p>\n</section></div>\n"
-                   "<section id=\"latency\" class=\"latency\" aria-label=\"Latency\"></section>\n");
+    html_raw(html,
+             "<p id=\"nothing\" class=\"nothing\" hidden>Nothing matches.</p>\n</section></div>\n"
+             "<section id=\"latency\" class=\"latency\" aria-label=\"Latency\"></section>\n");
     html_raw(html, "<script type=\"application/json\" id=\"data\">");
     html_asset(html, bv_buf_view(&data.out));
-    html_put(html, "</script>\n</main>\n<footer><p>{} · one file, nothing is loaded · {} redacted by the report</p></footer>\n",
-             text_of(report->run, "run"), html_count(html, html->redacted + data.redacted, "secret"));
+    html_put(html,
+             "</script>\n</main>\n<footer><p>{} · one file, nothing is loaded · {} redacted by the "
+             "report</p></footer>\n",
+             text_of(report->run, "run"),
+             html_count(html, html->redacted + data.redacted, "secret"));
     html_raw(html, "<script>");
     html_asset(html, report_js);
     html_raw(html, "</script>\n</body>\n</html>\n");
     return 0;
 }
 
-int report_page_of(struct bv_bytes results, const char *folder, struct html *html, struct bv_error *error)
+int report_page_of(struct bv_bytes results,
+                   const char *folder,
+                   struct html *html,
+                   struct bv_error *error)
 {
     bv_auto(report_release) struct report report = {0};
     struct report_logs logs = {0};

@@ -28,7 +28,8 @@ static size_t count(const char *needle)
     size_t found = 0;
     size_t size = strlen(needle);
     const char *end = html.out.data + html.out.size;
-    for (const char *at = html.out.data; (at = memmem(at, (size_t)(end - at), needle, size)); at += size)
+    for (const char *at = html.out.data; (at = memmem(at, (size_t)(end - at), needle, size));
+         at += size)
         found++;
     return found;
 }
@@ -44,7 +45,21 @@ static void lacks(const char *needle)
 }
 
 static const char *const fixtures[] = {BV_TESTDATA "/green", BV_TESTDATA "/red"};
-static const char *const outside[] = {"src=", "href=\"http", "href='http", "href=\"//", "url(h", "url(/", "url('", "url(\"", "@import", "fetch(", "XMLHttpRequest", "<link", "<iframe", "<img", "import("};
+static const char *const outside[] = {"src=",
+                                      "href=\"http",
+                                      "href='http",
+                                      "href=\"//",
+                                      "url(h",
+                                      "url(/",
+                                      "url('",
+                                      "url(\"",
+                                      "@import",
+                                      "fetch(",
+                                      "XMLHttpRequest",
+                                      "<link",
+                                      "<iframe",
+                                      "<img",
+                                      "import("};
 static const char *const leaks[] = {"Bearer ey", "bearer ey", "whsec_", "eyJ"};
 
 Test(page, a_story_renders_to_one_small_file_that_loads_nothing_and_leaks_nothing)
@@ -58,7 +73,7 @@ Test(page, a_story_renders_to_one_small_file_that_loads_nothing_and_leaks_nothin
         for (size_t n = 0; n < BV_COUNT(leaks); n++)
             lacks(leaks[n]);
         cr_expect(bv_bytes_utf8(bv_buf_view(&html.out)));
-        has("http.request");       /* logs are in it */
+        has("http.request");           /* logs are in it */
         lacks("class=\"notes\" aria"); /* and nothing had to be left out */
         html_release(&html);
         setup();
@@ -91,18 +106,32 @@ Test(page, a_red_run_shows_what_was_expected_what_came_and_how_to_run_it_again)
 
 Test(page, no_value_of_any_record_becomes_markup)
 {
-    render("{\"record\":\"run\",\"run\":\"" EVIL "\",\"startedAt\":\"" EVIL "\",\"story\":\"" EVIL "\",\"reproduce\":\"" EVIL "\",\"commit\":\"" EVIL "\"}\n"
-           "{\"record\":\"environment\",\"stack\":{\"name\":\"" EVIL "\",\"bootMs\":1,\"isolation\":\"" EVIL "\"},\"parts\":[{\"name\":\"" EVIL "\",\"kind\":\"" EVIL "\",\"url\":\"" EVIL "\",\"version\":\"" EVIL "\",\"readyMs\":2}],\"host\":{\"os\":\"" EVIL "\",\"kernel\":\"" EVIL "\",\"cpus\":2}}\n"
+    render("{\"record\":\"run\",\"run\":\"" EVIL "\",\"startedAt\":\"" EVIL "\",\"story\":\"" EVIL
+           "\",\"reproduce\":\"" EVIL "\",\"commit\":\"" EVIL "\"}\n"
+           "{\"record\":\"environment\",\"stack\":{\"name\":\"" EVIL
+           "\",\"bootMs\":1,\"isolation\":\"" EVIL "\"},\"parts\":[{\"name\":\"" EVIL
+           "\",\"kind\":\"" EVIL "\",\"url\":\"" EVIL "\",\"version\":\"" EVIL
+           "\",\"readyMs\":2}],\"host\":{\"os\":\"" EVIL "\",\"kernel\":\"" EVIL "\",\"cpus\":2}}\n"
            "{\"record\":\"" EVIL "\"}\n{" EVIL "\n"
            "{\"record\":\"feature\",\"id\":\"f1\",\"file\":\"" EVIL "\",\"name\":\"" EVIL "\"}\n"
-           "{\"record\":\"scenario\",\"id\":\"" EVIL "\",\"feature\":\"f1\",\"name\":\"" EVIL "\",\"description\":\"" EVIL "\",\"tags\":[\"" EVIL "\"]}\n"
-           "{\"record\":\"actor\",\"scenario\":\"" EVIL "\",\"name\":\"" EVIL "\",\"protocol\":\"" EVIL "\"}\n"
-           "{\"record\":\"message\",\"scenario\":\"" EVIL "\",\"id\":1,\"actor\":\"" EVIL "\",\"direction\":\"sent\",\"summary\":\"" EVIL "\",\"key\":\"" EVIL "\",\"fields\":[{\"name\":\"" EVIL "\",\"value\":\"" EVIL "\"}],\"json\":{\"" EVIL "\":\"" EVIL "\"},\"traceId\":\"" EVIL "\",\"violation\":\"" EVIL "\"}\n"
-           "{\"record\":\"step\",\"scenario\":\"" EVIL "\",\"keyword\":\"" EVIL "\",\"text\":\"a " EVIL " b\",\"docString\":\"" EVIL "\",\"table\":[[\"" EVIL "\"]],\"verdict\":\"failed\",\"expected\":\"" EVIL "\",\"actual\":\"" EVIL "\",\"error\":\"" EVIL "\",\"reason\":\"" EVIL "\",\"file\":\"" EVIL "\"}\n"
-           "{\"record\":\"scenario-end\",\"scenario\":\"" EVIL "\",\"verdict\":\"failed\",\"error\":\"" EVIL "\",\"reproduce\":\"" EVIL "\"}\n"
+           "{\"record\":\"scenario\",\"id\":\"" EVIL "\",\"feature\":\"f1\",\"name\":\"" EVIL
+           "\",\"description\":\"" EVIL "\",\"tags\":[\"" EVIL "\"]}\n"
+           "{\"record\":\"actor\",\"scenario\":\"" EVIL "\",\"name\":\"" EVIL
+           "\",\"protocol\":\"" EVIL "\"}\n"
+           "{\"record\":\"message\",\"scenario\":\"" EVIL "\",\"id\":1,\"actor\":\"" EVIL
+           "\",\"direction\":\"sent\",\"summary\":\"" EVIL "\",\"key\":\"" EVIL
+           "\",\"fields\":[{\"name\":\"" EVIL "\",\"value\":\"" EVIL "\"}],\"json\":{\"" EVIL
+           "\":\"" EVIL "\"},\"traceId\":\"" EVIL "\",\"violation\":\"" EVIL "\"}\n"
+           "{\"record\":\"step\",\"scenario\":\"" EVIL "\",\"keyword\":\"" EVIL
+           "\",\"text\":\"a " EVIL " b\",\"docString\":\"" EVIL "\",\"table\":[[\"" EVIL
+           "\"]],\"verdict\":\"failed\",\"expected\":\"" EVIL "\",\"actual\":\"" EVIL
+           "\",\"error\":\"" EVIL "\",\"reason\":\"" EVIL "\",\"file\":\"" EVIL "\"}\n"
+           "{\"record\":\"scenario-end\",\"scenario\":\"" EVIL
+           "\",\"verdict\":\"failed\",\"error\":\"" EVIL "\",\"reproduce\":\"" EVIL "\"}\n"
            "{\"record\":\"log\",\"part\":\"" EVIL "\",\"path\":\"" EVIL "\"}\n"
            "{\"record\":\"end\",\"verdict\":\"" EVIL "\",\"error\":\"" EVIL "\"}\n");
-    cr_expect_eq(count("<script"), 3, "%zu scripts", count("<script")); /* theme, data, the report's own */
+    cr_expect_eq(
+        count("<script"), 3, "%zu scripts", count("<script")); /* theme, data, the report's own */
     cr_expect_eq(count("</script"), 3);
     lacks("<img");
     lacks("<!--");
@@ -112,7 +141,8 @@ Test(page, no_value_of_any_record_becomes_markup)
 
 Test(page, what_could_not_be_read_is_told)
 {
-    render("{\"record\":\"run\",\"story\":\"x\"}\nnonsense\n{\"record\":\"metric\"}\n{\"record\":\"step\",\"scenario\":\"s7\"}\n");
+    render("{\"record\":\"run\",\"story\":\"x\"}\nnonsense\n{\"record\":\"metric\"}\n{\"record\":"
+           "\"step\",\"scenario\":\"s7\"}\n");
     has("1 line of results.jsonl could not be read and is left out (line 2:");
     has("<code>metric</code> (1)");
     has("1 record of scenarios that never began left out.");
@@ -132,7 +162,11 @@ Test(page, a_body_that_does_not_fit_is_cut_and_the_page_says_so)
     bv_auto(bv_buf_release) struct bv_buf records = {.max = 32 << 20};
     bv_buf_text(&records, "{\"record\":\"scenario\",\"id\":\"s1\"}\n");
     for (int i = 1; i <= 20; i++)
-        bv_buf_format(&records, "{\"record\":\"message\",\"scenario\":\"s1\",\"id\":%d,\"actor\":\"a\",\"direction\":\"sent\",\"text\":\"%0250000d\"}\n", i, i);
+        bv_buf_format(&records,
+                      "{\"record\":\"message\",\"scenario\":\"s1\",\"id\":%d,\"actor\":\"a\","
+                      "\"direction\":\"sent\",\"text\":\"%0250000d\"}\n",
+                      i,
+                      i);
     bv_buf_char(&records, '\0');
     render(records.data);
     has("Bodies over 16 kB are cut in this page");
@@ -141,7 +175,8 @@ Test(page, a_body_that_does_not_fit_is_cut_and_the_page_says_so)
 
 Test(page, secrets_that_slipped_into_the_results_are_taken_out_and_counted)
 {
-    render("{\"record\":\"run\",\"story\":\"x\",\"reproduce\":\"curl -H 'authorization: Bearer eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIxIn0.c2ln' postgresql://a:b@c\"}\n");
+    render("{\"record\":\"run\",\"story\":\"x\",\"reproduce\":\"curl -H 'authorization: Bearer "
+           "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIxIn0.c2ln' postgresql://a:b@c\"}\n");
     lacks("eyJ");
     lacks("a:b@c");
     has("authorization: Bearer [redacted]");
@@ -153,7 +188,9 @@ Test(page, only_its_own_style_and_scripts_may_run)
     render("{\"record\":\"end\",\"verdict\":\"passed\"}\n");
     char source[64];
     report_csp_source(BV_BYTES("alert('Hello, world.');"), source);
-    cr_expect_str_eq(source, "sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng="); /* the example of CSP Level 3, section 8.3 */
+    cr_expect_str_eq(
+        source, "sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng="); /* the example of CSP Level
+                                                                           3, section 8.3 */
     has("default-src 'none'; img-src data:; base-uri 'none'");
     cr_expect_eq(count("sha256-"), 3);
     lacks("unsafe-inline");

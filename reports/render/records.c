@@ -115,7 +115,8 @@ static const struct bv_json *find_feature(const struct report *report, struct bv
 
 static void take_scenario(struct report *report, const struct bv_json *record)
 {
-    struct report_scenario *list = grow(report->arena, report->scenarios, report->scenario_count, sizeof(*list));
+    struct report_scenario *list =
+        grow(report->arena, report->scenarios, report->scenario_count, sizeof(*list));
     if (!list)
         return;
     report->scenarios = list;
@@ -137,8 +138,9 @@ static struct report_scenario *scenario_of(struct report *report, const struct b
         report->strays++;
         return NULL;
     }
-    int64_t us = bv_json_int(bv_json_get(record, "us"), 0) +
-                 (bv_json_get(record, "text") ? bv_json_int(bv_json_get(record, "durationUs"), 0) : 0);
+    int64_t us =
+        bv_json_int(bv_json_get(record, "us"), 0) +
+        (bv_json_get(record, "text") ? bv_json_int(bv_json_get(record, "durationUs"), 0) : 0);
     if (us > scenario->end_us)
         scenario->end_us = us;
     return scenario;
@@ -172,7 +174,8 @@ static void take_scenario_end(struct report *report, const struct bv_json *recor
         scenario->end = record;
 }
 
-/* Spans arrive from outside the scenario's thread: by its id, else by its trace. Of other traces there is nothing to show. */
+/* Spans arrive from outside the scenario's thread: by its id, else by its trace. Of other traces
+ * there is nothing to show. */
 static void take_span(struct report *report, const struct bv_json *record)
 {
     struct report_scenario *scenario =
@@ -263,7 +266,10 @@ int report_read(struct bv_bytes text, struct report *ret_report, struct bv_error
     }
     if (bv_arena_failed(report.arena)) {
         report_release(&report);
-        return bv_fail(error, BV_E_LIMIT, "the results need more than %zu MiB of memory", REPORT_MEMORY_BYTES_MAX >> 20);
+        return bv_fail(error,
+                       BV_E_LIMIT,
+                       "the results need more than %zu MiB of memory",
+                       REPORT_MEMORY_BYTES_MAX >> 20);
     }
     *ret_report = report;
     return 0;
@@ -334,8 +340,8 @@ int report_time(struct bv_bytes text, int64_t *ret_us)
     const char *at = text.data;
     if (text.size < 20 || !digits(at, 4, &tm.tm_year) || !digits(at + 5, 2, &tm.tm_mon) ||
         !digits(at + 8, 2, &tm.tm_mday) || !digits(at + 11, 2, &tm.tm_hour) ||
-        !digits(at + 14, 2, &tm.tm_min) || !digits(at + 17, 2, &tm.tm_sec) || at[4] != '-' || at[7] != '-' ||
-        (at[10] != 'T' && at[10] != ' ') || at[13] != ':' || at[16] != ':')
+        !digits(at + 14, 2, &tm.tm_min) || !digits(at + 17, 2, &tm.tm_sec) || at[4] != '-' ||
+        at[7] != '-' || (at[10] != 'T' && at[10] != ' ') || at[13] != ':' || at[16] != ':')
         return BV_E_INVALID;
     tm.tm_year -= 1900;
     tm.tm_mon -= 1;

@@ -1,13 +1,14 @@
-/* Reading results.jsonl (reports/schema) into a tree that the page walks: run, features, scenarios with their steps and messages.
- * Invariant: what a line holds is kept as the parsed JSON; nothing here trusts it to have a member or the right type. A line that is
- * no JSON object, a record of an unknown kind and one that names an unknown scenario are left out and counted, never an error.
+/* Reading results.jsonl (reports/schema) into a tree that the page walks: run, features, scenarios
+ * with their steps and messages. Invariant: what a line holds is kept as the parsed JSON; nothing
+ * here trusts it to have a member or the right type. A line that is no JSON object, a record of an
+ * unknown kind and one that names an unknown scenario are left out and counted, never an error.
  * Thread: one owner at a time. */
 #ifndef BV_RECORDS_H
 #define BV_RECORDS_H
 
 #include "bv/json.h"
 
-#define REPORT_FILE_BYTES_MAX ((size_t)256 << 20)   /* of results.jsonl */
+#define REPORT_FILE_BYTES_MAX ((size_t)256 << 20)    /* of results.jsonl */
 #define REPORT_MEMORY_BYTES_MAX ((size_t)2048 << 20) /* of the whole tree */
 enum { REPORT_KINDS_NAMED = 8 };
 
@@ -50,7 +51,7 @@ struct report_kind {
 };
 
 struct report {
-    struct bv_arena *arena; /* owned; everything below lives in it */
+    struct bv_arena *arena;                        /* owned; everything below lives in it */
     const struct bv_json *run, *environment, *end; /* NULL: absent */
     struct report_items features, logs;
     struct report_scenario *scenarios;
@@ -72,7 +73,8 @@ struct report {
  * Outcomes:  none.
  * Errors:    BV_E_NOMEM, BV_E_LIMIT (memory); *report is then all-zero.
  * Thread:    owner. */
-BV_MUST_CHECK int report_read(struct bv_bytes text, struct report *ret_report, struct bv_error *error);
+BV_MUST_CHECK int
+report_read(struct bv_bytes text, struct report *ret_report, struct bv_error *error);
 void report_release(struct report *report);
 
 enum report_verdict report_scenario_verdict(const struct report_scenario *scenario);
@@ -82,7 +84,8 @@ void report_count(const struct report *report, size_t ret_counts[REPORT_VERDICTS
 int64_t report_last_us(const struct report *report);
 /* Wall clock of time 0, microseconds since 1970; 0 when the run does not say. */
 int64_t report_origin_us(const struct report *report);
-/* Parses RFC 3339 ("2026-11-23T01:15:00.123456Z", also with a blank for the T); BV_E_INVALID otherwise. */
+/* Parses RFC 3339 ("2026-11-23T01:15:00.123456Z", also with a blank for the T); BV_E_INVALID
+ * otherwise. */
 BV_MUST_CHECK int report_time(struct bv_bytes text, int64_t *ret_us);
 
 #endif

@@ -18,7 +18,8 @@ void put_command(struct html *html, struct bv_bytes command)
     html_put(html,
              "<div class=\"cmd\"><span class=\"sr\">Run it again: </span><code>{}</code>"
              "<button type=\"button\" class=\"copy\" data-copy=\"{}\">Copy</button></div>\n",
-             command, command);
+             command,
+             command);
 }
 
 static int64_t length_of(const struct report_scenario *scenario)
@@ -30,7 +31,8 @@ static int64_t length_of(const struct report_scenario *scenario)
 static bool is_open(const struct report *report, size_t index)
 {
     size_t first_red = 0;
-    while (first_red < report->scenario_count && !report_is_red(report_scenario_verdict(&report->scenarios[first_red])))
+    while (first_red < report->scenario_count &&
+           !report_is_red(report_scenario_verdict(&report->scenarios[first_red])))
         first_red++;
     if (first_red == report->scenario_count)
         return index == 0;
@@ -84,11 +86,13 @@ static void put_difference(struct html *html, const struct bv_json *step)
         html_put(html,
                  "<dl class=\"diff\"><div><dt>Expected</dt><dd><pre>{}</pre></dd></div>"
                  "<div><dt>Actual</dt><dd><pre>{}</pre></dd></div></dl>\n",
-                 expected, actual);
+                 expected,
+                 actual);
     html_raw(html, "</div>\n");
 }
 
-static void put_step_body(struct html *html, const struct report_scenario *scenario, const struct bv_json *step)
+static void
+put_step_body(struct html *html, const struct report_scenario *scenario, const struct bv_json *step)
 {
     struct bv_bytes doc = text_of(step, "docString");
     struct bv_bytes reason = text_of(step, "reason");
@@ -100,11 +104,14 @@ static void put_step_body(struct html *html, const struct report_scenario *scena
         html_put(html, "<pre class=\"doc\">{}</pre>\n", doc);
     put_table(html, bv_json_get(step, "table"));
     html_raw(html, "<div class=\"fill\"></div>\n");
-    html_put(html, "<p class=\"place dim\"><span class=\"mono\">{}:{}</span></p>\n",
-             file.size ? file : text_of(scenario->feature, "file"), html_int(html, bv_json_int(bv_json_get(step, "line"), 0)));
+    html_put(html,
+             "<p class=\"place dim\"><span class=\"mono\">{}:{}</span></p>\n",
+             file.size ? file : text_of(scenario->feature, "file"),
+             html_int(html, bv_json_int(bv_json_get(step, "line"), 0)));
 }
 
-static void put_step(struct html *html, const struct report_scenario *scenario, size_t index, size_t number)
+static void
+put_step(struct html *html, const struct report_scenario *scenario, size_t index, size_t number)
 {
     const struct bv_json *step = scenario->steps.list[number];
     enum report_verdict verdict = report_verdict_of(step);
@@ -114,19 +121,33 @@ static void put_step(struct html *html, const struct report_scenario *scenario, 
     double width = whole > 0 ? 1000 * (double)duration_us / whole : 0;
     size_t messages = bv_json_size(bv_json_get(step, "messages"));
     bool background = bv_json_bool(bv_json_get(step, "background"), false);
-    html_put(html, "<li class=\"step{}\" id=\"s{}-{}\" data-v=\"{}\" data-n=\"{}\"><details{}><summary>",
-             background ? BV_BYTES(" back") : BV_BYTES(""), html_int(html, (int64_t)index + 1),
-             html_int(html, (int64_t)number + 1), word(verdict), html_int(html, (int64_t)number),
+    html_put(html,
+             "<li class=\"step{}\" id=\"s{}-{}\" data-v=\"{}\" data-n=\"{}\"><details{}><summary>",
+             background ? BV_BYTES(" back") : BV_BYTES(""),
+             html_int(html, (int64_t)index + 1),
+             html_int(html, (int64_t)number + 1),
+             word(verdict),
+             html_int(html, (int64_t)number),
              report_is_red(verdict) ? BV_BYTES(" open") : BV_BYTES(""));
-    html_put(html, "<span class=\"v v-{}\"></span><span class=\"sr\">{}: </span><span class=\"what\"><b>{}</b> ", word(verdict),
-             bv_bytes_of(report_verdict_title(verdict)), text_of(step, "keyword"));
+    html_put(html,
+             "<span class=\"v v-{}\"></span><span class=\"sr\">{}: </span><span "
+             "class=\"what\"><b>{}</b> ",
+             word(verdict),
+             bv_bytes_of(report_verdict_title(verdict)),
+             text_of(step, "keyword"));
     put_step_text(html, text_of(step, "text"));
     html_raw(html, "</span>");
-    html_put(html, "<span class=\"count\">{}</span>", messages ? html_count(html, messages, "message") : BV_BYTES(""));
     html_put(html,
-             "<svg class=\"span\" viewBox=\"0 0 1000 6\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect class=\"r-{}\" x=\"{}\" "
-             "width=\"{}\" height=\"6\"/></svg><span class=\"num\">{}</span></summary>\n<div class=\"body\">\n",
-             word(verdict), html_real(html, whole > 0 ? 1000 * (double)us / whole : 0), html_real(html, width > 8 ? width : 8),
+             "<span class=\"count\">{}</span>",
+             messages ? html_count(html, messages, "message") : BV_BYTES(""));
+    html_put(html,
+             "<svg class=\"span\" viewBox=\"0 0 1000 6\" preserveAspectRatio=\"none\" "
+             "aria-hidden=\"true\"><rect class=\"r-{}\" x=\"{}\" "
+             "width=\"{}\" height=\"6\"/></svg><span class=\"num\">{}</span></summary>\n<div "
+             "class=\"body\">\n",
+             word(verdict),
+             html_real(html, whole > 0 ? 1000 * (double)us / whole : 0),
+             html_real(html, width > 8 ? width : 8),
              verdict == REPORT_SKIPPED ? BV_BYTES("–") : html_duration(html, duration_us));
     put_step_body(html, scenario, step);
     html_raw(html, "</div></details></li>\n");
@@ -140,17 +161,30 @@ static void put_tags(struct html *html, const struct bv_json *record)
         html_put(html, "<span class=\"tag\">{}</span> ", bv_json_string(it.value));
 }
 
-static void put_scenario_head(struct html *html, const struct report_scenario *scenario, size_t index, bool open)
+static void put_scenario_head(struct html *html,
+                              const struct report_scenario *scenario,
+                              size_t index,
+                              bool open)
 {
     enum report_verdict verdict = report_scenario_verdict(scenario);
-    html_put(html, "<details class=\"scenario\" id=\"s{}\" data-s=\"{}\" data-v=\"{}\"{}>\n<summary>",
-             html_int(html, (int64_t)index + 1), html_int(html, (int64_t)index), word(verdict),
+    html_put(html,
+             "<details class=\"scenario\" id=\"s{}\" data-s=\"{}\" data-v=\"{}\"{}>\n<summary>",
+             html_int(html, (int64_t)index + 1),
+             html_int(html, (int64_t)index),
+             word(verdict),
              open ? BV_BYTES(" open") : BV_BYTES(""));
-    html_put(html, "<span class=\"v v-{}\"></span><h2><span class=\"sr\">{}: </span>{}</h2><span class=\"tags\">", word(verdict),
-             bv_bytes_of(report_verdict_title(verdict)), text_of(scenario->record, "name"));
+    html_put(html,
+             "<span class=\"v v-{}\"></span><h2><span class=\"sr\">{}: </span>{}</h2><span "
+             "class=\"tags\">",
+             word(verdict),
+             bv_bytes_of(report_verdict_title(verdict)),
+             text_of(scenario->record, "name"));
     put_tags(html, scenario->record);
-    html_put(html, "</span><span class=\"count\">{}</span><span class=\"count\">{}</span><span class=\"num\">{}</span></summary>\n",
-             html_count(html, scenario->steps.count, "step"), html_count(html, scenario->messages.count, "message"),
+    html_put(html,
+             "</span><span class=\"count\">{}</span><span class=\"count\">{}</span><span "
+             "class=\"num\">{}</span></summary>\n",
+             html_count(html, scenario->steps.count, "step"),
+             html_count(html, scenario->messages.count, "message"),
              html_duration(html, length_of(scenario)));
 }
 
@@ -169,10 +203,14 @@ void put_scenario_section(struct html *html, const struct report *report, size_t
         html_put(html, "<p class=\"error\">{}</p>\n", error);
     if (report_is_red(verdict) && again.size)
         put_command(html, again);
-    html_put(html, "<figure class=\"tl\" data-s=\"{}\"></figure>\n<ol class=\"steps\">\n", html_int(html, (int64_t)index));
+    html_put(html,
+             "<figure class=\"tl\" data-s=\"{}\"></figure>\n<ol class=\"steps\">\n",
+             html_int(html, (int64_t)index));
     for (size_t i = 0; i < scenario->steps.count; i++)
         put_step(html, scenario, index, i);
-    html_put(html, "</ol>\n<div class=\"all\" data-s=\"{}\"></div>\n</div></details>\n", html_int(html, (int64_t)index));
+    html_put(html,
+             "</ol>\n<div class=\"all\" data-s=\"{}\"></div>\n</div></details>\n",
+             html_int(html, (int64_t)index));
 }
 
 /* ---- what failed ---- */
@@ -195,13 +233,21 @@ static void put_failure(struct html *html, const struct report *report, size_t i
     const struct bv_json *step = first_red(scenario, &number);
     struct bv_bytes error = step ? text_of(step, "error") : text_of(scenario->end, "error");
     if (step)
-        html_put(html, "<li><a href=\"#s{}-{}\">", html_int(html, (int64_t)index + 1), html_int(html, (int64_t)number));
+        html_put(html,
+                 "<li><a href=\"#s{}-{}\">",
+                 html_int(html, (int64_t)index + 1),
+                 html_int(html, (int64_t)number));
     else
         html_put(html, "<li><a href=\"#s{}\">", html_int(html, (int64_t)index + 1));
-    html_put(html, "<span class=\"v v-{}\"></span><span class=\"sr\">{}: </span><b>{}</b>", word(verdict),
-             bv_bytes_of(report_verdict_title(verdict)), text_of(scenario->record, "name"));
+    html_put(html,
+             "<span class=\"v v-{}\"></span><span class=\"sr\">{}: </span><b>{}</b>",
+             word(verdict),
+             bv_bytes_of(report_verdict_title(verdict)),
+             text_of(scenario->record, "name"));
     if (step) {
-        html_put(html, " <span class=\"dim\">line {}</span> <span class=\"what\">", html_int(html, bv_json_int(bv_json_get(step, "line"), 0)));
+        html_put(html,
+                 " <span class=\"dim\">line {}</span> <span class=\"what\">",
+                 html_int(html, bv_json_int(bv_json_get(step, "line"), 0)));
         put_step_text(html, text_of(step, "text"));
         html_raw(html, "</span>");
     }
@@ -214,7 +260,9 @@ void put_failures(struct html *html, const struct report *report)
     report_count(report, counts);
     if (counts[REPORT_FAILED] + counts[REPORT_BROKEN] == 0)
         return;
-    html_raw(html, "<section class=\"failures\" aria-label=\"What went wrong\">\n<h2>What went wrong</h2>\n<ol>\n");
+    html_raw(html,
+             "<section class=\"failures\" aria-label=\"What went wrong\">\n<h2>What went "
+             "wrong</h2>\n<ol>\n");
     for (size_t i = 0; i < report->scenario_count; i++)
         if (report_is_red(report_scenario_verdict(&report->scenarios[i])))
             put_failure(html, report, i);

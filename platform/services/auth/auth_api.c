@@ -52,6 +52,7 @@ struct work {
     struct auth_service *auth;
     struct bv_http_token token;
     int rc; /* of the worker */
+    int64_t queued_us; /* for the worker */
     char username[65];
     char password[PASSWORD_BYTES_MAX + 1]; /* wiped when the work ends */
     size_t password_size;
@@ -243,9 +244,30 @@ static void user_inserted(void *argument, int rc, const struct bv_error *error)
         work_end(work);
 }
 
+static int queue_work(struct work *work, void (*run)(void *work), void (*done)(void *work))
+{
+    work->queued_us = bv_mono_us(bv_service_env(work->auth->frame));
+    return bv_workers_run(work->auth->workers, run, done, work);
+}
+
+/* A hash that comes too late for its client would only make the others wait: a queue that grew long
+ * empties at once. Thread: worker. */
+static bool waited_too_long(struct work *work)
+{
+    int64_t waited_us = bv_mono_us(bv_service_env(work->auth->frame)) - work->queued_us;
+    bool late = waited_us > work->auth->config->hash_wait_ms * 1000;
+    if (late)
+        work->rc = BV_E_LIMIT;
+    return late;
+}
+
+static const char busy[] = "too many logins at once; try again in a second";
+
 static void hash_work(void *argument)
 {
     struct work *work = argument;
+    if (waited_too_long(work))
+        return;
     work->rc = bv_password_hash(bv_service_env(work->auth->frame), password_of(work), work->hash);
 }
 
@@ -259,10 +281,13 @@ static void hash_done(void *argument)
                                 bv_bytes_of(work->hash),
                                 bv_bytes_of(work->scope)};
     int rc = work->rc;
-    if (rc == 0)
+    struct bv_error detail = {0};
+    if (rc == BV_E_LIMIT)
+        (void)bv_fail(&detail, rc, "%s", busy);
+    else if (rc == 0)
         rc = auth->store->ops->user_insert(auth->store, &row, user_inserted, work);
     if (rc < 0)
-        work_fail(work, rc, NULL);
+        work_fail(work, rc, detail.code ? &detail : NULL);
 }
 
 static int create_user(struct bv_http_request *request, void *context, struct bv_error *error)
@@ -280,11 +305,10 @@ static int create_user(struct bv_http_request *request, void *context, struct bv
     }
     bv_uuid_format(bv_uuid_v7(bv_service_env(auth->frame)), work->user_id);
     text_set(work->scope, sizeof(work->scope), BV_BYTES(AUTH_SCOPE_CUSTOMER));
-    int rc = bv_workers_run(auth->workers, hash_work, hash_done, work);
+    int rc = queue_work(work, hash_work, hash_done);
     if (rc < 0)
         work_end(work);
-    return rc == BV_E_LIMIT ? bv_fail(error, rc, "too many logins at once; try again in a second")
-                            : rc;
+    return rc == BV_E_LIMIT ? bv_fail(error, rc, "%s", busy) : rc;
 }
 
 /* ---- login ---- */
@@ -304,6 +328,8 @@ static void login_stored(void *argument, int rc, const struct bv_error *error)
 static void check_work(void *argument)
 {
     struct work *work = argument;
+    if (waited_too_long(work))
+        return;
     work->rc = bv_password_check(password_of(work), bv_bytes_of(work->hash));
 }
 
@@ -314,7 +340,8 @@ static void check_done(void *argument)
     if (work->rc != 0 || *work->user_id == '\0') {
         struct bv_error detail = {0};
         int code = work->rc < 0 ? work->rc : BV_E_UNAUTHENTICATED;
-        (void)bv_fail(&detail, code, "the name or the password is wrong");
+        (void)bv_fail(
+            &detail, code, "%s", code == BV_E_LIMIT ? busy : "the name or the password is wrong");
         work_fail(work, code, &detail);
         return;
     }
@@ -349,10 +376,10 @@ login_user(void *argument, int rc, const struct auth_user_row *user, const struc
         text_set(work->user_id, sizeof(work->user_id), user->user_id);
         text_set(work->scope, sizeof(work->scope), user->scope);
     }
-    rc = bv_workers_run(work->auth->workers, check_work, check_done, work);
+    rc = queue_work(work, check_work, check_done);
     if (rc < 0) {
         struct bv_error detail = {0};
-        (void)bv_fail(&detail, rc, "too many logins at once; try again in a second");
+        (void)bv_fail(&detail, rc, "%s", busy);
         work_fail(work, rc, &detail);
     }
 }

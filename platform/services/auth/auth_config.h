@@ -14,6 +14,7 @@ struct auth_config {
     int64_t keys_reload_ms;
     int64_t hash_threads;
     int64_t hash_queue;
+    int64_t hash_wait_ms;
     const char *demo_password;      /* "": no demo users */
     const char *demo_client_secret; /* "": no demo clients */
 };

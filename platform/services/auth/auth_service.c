@@ -100,7 +100,7 @@ const struct bv_service_spec auth_spec = {
     .purpose = "Users, login, refresh rotation, client credentials and the keys that verify every "
                "token of the platform.",
     .options = auth_options,
-    .option_count = 11,
+    .option_count = 12,
     .config_bytes = sizeof(struct auth_config),
     .routes = auth_routes,
     .route_count = 7,

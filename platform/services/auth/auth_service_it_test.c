@@ -167,6 +167,58 @@ Test(auth_it, wrong_password_and_unknown_user_answer_alike)
     close_bench(&bench);
 }
 
+struct caller {
+    pthread_t thread;
+    const struct bv_test_service *service;
+    struct bv_test_answer answer;
+};
+
+static void *call_login(void *argument)
+{
+    struct caller *caller = argument;
+    bv_test_http(caller->service,
+                 "POST",
+                 "/v1/login",
+                 (const char *const[]){JSON, NULL},
+                 "{\"username\":\"customer\",\"password\":\"not the right one\"}",
+                 &caller->answer);
+    return NULL;
+}
+
+Test(auth_it, a_login_that_waited_too_long_for_a_thread_gets_429)
+{
+    struct bench bench = {.database = bv_test_database("auth")};
+    struct caller callers[HASHERS] = {0};
+    int refused = 0;
+    bv_test_service_start(&bench.service,
+                          &auth_spec,
+                          (const char *const[]){"--pg-url",
+                                                bench.database,
+                                                "--issuer",
+                                                "http://auth.example",
+                                                "--hash-threads",
+                                                "1",
+                                                "--hash-wait",
+                                                "10ms",
+                                                NULL});
+    bv_test_service_await_ready(&bench.service);
+    for (size_t i = 0; i < HASHERS; i++) {
+        callers[i].service = &bench.service;
+        cr_assert_eq(pthread_create(&callers[i].thread, NULL, call_login, &callers[i]), 0);
+    }
+    for (size_t i = 0; i < HASHERS; i++) {
+        pthread_join(callers[i].thread, NULL);
+        bool late = callers[i].answer.status == 429;
+        cr_expect(late || callers[i].answer.status == 401, "%s", callers[i].answer.body.data);
+        if (late)
+            cr_expect_not_null(bv_test_field(&callers[i].answer, "Retry-After"));
+        refused += late;
+        bv_test_answer_release(&callers[i].answer);
+    }
+    cr_expect_gt(refused, 0);
+    close_bench(&bench);
+}
+
 Test(auth_it, name_is_taken_once_and_faults_have_a_pointer)
 {
     static const struct {
