@@ -113,6 +113,25 @@ Feature: The order flow
     When buyer gets "/v1/orders/${order}"
     Then buyer json "$.state" == REJECTED
 
+  @step-1
+  Scenario: what was said stands in the books
+    Given actor books is postgres database "orders"
+    And actor cache is redis
+    When buyer posts "/v1/orders" with key "${run}-books"
+      """json
+      { "items": [ { "sku": "MUG-${run}", "quantity": 2 } ] }
+      """
+    Then buyer status == 201
+    And save order from buyer json "$.orderId"
+    And within 5s ledger receives "ecommerce.order.reserved.v1" for key ${order}
+    When books queries "select state, version, total_minor, currency from orders where order_id = '${order}'"
+    Then books rows == 1 and json "$[0].state" == RESERVED and json "$[0].total_minor" == 2500 and json "$[0].currency" == EUR
+    When books queries "select line, sku, quantity from order_items where order_id = '${order}' order by line"
+    Then books rows == 1 and json "$[0].sku" == "MUG-${run}" and json "$[0].quantity" == 2
+    # The order's price came from the catalogue, which keeps what it has read.
+    When cache asks "EXISTS catalogue:default:MUG-${run}"
+    Then cache json "$.reply" == 1
+
   @step-2
   Scenario: the socket is cut mid-order and the event stream goes on without a gap
     Given actor screen is websocket at gateway path "/v1/live" as new customer
