@@ -39,8 +39,8 @@ bool parked_keys_has(const struct parked_keys *keys, struct bv_bytes topic, stru
 int parked_keys_add(struct parked_keys *keys, struct bv_bytes topic, struct bv_bytes key)
 {
     struct parked_key **at = find(keys, topic, key);
-    if (*at)
-        return 0;
+    if (*at || keys->count >= PARKED_KEYS_MAX)
+        return 0; /* past the limit keys are not remembered: a flood of garbage costs their order, not the memory */
     struct parked_key *row = malloc(sizeof *row + topic.size + key.size);
     if (!row)
         return BV_E_NOMEM;

@@ -6,7 +6,8 @@
 #include "bv/parked.h"
 
 /* Set of (topic, key). */
-#define KEY_BUCKETS 256
+#define KEY_BUCKETS 4096
+#define PARKED_KEYS_MAX 65536 /* at most about 10 MB a consumer */
 struct parked_key {
     struct parked_key *next;
     size_t topic_size;

@@ -64,3 +64,12 @@ CREATE TABLE inbox (
     received_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (consumer, event_id)
 );
+
+-- Keys whose events wait in the dead-letter topic: see bv/parked.h.
+CREATE TABLE parked_keys (
+    consumer      text NOT NULL,
+    topic         text NOT NULL,
+    partition_key text NOT NULL,
+    parked_at     timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (consumer, topic, partition_key)
+);

@@ -146,16 +146,16 @@ Test(order_core, a_key_is_the_same_with_and_without_quotes)
     static const struct {
         struct bv_bytes field, key;
     } rows[] = {
-        {BV_BYTES("abc"),       BV_BYTES("abc")},
-        {BV_BYTES("\"abc\""),   BV_BYTES("abc")},
-        {BV_BYTES("\"a b~\""),  BV_BYTES("a b~")},
-        {BV_BYTES(""),          BV_BYTES_NONE  },
-        {BV_BYTES("\""),        BV_BYTES_NONE  },
-        {BV_BYTES("\"\""),      BV_BYTES_NONE  },
-        {BV_BYTES("\"a\"b\""),  BV_BYTES_NONE  },
-        {BV_BYTES("a\\b"),      BV_BYTES_NONE  },
-        {BV_BYTES("a\tb"),      BV_BYTES_NONE  },
-        {BV_BYTES("\xc3\xa4"),  BV_BYTES_NONE  },
+        {BV_BYTES("abc"),      BV_BYTES("abc") },
+        {BV_BYTES("\"abc\""),  BV_BYTES("abc") },
+        {BV_BYTES("\"a b~\""), BV_BYTES("a b~")},
+        {BV_BYTES(""),         BV_BYTES_NONE   },
+        {BV_BYTES("\""),       BV_BYTES_NONE   },
+        {BV_BYTES("\"\""),     BV_BYTES_NONE   },
+        {BV_BYTES("\"a\"b\""), BV_BYTES_NONE   },
+        {BV_BYTES("a\\b"),     BV_BYTES_NONE   },
+        {BV_BYTES("a\tb"),     BV_BYTES_NONE   },
+        {BV_BYTES("\xc3\xa4"), BV_BYTES_NONE   },
     };
     for (size_t i = 0; i < BV_COUNT(rows); i++) {
         struct bv_bytes key = BV_BYTES_NONE;

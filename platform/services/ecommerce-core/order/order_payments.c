@@ -80,7 +80,8 @@ int order_payments_open(struct order_service *service)
                                         .rows = rows,
                                         .row_count = BV_COUNT(rows),
                                         .retry = &retry,
-                                        .prefetch = 64};
+                                        .prefetch = 64,
+                                        .parked = service->parked};
     return bv_consumer_open(bv_service_loop(service->frame),
                             service->bus,
                             &config,

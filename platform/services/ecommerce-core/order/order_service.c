@@ -33,6 +33,7 @@ static void service_release(void **state)
     order_prices_close(&service->prices);
     if (service->store)
         service->store->ops->release(&service->store);
+    bv_parked_pg_close(&service->parked);
     bv_outbox_relay_close(&service->relay);
     if (service->bus)
         service->bus->ops->close(&service->bus);
@@ -86,6 +87,7 @@ static int open_saga(struct order_service *service)
     struct order_stock_config stock = {
         config->inventory_addr, config->inventory_timeout_ms, INVENTORY_CALLS_MAX};
     BV_TRY(order_store_pg_open(loop, &pg, metrics, committed, service, &service->store));
+    BV_TRY(bv_parked_pg_open(order_store_pg_pool(service->store), &service->parked));
     BV_TRY(order_prices_open(
         loop, bv_service_httpc(service->frame), &prices, metrics, &service->prices));
     BV_TRY(order_stock_open(loop, &stock, metrics, &service->stock));

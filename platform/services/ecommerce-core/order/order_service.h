@@ -9,6 +9,7 @@
 #include "bv/guard.h"
 #include "bv/http.h"
 #include "bv/outbox.h"
+#include "bv/parked.h"
 #include "bv/service.h"
 
 struct order_service {
@@ -21,6 +22,7 @@ struct order_service {
     struct order_prices *prices;       /* owned */
     struct order_stock *stock;         /* owned */
     struct order_saga *saga;           /* owned */
+    struct bv_parked_store *parked;    /* owned */
     struct bv_consumer *payments;      /* owned; NULL until start */
 };
 extern const struct bv_service_spec order_spec;

@@ -153,4 +153,7 @@ BV_MUST_CHECK int order_store_pg_open(struct bv_loop *loop,
                                       void *argument,
                                       struct order_store **ret_store);
 
+/* The pool of a store that order_store_pg_open made, for what lives in the same database. */
+struct bv_pg *order_store_pg_pool(struct order_store *store);
+
 #endif

@@ -675,3 +675,8 @@ int order_store_pg_open(struct bv_loop *loop,
     *ret_store = &store->base;
     return 0;
 }
+
+struct bv_pg *order_store_pg_pool(struct order_store *store)
+{
+    return ((struct pg_store *)store)->pg;
+}

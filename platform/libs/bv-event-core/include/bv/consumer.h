@@ -10,7 +10,8 @@
  * without one they are kept in memory only: a restart or a rebalance then forgets them, and later
  * events of such a key overtake the one in the DLQ. Replay: whoever replays publishes the DLQ's
  * records of a key, in order, to the topic with header dlq-replay "next", the last one with "last".
- * They are handled although the key is parked; the effect of the last releases the key. DLQ record:
+ * They are handled although the key is parked; the effect of the last releases the key. At most 65536 keys are
+ * remembered: past that a poisoned key is not parked, and its later events are handled. DLQ record:
  * key, value and headers as they were, and dlq-reason, dlq-attempts, dlq-topic, dlq-partition,
  * dlq-offset. Metrics: bv_consumer_events_total{group,result}, bv_consumer_seconds{group},
  * bv_consumer_parked_keys{group}. Thread: loop. */
