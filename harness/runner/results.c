@@ -11,7 +11,13 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-enum { LINE_BYTES_MAX = 16 << 20, XML_BYTES_MAX = 64 << 20, TAIL_LINES = 20, TAIL_BYTES = 16384 };
+enum {
+    LINE_BYTES_MAX = 16 << 20,
+    XML_BYTES_MAX = 64 << 20,
+    TAIL_LINES = 20,
+    TAIL_BYTES = 16384,
+    SCENARIOS_TRACED_MAX = 1024
+};
 
 struct results {
     const struct bv_env *env;
@@ -27,6 +33,7 @@ struct results {
     size_t scenario_number;
     int64_t origin_us; /* monotonic */
     int64_t origin_wall_us;
+    uint8_t traces[SCENARIOS_TRACED_MAX][16]; /* of the scenarios, by number from 1 */
     struct results_totals totals;
     bool failed; /* something could not be written */
 };
@@ -276,6 +283,8 @@ void results_scenario(struct results *results,
     snprintf(results->scenario, sizeof results->scenario, "s%zu", ++results->scenario_number);
     snprintf(feature, sizeof feature, "f%zu", results->feature_number);
     bv_trace_id_format(&lab->trace, trace);
+    if (results->scenario_number <= SCENARIOS_TRACED_MAX)
+        memcpy(results->traces[results->scenario_number - 1], lab->trace.trace_id, 16);
     struct bv_json_writer w = begin(results, "scenario");
     bv_jw_kv_text(&w, "id", results->scenario);
     bv_jw_kv_text(&w, "feature", feature);
@@ -441,6 +450,39 @@ static void write_junit(struct results *results)
         bv_fs_write(path, bv_buf_view(&buf), 0644, NULL) < 0)
         results->failed = true;
     bv_buf_release(&buf);
+}
+
+static void write_id(struct bv_json_writer *w, const char *key, const uint8_t *id, size_t size)
+{
+    char hex[32];
+    bv_jw_kv_string(w, key, (struct bv_bytes){hex, bv_hex_encode(id, size, hex)});
+}
+
+void results_span(struct results *results, const struct span_record *span)
+{
+    static const char *const statuses[] = {"unset", "ok", "error"};
+    static const uint8_t none[8] = {0};
+    char scenario[24];
+    size_t number = 0;
+    while (number < results->scenario_number && number < SCENARIOS_TRACED_MAX &&
+           memcmp(results->traces[number], span->trace_id, 16) != 0)
+        number++;
+    if (number == results->scenario_number || number == SCENARIOS_TRACED_MAX)
+        return;
+    int64_t us = span->start_wall_us - results->origin_wall_us;
+    snprintf(scenario, sizeof scenario, "s%zu", number + 1);
+    struct bv_json_writer w = begin(results, "span");
+    bv_jw_kv_text(&w, "scenario", scenario);
+    bv_jw_kv_int(&w, "us", us > 0 ? us : 0);
+    bv_jw_kv_int(&w, "durationUs", span->duration_us > 0 ? span->duration_us : 0);
+    bv_jw_kv_text(&w, "service", span->service);
+    bv_jw_kv_text(&w, "name", span->name);
+    write_id(&w, "traceId", span->trace_id, 16);
+    write_id(&w, "spanId", span->span_id, 8);
+    if (memcmp(span->parent_id, none, 8) != 0)
+        write_id(&w, "parentSpanId", span->parent_id, 8);
+    bv_jw_kv_text(&w, "status", statuses[span->status]);
+    end(results, &w);
 }
 
 /* ---- ends ---- */

@@ -5,6 +5,7 @@
 #define BV_RESULTS_H
 
 #include "execute.h"
+#include "spans.h"
 
 struct bv_stack;
 struct results;
@@ -42,6 +43,8 @@ void results_scenario_end(struct results *results,
                           const struct plan_scenario *scenario,
                           const struct scenario_outcome *outcome,
                           const char *reproduce);
+/* A span of a service; skipped unless its trace is that of a scenario. */
+void results_span(struct results *results, const struct span_record *span);
 void results_log(struct results *results, const char *part, const char *path, const char *relative);
 /* Totals of the run, summed from the scenarios. */
 struct results_totals {

@@ -49,6 +49,8 @@ struct session {
     char reproduce[256];
     struct bv_stack *stack;
     struct results *results;
+    struct spans *spans; /* of the own stack; NULL: none */
+    int64_t boot_ms;
     struct console console;
     const struct story *current;
     bool crashed; /* a service ended by itself: red, whatever the steps say */
@@ -329,6 +331,14 @@ static void reproduce_scenario(const struct session *session,
 
 /* ---- listening to the execution ---- */
 
+/* What the services have told of their work by now. */
+static void drain_spans(struct session *session)
+{
+    struct span_record span;
+    while (session->spans && spans_take(session->spans, &span))
+        results_span(session->results, &span);
+}
+
 static void on_scenario(void *argument,
                         const struct plan_scenario *scenario,
                         const struct bv_lab *lab,
@@ -377,6 +387,7 @@ static void on_scenario_end(void *argument,
     reproduce_scenario(session, scenario, reproduce);
     results_scenario_end(session->results, scenario, outcome, reproduce);
     console_scenario_end(&session->console, outcome, reproduce);
+    drain_spans(session);
 }
 
 /* ---- stack ---- */
@@ -448,15 +459,18 @@ static int get_stack(struct session *session, const struct wanted *wanted)
     }
     if (!wanted->count && !wanted->all)
         return 0; /* only actors that need no stack */
+    BV_TRY(spans_open(&session->env, &session->spans, &session->error));
     struct bv_stack_spec spec = {
         .name = session->options.keep_stack ? session->run_id : NULL,
         .wanted = wanted->all ? NULL : wanted->names,
         .wanted_count = wanted->all ? 0 : wanted->count,
         .life = session->options.keep_stack ? BV_STACK_DETACHED : BV_STACK_FOREGROUND,
+        .otlp_url = spans_url(session->spans),
         .progress = on_boot,
         .progress_argument = session,
     };
     BV_TRY(bv_stack_up(&spec, &session->stack, &session->error));
+    BV_TRY(spans_start(session->spans, &session->error)); /* threads only now: the stack forks */
     char ms[BV_HUMAN_SIZE];
     char memory[BV_HUMAN_SIZE];
     struct bv_stack_health usage = {0};
@@ -561,7 +575,7 @@ static void print_json(const struct session *session, int status)
     bv_jw_kv_int(&w, "messages", (int64_t)totals->messages);
     bv_jw_kv_int(&w, "contractsChecked", (int64_t)totals->contracts_checked);
     bv_jw_kv_int(&w, "contractsViolated", (int64_t)totals->contracts_violated);
-    bv_jw_kv_int(&w, "bootMs", session->stack ? bv_stack_boot_ms(session->stack) : 0);
+    bv_jw_kv_int(&w, "bootMs", session->boot_ms);
     bv_jw_kv_text(&w, "folder", session->folder);
     bv_jw_end(&w);
     printf("%.*s\n", BV_ARG(bv_buf_view(&text)));
@@ -656,16 +670,18 @@ static int run(struct session *session, const struct wanted *wanted)
     }
     runner_lab_close(&lab);
     keep_logs(session);
+    session->boot_ms = session->stack ? bv_stack_boot_ms(session->stack) : 0;
+    let_go(session); /* the services send their last spans when they stop */
+    drain_spans(session);
     int status = exit_status(session, rc);
-    if (results_end(session->results, status, status == EXIT_LAB ? session->error.text : NULL) <
-        0) {
+    const char *sentence = status == EXIT_LAB ? session->error.text : NULL;
+    if (results_end(session->results, status, sentence) < 0) {
         (void)bv_fail(
             &session->error, BV_E_IO, "results could not be written to %s", session->folder);
         status = EXIT_LAB;
     }
     if (session->options.json)
         print_json(session, status);
-    let_go(session);
     render(session);
     point_latest(session);
     print_summary(session, status);
@@ -744,6 +760,7 @@ int bv_scenario_main(int argc, char **argv)
         bv_complain("%s", session->error.text[0] ? session->error.text : bv_error_row(rc)->title);
     if (session->stack)
         let_go(session);
+    spans_close(&session->spans);
     results_close(&session->results);
     contracts_close(&session->contracts);
     bv_arena_close(&session->arena);

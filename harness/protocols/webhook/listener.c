@@ -284,7 +284,7 @@ static int bind_port(struct listener *listener, uint16_t port, struct bv_error *
     return 0;
 }
 
-int listener_open(const struct bv_env *env,
+int listener_bind(const struct bv_env *env,
                   uint16_t port,
                   listener_handler *handler,
                   void *argument,
@@ -311,9 +311,31 @@ int listener_open(const struct bv_env *env,
     listener->settings.on_body = on_body;
     listener->settings.on_message_complete = on_complete;
     int rc = bind_port(listener, port, error);
-    if (rc == 0 && pthread_create(&listener->thread, NULL, serve, listener) != 0)
-        rc = bv_fail(error, BV_E_LIMIT, "no thread for the listener");
-    listener->running = rc == 0;
+    if (rc < 0)
+        listener_close(&listener);
+    else
+        *ret_listener = listener;
+    return rc;
+}
+
+int listener_start(struct listener *listener, struct bv_error *error)
+{
+    if (pthread_create(&listener->thread, NULL, serve, listener) != 0)
+        return bv_fail(error, BV_E_LIMIT, "no thread for the listener");
+    listener->running = true;
+    return 0;
+}
+
+int listener_open(const struct bv_env *env,
+                  uint16_t port,
+                  listener_handler *handler,
+                  void *argument,
+                  struct listener **ret_listener,
+                  struct bv_error *error)
+{
+    struct listener *listener = NULL;
+    BV_TRY(listener_bind(env, port, handler, argument, &listener, error));
+    int rc = listener_start(listener, error);
     if (rc < 0)
         listener_close(&listener);
     else

@@ -11,7 +11,7 @@
 enum {
     LISTENER_CONNECTIONS_MAX = 64,
     LISTENER_FIELDS_MAX = 48,
-    LISTENER_BODY_MAX = 256 * 1024,
+    LISTENER_BODY_MAX = 1024 * 1024,
     LISTENER_HEAD_MAX = 32 * 1024
 };
 
@@ -30,15 +30,24 @@ typedef struct listener_answer listener_handler(void *argument,
                                                 const struct listener_request *request);
 
 struct listener;
-/* Listens on 127.0.0.1:port. Errors: BV_E_EXISTS when the port is taken, BV_E_IO, BV_E_NOMEM,
- * BV_E_LIMIT (no thread). */
+/* Listens on 127.0.0.1:port; connections wait in the kernel until listener_start. Errors:
+ * BV_E_EXISTS when the port is taken, BV_E_IO, BV_E_NOMEM. */
+BV_MUST_CHECK int listener_bind(const struct bv_env *env,
+                                uint16_t port,
+                                listener_handler *handler,
+                                void *argument,
+                                struct listener **ret_listener,
+                                struct bv_error *error);
+/* Starts the thread, once. Errors: BV_E_LIMIT. */
+BV_MUST_CHECK int listener_start(struct listener *listener, struct bv_error *error);
+/* Both. */
 BV_MUST_CHECK int listener_open(const struct bv_env *env,
                                 uint16_t port,
                                 listener_handler *handler,
                                 void *argument,
                                 struct listener **ret_listener,
                                 struct bv_error *error);
-void listener_close(
-    struct listener **listener); /* cuts what is open; no call of handler afterwards */
+/* Cuts what is open; no call of handler afterwards. */
+void listener_close(struct listener **listener);
 
 #endif
