@@ -155,10 +155,31 @@ put_step(struct html *html, const struct report_scenario *scenario, size_t index
 
 /* ---- scenario ---- */
 
-static void put_tags(struct html *html, const struct bv_json *record)
+static bool has_tag(const struct bv_json *record, struct bv_bytes tag)
 {
     for (struct bv_json_iter it = bv_json_iter(bv_json_get(record, "tags")); bv_json_next(&it);)
-        html_put(html, "<span class=\"tag\">{}</span> ", bv_json_string(it.value));
+        if (bv_bytes_equal(bv_json_string(it.value), tag))
+            return true;
+    return false;
+}
+
+/* Its own tags: those of the feature say nothing about one scenario. */
+static void put_tags(struct html *html, const struct report_scenario *scenario)
+{
+    const struct bv_json *tags = bv_json_get(scenario->record, "tags");
+    for (struct bv_json_iter it = bv_json_iter(tags); bv_json_next(&it);)
+        if (!has_tag(scenario->feature, bv_json_string(it.value)))
+            html_put(html, "<span class=\"tag\">{}</span> ", bv_json_string(it.value));
+}
+
+static void put_feature(struct html *html, const struct bv_json *feature)
+{
+    html_put(html,
+             "<header class=\"feature\"><h2>{} <span class=\"dim mono\">{}</span></h2><p "
+             "class=\"about\">{}</p></header>\n",
+             text_of(feature, "name"),
+             text_of(feature, "file"),
+             text_of(feature, "description"));
 }
 
 static void put_scenario_head(struct html *html,
@@ -174,12 +195,12 @@ static void put_scenario_head(struct html *html,
              word(verdict),
              open ? BV_BYTES(" open") : BV_BYTES(""));
     html_put(html,
-             "<span class=\"v v-{}\"></span><h2><span class=\"sr\">{}: </span>{}</h2><span "
+             "<span class=\"v v-{}\"></span><h3><span class=\"sr\">{}: </span>{}</h3><span "
              "class=\"tags\">",
              word(verdict),
              bv_bytes_of(report_verdict_title(verdict)),
              text_of(scenario->record, "name"));
-    put_tags(html, scenario->record);
+    put_tags(html, scenario);
     html_put(html,
              "</span><span class=\"count\">{}</span><span class=\"count\">{}</span><span "
              "class=\"num\">{}</span></summary>\n",
@@ -195,6 +216,9 @@ void put_scenario_section(struct html *html, const struct report *report, size_t
     struct bv_bytes error = text_of(scenario->end, "error");
     struct bv_bytes description = text_of(scenario->record, "description");
     enum report_verdict verdict = report_scenario_verdict(scenario);
+    if (scenario->feature &&
+        (index == 0 || report->scenarios[index - 1].feature != scenario->feature))
+        put_feature(html, scenario->feature);
     put_scenario_head(html, scenario, index, is_open(report, index));
     html_raw(html, "<div class=\"inside\">\n");
     if (description.size)

@@ -6,7 +6,7 @@
 const SENT = 0, NOTE = 2;
 const VERDICTS = ['passed', 'failed', 'broken', 'skipped', 'unfinished'];
 const ROWS_AT_ONCE = 200, LABELS_MAX = 160, HITS_MARKED_MAX = 2000;
-const LANE_WIDE = 30, LANE_NARROW = 46, GUTTER = 168, FOLD_PX = 34, NEAR_PX = 14;
+const LANE_WIDE = 30, LANE_NARROW = 46, GUTTER = 168, SKEW_US = 3000, FOLD_PX = 34, NEAR_PX = 14;
 
 const find = (selector, root = document) => root.querySelector(selector);
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -115,6 +115,31 @@ function readServices(s) {
     s.spans.sort((a, b) => a.u - b.u);
 }
 
+/* The request that a service's span most likely served: same trace, around it in time, same method and path where both are known. */
+function askerOf(p, sent) {
+    let best = null, least = Infinity;
+    for (const m of sent) {
+        if (m.u > p.u + SKEW_US)
+            break;
+        if (m.tr !== p.tr || !m.answer || m.answer.u < p.u + p.du - SKEW_US)
+            continue;
+        const off = Math.max(0, m.u - p.u) + Math.max(0, p.u + p.du - m.answer.u);
+        const cost = off + (p.line && !sameRoute(p.line.json, m.t || m.s) ? SKEW_US * 4 : 0);
+        if (cost <= least) {
+            least = cost;
+            best = m;
+        }
+    }
+    return best;
+}
+function sameRoute(line, asked) {
+    if (!line.method || !line.route)
+        return true;
+    const [method, path] = asked.split(' ');
+    const want = line.route.split('/'), have = (path || '').split('?')[0].split('/');
+    return method === line.method && want.length === have.length && want.every((part, i) => part.startsWith('{') || part === have[i]);
+}
+
 /* What caused what. Sure: an answer, a span's parent, a message that carries the id of a span that is known. Otherwise the nearest
  * earlier request of the same trace that could have caused it, first one that speaks of the same key. */
 function joinCauses(s) {
@@ -140,40 +165,50 @@ function joinCauses(s) {
         else if (own && own !== p && own.u <= p.u)
             join(own, p, true);
         else {
-            const around = sent.filter(m => m.tr === p.tr && m.u <= p.u + 3000 && m.answer && m.answer.u >= p.u + p.du - 3000).pop();
-            if (around)
-                join(around, p, false);
+            const asker = askerOf(p, sent);
+            if (asker) {
+                const late = Math.max(0, asker.u - p.u); /* nobody answers before being asked: so far the clocks differ */
+                p.u += late;
+                p.du = Math.max(0, p.du - late);
+                join(asker, p, false);
+            }
         }
     }
     const speaks = (m, key) => [m, m.answer].some(x => x && ((x.b || '').includes(key) || (x.s || '').includes(key)));
+    const about = m => ((m.b || '').match(/"orderId":"([^"]+)"/) || [])[1] || (m.k && m.k.length >= 8 ? m.k : '');
+    const told = new Map(), open = [];
     for (const m of s.sorted) {
         if (m.d !== 1 || m.an || m.tr === undefined)
             continue;
-        const span = m.sp && bySpan.get(m.sp);
-        if (span && span.u <= m.u) {
-            join(span, m, true);
+        const cause = m.sp && [bySpan.get(m.sp), sentBy.get(m.sp)].find(one => one && one.u <= m.u);
+        if (!cause) {
+            open.push(m);
             continue;
         }
-        if (m.sp && sentBy.has(m.sp) && sentBy.get(m.sp).u <= m.u) {
-            join(sentBy.get(m.sp), m, true);
-            continue;
-        }
-        let best = null;
-        const key = m.k && m.k.length >= 8 ? m.k : ((m.b || '').match(/"orderId":"([^"]+)"/) || [])[1];
-        for (let i = sent.length - 1, left = 40; i >= 0 && left > 0; i--) {
-            const c = sent[i];
-            if (c.u > m.u || c.tr !== m.tr || /^(GET|HEAD|OPTIONS) /.test(c.t || c.s || ''))
-                continue;
-            best = best || c;
-            if (!key || speaks(c, key)) {
-                best = c;
-                break;
-            }
-            left--;
-        }
-        if (best)
-            join(best, m, false);
+        join(cause, m, true);
+        if (m.t && about(m) && !told.has(m.t + about(m)))
+            told.set(m.t + about(m), cause);
     }
+    for (const m of open) {
+        const same = m.t && told.get(m.t + about(m)); /* the same event, heard elsewhere */
+        const cause = same && same.u <= m.u ? same : lastCause(m, sent, about(m), speaks);
+        if (cause)
+            join(cause, m, false);
+    }
+}
+/* The last request before m, in its trace, that changes something and speaks of the same thing; else the last that changes something. */
+function lastCause(m, sent, key, speaks) {
+    let best = null;
+    for (let i = sent.length - 1, left = 40; i >= 0 && left > 0; i--) {
+        const asked = sent[i];
+        if (asked.u > m.u || asked.tr !== m.tr || /^(GET|HEAD|OPTIONS) /.test(asked.t || asked.s || ''))
+            continue;
+        best = best || asked;
+        if (!key || speaks(asked, key))
+            return asked;
+        left--;
+    }
+    return best;
 }
 
 /* ---- JSON as text, so that numbers and order stay what they were ---- */
@@ -368,15 +403,17 @@ function fillStep(node) {
     const until = Math.max(step.us + step.du, next ? next.us : 0);
     const beside = s.sorted.filter(m => m.u >= step.us && m.u < until && !m.steps.length);
     if (own.length) {
-        box.append(el('h3', {}, red ? 'Last messages' : 'Messages'));
+        box.append(el('h4', {}, red ? 'Last messages' : 'Messages'));
         const list = messageList(s, own);
-        if (red && own.length)
-            for (const m of own.filter(m => m.v).slice(0, 1))
-                list.replaceChild(messageRow(s, m, true), list.children[own.indexOf(m)]);
+        if (red) {
+            const telling = own.findIndex(m => m.v) >= 0 ? own.findIndex(m => m.v) : Math.min(own.length, ROWS_AT_ONCE) - 1;
+            if (telling < ROWS_AT_ONCE)
+                list.replaceChild(messageRow(s, own[telling], true), list.children[telling]);
+        }
         box.append(list);
     }
     if (beside.length)
-        box.append(el('h3', {}, 'Also on the wire', el('span', {class: 'dim'}, ' no step of the scenario speaks of these')), messageList(s, beside));
+        box.append(el('h4', {}, 'Also on the wire', el('span', {class: 'dim'}, ' no step of the scenario speaks of these')), messageList(s, beside));
     const lines = linesBetween(step.us, Math.max(step.us + step.du, step.us + 1000));
     if (lines.length)
         box.append(logBlock(s, lines, red));
@@ -396,15 +433,35 @@ function fillAll(box) {
 
 /* ---- timeline ---- */
 
+/* Whether one of the intervals, sorted by their begin and merged, holds the gap. */
+function covered(busy, gap) {
+    let low = 0, high = busy.length - 1;
+    while (low < high) {
+        const middle = (low + high + 1) >> 1;
+        if (busy[middle][0] <= gap.from) low = middle; else high = middle - 1;
+    }
+    return busy.length > 0 && busy[low][0] <= gap.from && busy[low][1] >= gap.to;
+}
+function merged(intervals) {
+    const list = [];
+    for (const [from, to] of intervals.sort((a, b) => a[0] - b[0])) {
+        const last = list[list.length - 1];
+        if (last && from <= last[1])
+            last[1] = Math.max(last[1], to);
+        else
+            list.push([from, to]);
+    }
+    return list;
+}
 /* Time to the unit interval: linear, but idle gaps that would eat the picture are folded to a constant and drawn as such. */
-function makeScale(points, from, to, folding, width) {
+function makeScale(points, busy, from, to, folding, width) {
     const times = [...new Set([from, ...points.filter(t => t > from && t < to), to])].sort((a, b) => a - b);
     const gaps = times.slice(1).map((t, i) => ({from: times[i], to: t, us: t - times[i], folded: false}));
     let left = to - from, folds = 0;
     const limit = Math.floor(width / FOLD_PX / 4);
     if (folding)
-        for (const gap of [...gaps].sort((a, b) => b.us - a.us)) {
-            if (folds >= limit || gap.us < (to - from) / 40 || gap.us < left * 0.12 || gap.us > left * 0.999)
+        for (const gap of gaps.filter(g => !covered(busy, g)).sort((a, b) => b.us - a.us)) {
+            if (folds >= limit || gap.us < left * (gap.us < 50000 ? 0.3 : 0.1) || gap.us > left * 0.999)
                 break;
             gap.folded = true;
             left -= gap.us;
@@ -455,7 +512,20 @@ class Timeline {
         this.folding = true;
         this.view = [0, 1];
         this.selected = null;
-        this.lanes = s.raw.actors.map(([name, protocol]) => ({name, note: protocol}));
+        const used = new Set(s.messages.map(m => m.a));
+        const laneOf = new Map();
+        this.lanes = [];
+        this.silent = [];
+        s.raw.actors.forEach(([name, protocol], i) => {
+            if (used.has(i)) {
+                laneOf.set(i, this.lanes.length);
+                this.lanes.push({name, note: protocol});
+            } else {
+                this.silent.push(name);
+            }
+        });
+        for (const m of s.messages)
+            m.row = laneOf.get(m.a);
         const services = new Map();
         for (const p of s.spans)
             if (!services.has(p.service)) {
@@ -466,7 +536,7 @@ class Timeline {
             p.lane = services.get(p.service);
         this.perLane = this.lanes.map(() => []);
         for (const m of s.sorted)
-            this.perLane[m.a].push(m);
+            this.perLane[m.row].push(m);
         this.spansOf = this.lanes.map(() => []);
         for (const p of s.spans)
             this.spansOf[p.lane].push(p);
@@ -474,6 +544,7 @@ class Timeline {
         for (const step of s.steps)
             if (step.ids.length || step.verdict)
                 this.points.push(step.us, step.us + step.du);
+        this.busy = merged([...s.messages.filter(m => m.answer).map(m => [m.u, m.answer.u]), ...s.spans.filter(p => p.du).map(p => [p.u, p.u + p.du])]);
         const last = Math.max(s.us + 1, ...this.points.slice(0, 50000));
         const first = Math.min(s.end, ...this.points.slice(0, 50000));
         this.from = Math.min(first, Math.max(s.us, first - Math.min(4000, (last - first) * 0.02)));
@@ -483,7 +554,7 @@ class Timeline {
     }
     build() {
         const counts = plural(this.s.messages.length, 'message') + ', ' + plural(this.lanes.length, 'lane');
-        this.caption = el('figcaption', {}, el('b', {}, 'Timeline'), el('span', {class: 'dim'}, ' ' + counts));
+        this.caption = el('figcaption', {}, el('b', {}, 'Timeline'), el('span', {class: 'dim', title: this.silent.length ? 'Without messages: ' + this.silent.join(', ') : null}, ' ' + counts + (this.silent.length ? ', ' + this.silent.length + ' silent' : '')));
         const key = (kind, text) => el('span', {class: 'key'}, sv('svg', {width: 14, height: 12, 'aria-hidden': 'true'}, kind), text);
         this.tools = el('div', {class: 'tltools'},
             key(sv('circle', {cx: 7, cy: 6, r: 3.5, class: 'ring'}), 'sent'), key(sv('circle', {cx: 7, cy: 6, r: 4, class: 'disk'}), 'received'),
@@ -543,7 +614,7 @@ class Timeline {
         return this.top + (lane + 0.5) * this.laneHeight + (this.narrow ? 11 : 0);
     }
     place(item) {
-        return item.lane === undefined ? [this.x(item.u), this.y(item.a)] : [this.x(item.u), this.y(item.lane)];
+        return item.lane === undefined ? [this.x(item.u), this.y(item.row)] : [this.x(item.u), this.y(item.lane)];
     }
     draw(width = this.width) {
         if (!width)
@@ -555,7 +626,7 @@ class Timeline {
         this.right = width - 14;
         this.top = 46;
         this.height = this.top + this.lanes.length * this.laneHeight + 8;
-        this.scale = makeScale(this.points, this.from, this.to, this.folding, this.right - this.left);
+        this.scale = makeScale(this.points, this.busy, this.from, this.to, this.folding, this.right - this.left);
         this.foldButton.hidden = this.folding && !this.scale.folds.length;
         for (const layer of [this.svg, this.over])
             fill(layer, {width, height: this.height, viewBox: '0 0 ' + width + ' ' + this.height}, []);
@@ -854,7 +925,7 @@ class Timeline {
             return;
         const list = this.s.sorted;
         const now = list.indexOf(this.selected);
-        const lane = this.selected && this.selected.a !== undefined ? this.selected.a : 0;
+        const lane = this.selected && this.selected.row !== undefined ? this.selected.row : 0;
         const aside = step => {
             for (let i = lane + step; i >= 0 && i < this.perLane.length; i += step)
                 if (this.perLane[i].length) {
