@@ -131,6 +131,7 @@ static void rebalance(struct kafka_subscription *subscription, rd_kafka_event_t 
     rd_kafka_resp_err_t err = rd_kafka_event_error(event);
     const char *protocol = rd_kafka_rebalance_protocol(subscription->client);
     bool cooperative = protocol && strcmp(protocol, "COOPERATIVE") == 0;
+    subscription->was_assigned |= err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
     if (err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && subscription->state == SUBSCRIPTION_OPEN) {
         partitions_added(subscription, list);
     } else if (err == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS && cooperative) {
@@ -229,7 +230,9 @@ static void subscription_free(struct kafka_subscription *subscription)
         at = &(*at)->next;
     if (*at)
         *at = subscription->next;
-    if (subscription->client)
+    /* librdkafka 2.0.2 aborts when a cooperative-sticky member is destroyed between its joining and its first
+     * assignment (its issue 4312): such a client is left to the end of the process. */
+    if (subscription->client && subscription->was_assigned)
         rd_kafka_destroy_flags(subscription->client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     free(subscription->group);
     free(subscription);
