@@ -51,7 +51,7 @@ int auth_api_authenticate(void *context,
 struct work {
     struct auth_service *auth;
     struct bv_http_token token;
-    int rc; /* of the worker */
+    int rc;            /* of the worker */
     int64_t queued_us; /* for the worker */
     char username[65];
     char password[PASSWORD_BYTES_MAX + 1]; /* wiped when the work ends */
@@ -731,7 +731,7 @@ static int rotate_keys(struct bv_http_request *request, void *context, struct bv
                                : rc;
 }
 
-const struct bv_http_route auth_routes[] = {
+const struct bv_http_route auth_routes[AUTH_ROUTE_COUNT] = {
     {BV_POST, "/v1/users",                      "createUser",        NULL,          create_user, 4096, 0, "application/json"},
     {BV_POST, "/v1/login",                      "login",             NULL,          login,       4096, 0, "application/json"},
     {BV_GET,  "/v1/me",                         "getMe",             "",            me,          0,    0, NULL              },
@@ -748,4 +748,3 @@ const struct bv_http_route auth_routes[] = {
      NULL                                                                                                                   },
     {BV_POST, "/v1/keys/rotate",                "rotateKeys",        "keys:rotate", rotate_keys, 0,    0, NULL              },
 };
-const size_t auth_route_count = BV_COUNT(auth_routes);

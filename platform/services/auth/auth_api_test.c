@@ -7,7 +7,8 @@ extern const struct bv_bytes auth_openapi;
 Test(auth_api, routes_are_those_of_the_openapi_file)
 {
     struct bv_buf differences = {.max = 65536};
-    cr_assert_eq(bv_test_openapi(auth_spec.routes, auth_spec.route_count, auth_openapi, &differences), 0);
+    cr_assert_eq(
+        bv_test_openapi(auth_spec.routes, auth_spec.route_count, auth_openapi, &differences), 0);
     cr_expect_eq(differences.size, 0, "%.*s", (int)differences.size, differences.data);
     bv_buf_release(&differences);
 }

@@ -2,7 +2,7 @@
 
 #define AT(member) offsetof(struct auth_config, member)
 
-const struct bv_option auth_options[] = {
+const struct bv_option auth_options[AUTH_OPTION_COUNT] = {
     {"pg-url",
      AT(pg_url),
      BV_OPT_TEXT,     NULL,
@@ -76,4 +76,3 @@ const struct bv_option auth_options[] = {
      BV_SECRET_VALUE, "",
      "Secret of the demo clients; empty: none are made."           },
 };
-const size_t auth_option_count = BV_COUNT(auth_options);

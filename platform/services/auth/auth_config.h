@@ -18,7 +18,7 @@ struct auth_config {
     const char *demo_password;      /* "": no demo users */
     const char *demo_client_secret; /* "": no demo clients */
 };
-extern const struct bv_option auth_options[];
-extern const size_t auth_option_count;
+#define AUTH_OPTION_COUNT 12
+extern const struct bv_option auth_options[AUTH_OPTION_COUNT];
 
 #endif

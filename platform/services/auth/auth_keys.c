@@ -11,10 +11,10 @@ struct auth_keys {
     struct bv_buf jwks;
     char created_at[32];    /* of the signer */
     struct bv_timer *timer; /* owned */
-    bool loading;    /* a load is under way */
-    bool load_again; /* … and what it brings may be older than what is wanted */
-    bool generating; /* from the wish for a new key to its answer */
-    bool activated;  /* the new key is in the store: the load that follows answers */
+    bool loading;           /* a load is under way */
+    bool load_again;        /* … and what it brings may be older than what is wanted */
+    bool generating;        /* from the wish for a new key to its answer */
+    bool activated;         /* the new key is in the store: the load that follows answers */
     enum bv_jose_alg new_alg;
     struct bv_jose_key *fresh; /* owned; made by the worker */
     int fresh_rc;
@@ -177,8 +177,7 @@ static void load(struct auth_keys *keys)
     keys->load_again = keys->loading;
     if (keys->loading)
         return;
-    keys->loading =
-        keys->deps.store->ops->keys_load(keys->deps.store, keep_s, loaded, keys) == 0;
+    keys->loading = keys->deps.store->ops->keys_load(keys->deps.store, keep_s, loaded, keys) == 0;
     if (!keys->loading)
         bv_timer_set(keys->timer, 100, 0);
 }

@@ -100,10 +100,10 @@ const struct bv_service_spec auth_spec = {
     .purpose = "Users, login, refresh rotation, client credentials and the keys that verify every "
                "token of the platform.",
     .options = auth_options,
-    .option_count = 12,
+    .option_count = AUTH_OPTION_COUNT,
     .config_bytes = sizeof(struct auth_config),
     .routes = auth_routes,
-    .route_count = 7,
+    .route_count = AUTH_ROUTE_COUNT,
     .openapi = &auth_openapi,
     .init = service_init,
     .start = service_start,

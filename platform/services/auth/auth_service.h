@@ -22,8 +22,8 @@ struct auth_service {
 extern const struct bv_service_spec auth_spec;
 
 /* auth_api.c */
-extern const struct bv_http_route auth_routes[];
-extern const size_t auth_route_count;
+#define AUTH_ROUTE_COUNT 7
+extern const struct bv_http_route auth_routes[AUTH_ROUTE_COUNT];
 int auth_api_authenticate(void *context,
                           struct bv_arena *arena,
                           struct bv_bytes token,

@@ -67,14 +67,15 @@ static int post_json(struct bench *bench, const char *path, const char *body)
 static int login(struct bench *bench, const char *name, const char *password)
 {
     char body[256];
-    snprintf(
-        body, sizeof(body), "{\"username\":\"%s\",\"password\":\"%s\"}", name, password);
+    snprintf(body, sizeof(body), "{\"username\":\"%s\",\"password\":\"%s\"}", name, password);
     return post_json(bench, "/v1/login", body);
 }
 
 /* Logs in and copies both tokens; either may be NULL. */
-static void
-must_login(struct bench *bench, const char *name, char access[2048], char refresh[AUTH_REFRESH_TEXT])
+static void must_login(struct bench *bench,
+                       const char *name,
+                       char access[2048],
+                       char refresh[AUTH_REFRESH_TEXT])
 {
     cr_assert_eq(login(bench, name, PASSWORD), 200, "%s", bench->answer.body.data);
     if (access)
@@ -114,12 +115,11 @@ Test(auth_it, login_gives_tokens_that_me_accepts)
 {
     struct bench bench;
     open_bench(&bench);
-    cr_assert_eq(post_json(&bench,
-                           "/v1/users",
-                           "{\"username\":\"ada\",\"password\":\"" PASSWORD "\"}"),
-                 201,
-                 "%s",
-                 bench.answer.body.data);
+    cr_assert_eq(
+        post_json(&bench, "/v1/users", "{\"username\":\"ada\",\"password\":\"" PASSWORD "\"}"),
+        201,
+        "%s",
+        bench.answer.body.data);
     char id[64], access[2048];
     snprintf(id, sizeof(id), "%s", bv_test_text(&bench.answer, "/userId"));
     cr_expect_null(strstr(bench.answer.body.data, "correct"), "no answer repeats a password");
@@ -134,13 +134,12 @@ Test(auth_it, login_gives_tokens_that_me_accepts)
     cr_expect_str_eq(bv_test_text(&bench.answer, "/tenantId"), "default");
     access[strlen(access) - 8] ^= 1; /* within the signature */
     cr_expect_eq(me(&bench.service, access, &bench.answer), 401);
-    cr_expect_not_null(
-        strstr(bv_test_field(&bench.answer, "WWW-Authenticate"), "Bearer"), "who refuses says why");
-    cr_expect_eq(
-        bv_test_sql_int(bench.database,
-                        "SELECT count(*) FROM users WHERE password_hash LIKE '$scrypt$%'"),
-        5,
-        "four of the demo, and ada");
+    cr_expect_not_null(strstr(bv_test_field(&bench.answer, "WWW-Authenticate"), "Bearer"),
+                       "who refuses says why");
+    cr_expect_eq(bv_test_sql_int(bench.database,
+                                 "SELECT count(*) FROM users WHERE password_hash LIKE '$scrypt$%'"),
+                 5,
+                 "four of the demo, and ada");
     close_bench(&bench);
 }
 
@@ -224,13 +223,13 @@ Test(auth_it, name_is_taken_once_and_faults_have_a_pointer)
         const char *body, *pointer;
         int status;
     } rows[] = {
-        {"{\"username\":\"customer\",\"password\":\"" PASSWORD "\"}",          "",          409},
-        {"{\"username\":\"x\",\"password\":\"" PASSWORD "\"}",                 "/username", 422},
-        {"{\"username\":\"Upper\",\"password\":\"" PASSWORD "\"}",             "/username", 422},
-        {"{\"username\":\"eve\",\"password\":\"short\"}",                      "/password", 422},
-        {"{\"username\":\"eve\"}",                                             "/password", 422},
-        {"{\"username\":\"eve\",\"password\":\"" PASSWORD "\",\"scope\":\"*\"}", "/scope",  422},
-        {"{\"username\":",                                                     "",          400},
+        {"{\"username\":\"customer\",\"password\":\"" PASSWORD "\"}",            "",          409},
+        {"{\"username\":\"x\",\"password\":\"" PASSWORD "\"}",                   "/username", 422},
+        {"{\"username\":\"Upper\",\"password\":\"" PASSWORD "\"}",               "/username", 422},
+        {"{\"username\":\"eve\",\"password\":\"short\"}",                        "/password", 422},
+        {"{\"username\":\"eve\"}",                                               "/password", 422},
+        {"{\"username\":\"eve\",\"password\":\"" PASSWORD "\",\"scope\":\"*\"}", "/scope",    422},
+        {"{\"username\":",                                                       "",          400},
     };
     struct bench bench;
     open_bench(&bench);
@@ -439,9 +438,8 @@ Test(auth_it, client_gets_a_token_of_the_scopes_it_asks)
     cr_assert_eq(me(&bench.service, access, &bench.answer), 200);
     cr_expect_str_eq(bv_test_text(&bench.answer, "/clientId"), "lab");
     cr_expect_str_eq(bv_test_text(&bench.answer, "/scope"), "webhooks:manage orders:write");
-    client_token(&bench,
-                 "partner:" CLIENT_SECRET,
-                 "grant_type=client_credentials&scope=products:write");
+    client_token(
+        &bench, "partner:" CLIENT_SECRET, "grant_type=client_credentials&scope=products:write");
     expect_oauth_error(&bench.answer, 400, "invalid_scope");
     client_token(&bench, "lab:" CLIENT_SECRET, "grant_type=password");
     expect_oauth_error(&bench.answer, 400, "unsupported_grant_type");
@@ -488,9 +486,9 @@ static bool jwks_has(void *argument)
 {
     struct jwks_wish *wish = argument;
     struct bv_test_answer answer = {0};
-    bool has = bv_test_http(wish->service, "GET", "/.well-known/jwks.json", NULL, NULL, &answer) ==
-                   200 &&
-               strstr(answer.body.data, wish->kid) && !strstr(answer.body.data, "\"d\"");
+    bool has =
+        bv_test_http(wish->service, "GET", "/.well-known/jwks.json", NULL, NULL, &answer) == 200 &&
+        strstr(answer.body.data, wish->kid) && !strstr(answer.body.data, "\"d\"");
     bv_test_answer_release(&answer);
     return has;
 }
@@ -528,10 +526,11 @@ struct holder {
 
 static void *hold_keys(void *argument)
 {
-    bv_test_sql(((struct holder *)argument)->bench->database,
-                "DO $$ BEGIN LOCK TABLE signing_keys IN ACCESS EXCLUSIVE MODE; LOOP EXIT WHEN EXISTS "
-                "(SELECT 1 FROM clients WHERE client_id = 'go'); PERFORM pg_sleep(0.002); END LOOP; "
-                "END $$");
+    bv_test_sql(
+        ((struct holder *)argument)->bench->database,
+        "DO $$ BEGIN LOCK TABLE signing_keys IN ACCESS EXCLUSIVE MODE; LOOP EXIT WHEN EXISTS "
+        "(SELECT 1 FROM clients WHERE client_id = 'go'); PERFORM pg_sleep(0.002); END LOOP; "
+        "END $$");
     return NULL;
 }
 
@@ -570,7 +569,8 @@ static bool hashing_began(void *argument)
     snprintf(path, sizeof(path), "/proc/%d/stat", (int)bench->service.pid);
     FILE *file = fopen(path, "re");
     cr_assert_not_null(file);
-    cr_assert_eq(fscanf(file, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu", &ticks), 1);
+    cr_assert_eq(
+        fscanf(file, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu", &ticks), 1);
     fclose(file);
     static unsigned long long first;
     first = first ? first : ticks;

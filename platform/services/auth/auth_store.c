@@ -43,11 +43,12 @@ static const struct bv_pg_statement refresh_insert_sql = {
     "auth_refresh_insert",
     "INSERT INTO refresh_tokens (token_hash, family, user_id, scope, expires_at) "
     "VALUES ($1, $2::uuid, $3::uuid, $4, now() + make_interval(secs => $5::bigint))"};
-/* Rotation and revocation of one family take turns: otherwise a revocation would miss the token that
- * a rotation puts in place meanwhile. */
+/* Rotation and revocation of one family take turns: otherwise a revocation would miss the token
+ * that a rotation puts in place meanwhile. */
 static const struct bv_pg_statement refresh_lock_sql = {
     "auth_refresh_lock",
-    "SELECT pg_advisory_xact_lock(hashtextextended(family::text, 0))::text FROM refresh_tokens WHERE "
+    "SELECT pg_advisory_xact_lock(hashtextextended(family::text, 0))::text FROM refresh_tokens "
+    "WHERE "
     "token_hash = $1"};
 static const struct bv_pg_statement family_lock_sql = {
     "auth_family_lock", "SELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text, 0))::text"};
@@ -274,7 +275,11 @@ static int family_revoke(struct auth_store *self,
         {&family_lock_sql,   params, BV_COUNT(params)},
         {&family_revoke_sql, params, BV_COUNT(params)}
     };
-    return call(self, queries, BV_COUNT(queries), on_plain, (struct ask){.done.plain = done, .argument = argument});
+    return call(self,
+                queries,
+                BV_COUNT(queries),
+                on_plain,
+                (struct ask){.done.plain = done, .argument = argument});
 }
 
 static void on_keys(void *argument,

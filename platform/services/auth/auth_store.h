@@ -80,8 +80,8 @@ struct auth_store_ops {
                           auth_store_done *done,
                           void *argument);
     /* One atomic step: a fresh old token is marked used and new_hash takes its place in the family;
-     * otherwise grant.row says what the old one is. wished: scopes separated by spaces; a token that
-     * was not granted all of them stays as it is. Takes turns with family_revoke. */
+     * otherwise grant.row says what the old one is. wished: scopes separated by spaces; a token
+     * that was not granted all of them stays as it is. Takes turns with family_revoke. */
     int (*refresh_rotate)(struct auth_store *self,
                           struct bv_bytes old_hash,
                           struct bv_bytes new_hash,
