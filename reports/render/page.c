@@ -11,6 +11,8 @@ extern const struct bv_bytes report_css;
 extern const struct bv_bytes report_js;
 extern const struct bv_bytes report_theme_js;
 
+enum { COMMIT_BYTES = 7 }; /* as git abbreviates */
+
 static struct bv_bytes text_of(const struct bv_json *record, const char *member)
 {
     struct bv_bytes text = bv_json_string(bv_json_get(record, member));
@@ -198,7 +200,10 @@ static void put_facts(struct html *html, const struct report *report)
              "Machine",
              html_count(html, (size_t)bv_json_int(bv_json_get(host, "cpus"), 0), "core"),
              html_size(html, bv_json_int(bv_json_get(host, "memoryBytes"), 0)));
-    fact(html, "Commit", text_of(report->run, "commit"), BV_BYTES(""));
+    struct bv_bytes commit = text_of(report->run, "commit");
+    if (commit.size > COMMIT_BYTES)
+        commit.size = COMMIT_BYTES;
+    fact(html, "Commit", commit, BV_BYTES(""));
     html_raw(html, "</dl>\n");
 }
 
@@ -210,7 +215,7 @@ static void put_process(struct html *html,
     struct bv_bytes name = text_of(part, "name");
     int64_t ready_ms = bv_json_int(bv_json_get(part, "readyMs"), -1);
     html_put(html,
-             "<tr><th scope=\"row\">{}</th><td>{}</td><td class=\"mono\">{}</td>",
+             "<tr><th scope=\"row\">{}</th><td>{} <span class=\"dim\">{}</span></td>",
              name,
              text_of(part, "kind"),
              text_of(part, "version"));
@@ -266,7 +271,7 @@ put_environment(struct html *html, const struct report *report, const struct rep
         html,
         "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Processes of the "
         "stack\"><table>\n<thead><tr>"
-        "<th scope=\"col\">Process</th><th scope=\"col\">Kind</th><th scope=\"col\">Version</th>"
+        "<th scope=\"col\">Process</th><th scope=\"col\">Kind</th>"
         "<th scope=\"col\" class=\"num\">Ready after</th><td></td><th scope=\"col\">Address</th>"
         "<th scope=\"col\">Log kept</th></tr></thead>\n<tbody>\n");
     for (struct bv_json_iter it = bv_json_iter(parts); bv_json_next(&it);)

@@ -668,7 +668,7 @@ class Timeline {
         let lastX = -1e9;
         const visible = this.scale.pieces;
         const label = (x, text) => {
-            if (x - lastX < 58 || x < this.left - 4 || x > this.right - 20)
+            if (x - lastX < 58 || x < this.left - 4 || x > this.right - 46)
                 return;
             lastX = x;
             g.append(sv('path', {d: 'M' + x + ' 18V' + this.height, class: 'tick'}), sv('text', {x: x + 3, y: 15}, text));
