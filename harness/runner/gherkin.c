@@ -6,7 +6,7 @@
  *   document    := tags? Feature description? background? scenario* rule*
  *   background  := Background description? step*
  *   scenario    := tags? Scenario description? step* examples*
- *   step        := Given|When|Then|And|But|* text (table | doc string)?
+ *   step        := Given|When|Then|And|But|* text (table? and doc string?, in either order)
  *   examples    := tags? Examples description? table?
  *   rule        := tags? Rule description? background? scenario*
  */
@@ -125,18 +125,53 @@ static bool blank(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v';
 }
 
+/* White space beyond ASCII's, as UTF-8; text is trimmed of it too. */
+static const struct bv_bytes wide_blanks[] = {
+#define WIDE(text)                                                                                 \
+    {                                                                                              \
+        text, sizeof(text) - 1                                                                     \
+    }
+    WIDE("\xc2\x85"),     WIDE("\xc2\xa0"),     WIDE("\xe1\x9a\x80"), WIDE("\xe2\x80\x80"),
+    WIDE("\xe2\x80\x81"), WIDE("\xe2\x80\x82"), WIDE("\xe2\x80\x83"), WIDE("\xe2\x80\x84"),
+    WIDE("\xe2\x80\x85"), WIDE("\xe2\x80\x86"), WIDE("\xe2\x80\x87"), WIDE("\xe2\x80\x88"),
+    WIDE("\xe2\x80\x89"), WIDE("\xe2\x80\x8a"), WIDE("\xe2\x80\xa8"), WIDE("\xe2\x80\xa9"),
+    WIDE("\xe2\x80\xaf"), WIDE("\xe2\x81\x9f"), WIDE("\xe3\x80\x80"),
+};
+
+/* Bytes of the white space that text begins with, 0: none. */
+static size_t blank_begin(struct bv_bytes text)
+{
+    if (!text.size || blank(text.data[0]) ||
+        ((unsigned char)text.data[0] >= 0x1c && (unsigned char)text.data[0] <= 0x1f))
+        return text.size ? 1 : 0;
+    for (size_t i = 0; ((unsigned char)text.data[0] & 0x80) && i < BV_COUNT(wide_blanks); i++)
+        if (bv_bytes_starts(text, wide_blanks[i]))
+            return wide_blanks[i].size;
+    return 0;
+}
+
+static size_t blank_end(struct bv_bytes text)
+{
+    for (size_t size = 1; size <= 3 && size <= text.size; size++) {
+        struct bv_bytes end = {text.data + text.size - size, size};
+        if (blank_begin(end) == size)
+            return size;
+    }
+    return 0;
+}
+
 static struct bv_bytes trim_left(struct bv_bytes text)
 {
-    while (text.size && blank(text.data[0]))
-        text = (struct bv_bytes){text.data + 1, text.size - 1};
+    for (size_t size; (size = blank_begin(text)) > 0;)
+        text = (struct bv_bytes){text.data + size, text.size - size};
     return text;
 }
 
 static struct bv_bytes trim(struct bv_bytes text)
 {
     text = trim_left(text);
-    while (text.size && blank(text.data[text.size - 1]))
-        text.size--;
+    for (size_t size; (size = blank_end(text)) > 0;)
+        text.size -= size;
     return text;
 }
 
@@ -330,7 +365,7 @@ static int tag_line(struct parser *parser, struct list *tags)
         struct bv_bytes name = trim((struct bv_bytes){text.data, size});
         struct gherkin_location at = {parser->line.number, column_of(&parser->line, name.data)};
         for (size_t i = 0; i < name.size; i++)
-            if (blank(name.data[i]))
+            if (blank_begin(skip(name, i)))
                 return fail_at(parser, at, "a tag may not contain white space");
         if (name.size > 1) {
             struct gherkin_tag *tag = ADD(parser, tags, struct gherkin_tag);
@@ -395,8 +430,7 @@ static int parse_cells(struct parser *parser, struct gherkin_row *row)
             BV_TRY(bv_buf_char(&cell, c));
         } else {
             struct gherkin_cell *stored = ADD(parser, &cells, struct gherkin_cell);
-            while (begin < text.data + i && blank(*begin))
-                begin++;
+            begin = trim_left((struct bv_bytes){begin, (size_t)(text.data + i - begin)}).data;
             struct bv_bytes value = {cell.data ? cell.data : "", cell.size};
             if (!stored)
                 return BV_E_NOMEM;
@@ -492,8 +526,10 @@ static int parse_steps(struct parser *parser, struct gherkin_scenario *scenario)
         BV_TRY(skip_blank(parser));
         if (parser->line.kind == LINE_ROW)
             BV_TRY(parse_table(parser, &step->table));
-        else if (parser->line.kind == LINE_DOC)
+        if (parser->line.kind == LINE_DOC)
             BV_TRY(parse_doc(parser, &step->doc));
+        if (parser->line.kind == LINE_ROW && !step->table.count)
+            BV_TRY(parse_table(parser, &step->table));
     }
     scenario->steps = steps.data;
     scenario->step_count = steps.count;
@@ -588,7 +624,8 @@ parse_container(struct parser *parser, struct gherkin_rule *rule, struct gherkin
     return 0;
 }
 
-/* "# language: en" before the feature. */
+/* "# language: en" before the feature. Outcome LANGUAGE_LINE: it is one. */
+enum { LANGUAGE_LINE = 1 };
 static int check_language(struct parser *parser)
 {
     struct bv_bytes text = trim(skip(parser->line.trimmed, 1));
@@ -598,8 +635,14 @@ static int check_language(struct parser *parser)
     if (!text.size || text.data[0] != ':')
         return 0;
     text = trim(skip(text, 1));
-    if (!text.size || bv_bytes_equal(text, BV_BYTES("en")))
+    for (size_t i = 0; i < text.size; i++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_", text.data[i]) ||
+            !text.data[i])
+            return 0;
+    if (!text.size)
         return 0;
+    if (bv_bytes_equal(text, BV_BYTES("en")))
+        return LANGUAGE_LINE;
     return fail_at(parser,
                    location(&parser->line),
                    "language \"%.*s\" is not supported, only \"en\" is",
@@ -611,11 +654,16 @@ static int parse_document(struct parser *parser, struct gherkin_document *docume
 {
     struct list rules = {0};
     struct gherkin_tags tags;
+    bool language = false;
     for (; parser->line.kind == LINE_EMPTY || parser->line.kind == LINE_COMMENT; advance(parser)) {
-        if (parser->line.kind == LINE_COMMENT) {
-            BV_TRY(check_language(parser));
+        if (parser->line.kind != LINE_COMMENT)
+            continue;
+        int rc = language ? 0 : check_language(parser);
+        if (rc < 0)
+            return rc;
+        language = language || rc == LANGUAGE_LINE;
+        if (rc != LANGUAGE_LINE)
             BV_TRY(note_comment(parser));
-        }
     }
     BV_TRY(parse_tags(parser, &tags));
     if (parser->line.kind == LINE_END && !tags.count)

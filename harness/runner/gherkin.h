@@ -58,8 +58,8 @@ struct gherkin_step {
     struct bv_bytes keyword; /* "Given " with its space, "* " */
     enum gherkin_keyword_type type;
     struct bv_bytes text;
-    struct gherkin_doc_string doc; /* either this */
-    struct gherkin_table table;    /* or that */
+    struct gherkin_doc_string doc;
+    struct gherkin_table table;
 };
 struct gherkin_examples {
     struct gherkin_location at;

@@ -169,12 +169,29 @@ Test(gherkin, refuses_with_place_and_reason)
     refuses("Feature: \xff\n", 1, 1, "UTF-8");
 }
 
-Test(gherkin, two_doc_strings_or_a_table_after_one_are_refused)
+Test(gherkin, a_step_may_have_a_table_and_a_doc_string_once_each)
 {
-    refuses("Feature: f\n Scenario: s\n  Given a\n  \"\"\"\n  \"\"\"\n  | a |\n",
-            6,
-            3,
-            "got \"| a |\"");
+    const struct gherkin_document *d =
+        parse("Feature: f\n Scenario: s\n  Given a\n  \"\"\"\n  x\n  \"\"\"\n  | a |\n  Then b\n  "
+              "| a |\n  \"\"\"\n  \"\"\"\n");
+    const struct gherkin_step *steps = d->feature.scenarios[0].steps;
+    cr_expect(steps[0].table.count == 1 && steps[0].doc.at.line == 4);
+    cr_expect(steps[1].table.count == 1 && steps[1].doc.at.line == 10);
+    refuses("Feature: f\n Scenario: s\n  Given a\n  \"\"\"\n  \"\"\"\n  \"\"\"\n", 6, 3, "got");
+}
+
+Test(gherkin, white_space_beyond_ascii_is_trimmed)
+{
+    const struct gherkin_document *d =
+        parse("Feature: f\xc2\xa0\n Scenario: s\n  Given a\n  |\xc2\xa0 \tred\xe3\x80\x80|\n");
+    is(d->feature.name, "f");
+    is(d->feature.scenarios[0].steps[0].table.rows[0].cells[0].value, "red");
+    cr_expect_eq(d->feature.scenarios[0].steps[0].table.rows[0].cells[0].at.column, 7);
+}
+
+Test(gherkin, the_language_line_is_no_comment)
+{
+    cr_expect_eq(parse("# language: en\n# language: en\nFeature: f\n")->comment_count, 1);
 }
 
 Test(gherkin, prints_what_parses_to_the_same_print)

@@ -399,8 +399,8 @@ static void on_boot(void *argument, const struct bv_stack_event *event)
     char ms[BV_HUMAN_SIZE];
     if (!file || !event->part[0])
         return;
-    if (strcmp(event->state, "ready") == 0 || strcmp(event->state, "failed") == 0 ||
-        strcmp(event->state, "retry") == 0)
+    if (strcmp(event->state, "preparing") == 0 || strcmp(event->state, "ready") == 0 ||
+        strcmp(event->state, "failed") == 0 || strcmp(event->state, "retry") == 0)
         fprintf(file,
                 "  %-14s %-7s %8s  %s\n",
                 event->part,
@@ -544,6 +544,9 @@ static void print_summary(const struct session *session, int status)
     const struct results_totals *totals = results_totals(session->results);
     FILE *file = session->console.file;
     if (!file)
+        return;
+    if (status == EXIT_LAB &&
+        !totals->steps[VERDICT_PASSED]) /* nothing ran: the sentence says it */
         return;
     fprintf(file,
             "\n%s%s%s  %zu of %zu scenarios passed, %zu steps, %zu messages, %zu checked against "
