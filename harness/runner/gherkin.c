@@ -491,16 +491,17 @@ static int parse_doc(struct parser *parser, struct gherkin_doc_string *doc)
     doc->delimiter = parser->line.trimmed.data[0];
     doc->media_type = trim(skip(parser->line.trimmed, 3));
     struct bv_bytes delimiter = {parser->line.trimmed.data, 3};
-    size_t indent = (size_t)(parser->line.trimmed.data - parser->line.raw.data);
+    uint32_t indent = location(&parser->line).column - 1; /* in characters */
     bool first = true;
     for (advance(parser); !bv_bytes_starts(parser->line.trimmed, delimiter); advance(parser)) {
         if (parser->line.kind == LINE_END)
             return fail_at(parser, doc->at, "the doc string is not closed");
         struct bv_bytes text = parser->line.raw;
-        size_t leading = (size_t)(parser->line.trimmed.data - text.data);
         if (!first)
             BV_TRY(bv_buf_char(&raw, '\n'));
-        BV_TRY(bv_buf_bytes(&raw, skip(text, leading < indent ? leading : indent)));
+        for (uint32_t i = 0; i < indent && blank_begin(text); i++)
+            text = skip(text, blank_begin(text));
+        BV_TRY(bv_buf_bytes(&raw, text));
         first = false;
     }
     bv_auto(bv_buf_release) struct bv_buf text = {.max = BV_GHERKIN_BYTES_MAX * 2};
