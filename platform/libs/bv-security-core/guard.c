@@ -305,3 +305,15 @@ int bv_guard_authenticate(void *context,
     remember(slot, digest, claims.expires_at_s, ret_principal);
     return 0;
 }
+
+int bv_guard_attach(struct bv_service *frame, const char *auth_url, struct bv_guard **ret_guard)
+{
+    const struct bv_guard_config config = {auth_url, "bitvelocity", 30000, 3600000, 8192};
+    BV_TRY(bv_guard_open(bv_service_loop(frame),
+                         bv_service_httpc(frame),
+                         &config,
+                         bv_service_log(frame),
+                         ret_guard));
+    bv_http_server_authenticator(bv_service_http(frame), bv_guard_authenticate, *ret_guard);
+    return 0;
+}

@@ -215,6 +215,9 @@ int bv_pg_call(struct bv_pg *pg,
 
 /* ---- life ---- */
 
+const char *const bv_pg_plans_kept[] = {
+    "SET plan_cache_mode = force_generic_plan", "SET enable_seqscan = off", NULL};
+
 static int copy_on_connect(struct bv_pg *pool, const char *const *statements)
 {
     size_t count = 1;

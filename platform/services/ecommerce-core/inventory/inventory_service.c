@@ -1,5 +1,7 @@
 #include "inventory_service.h"
 
+#include "bv/event_service.h"
+
 #include "bv/outbox.h"
 #include "inventory_events.h"
 
@@ -89,11 +91,6 @@ static int open_grpc(struct inventory_service *service)
     return bv_grpc_server_reflection(service->grpc, inventory_descriptors);
 }
 
-/* One plan for ever: the statements are the same for one row and for many, and the tables were
- * empty when the planner first looked. */
-static const char *const session_settings[] = {
-    "SET plan_cache_mode = force_generic_plan", "SET enable_seqscan = off", NULL};
-
 static int open_store(struct inventory_service *service)
 {
     const struct inventory_config *config = service->config;
@@ -103,7 +100,7 @@ static int open_store(struct inventory_service *service)
                               .call_timeout_ms = config->call_timeout_ms,
                               .pipeline_depth = PG_PIPELINE_DEPTH,
                               .application = "inventory",
-                              .on_connect = session_settings};
+                              .on_connect = bv_pg_plans_kept};
     BV_TRY(bv_pg_open(
         bv_service_loop(service->frame), &pg, bv_service_metrics(service->frame), &service->pg));
     return inventory_store_pg_open(service->pg, &service->store);
@@ -127,24 +124,6 @@ static int open_core(struct inventory_service *service)
     return inventory_batch_open(&deps, service->config->queue_max, &service->batch);
 }
 
-static int open_bus(struct inventory_service *service)
-{
-    struct bv_loop *loop = bv_service_loop(service->frame);
-    struct bv_log *log = bv_service_log(service->frame);
-    struct bv_metrics *metrics = bv_service_metrics(service->frame);
-    struct bv_kafka_config kafka = {.brokers = service->config->kafka_brokers,
-                                    .client_id = "inventory"};
-    struct bv_outbox_config outbox = {.conninfo = service->config->pg_url};
-    BV_TRY(bv_kafka_open(loop, &kafka, log, metrics, &service->bus));
-    return bv_outbox_relay_open(loop,
-                                &outbox,
-                                service->bus,
-                                log,
-                                metrics,
-                                bv_service_spans(service->frame),
-                                &service->relay);
-}
-
 static int
 service_init(struct bv_service *frame, const void *config, void **ret_state, struct bv_error *error)
 {
@@ -159,7 +138,12 @@ service_init(struct bv_service *frame, const void *config, void **ret_state, str
     if (rc == 0)
         rc = open_core(service);
     if (rc == 0)
-        rc = open_bus(service);
+        rc = bv_service_events_open(service->frame,
+                                    "inventory",
+                                    service->config->kafka_brokers,
+                                    service->config->pg_url,
+                                    &service->bus,
+                                    &service->relay);
     void *state = service;
     if (rc < 0) {
         service_release(&state);

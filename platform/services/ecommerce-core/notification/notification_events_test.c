@@ -55,11 +55,11 @@ static const char *const bad[] = {
     "\"customerId\":\"a\",\"items\":[],"
     "\"totalMinor\":1,\"currency\":\"EUR\"}",
     "{\"orderId\":\"" ORDER "\",\"version\":0,\"state\":\"PAID\",\"customerId\":\"a\",\"items\":[],"
-                            "\"totalMinor\":1,\"currency\":\"EUR\"}",
+    "\"totalMinor\":1,\"currency\":\"EUR\"}",
     "{\"orderId\":\"" ORDER "\",\"version\":1,\"state\":\"PAID\",\"customerId\":\"\",\"items\":[],"
-                            "\"totalMinor\":1,\"currency\":\"EUR\"}",
+    "\"totalMinor\":1,\"currency\":\"EUR\"}",
     "{\"orderId\":\"" ORDER "\",\"version\":1,\"state\":\"PAID\",\"customerId\":\"a\\u0000b\","
-                            "\"items\":[],\"totalMinor\":1,\"currency\":\"EUR\"}",
+    "\"items\":[],\"totalMinor\":1,\"currency\":\"EUR\"}",
 };
 
 Test(notification_events, refuses_what_cannot_be_told)

@@ -1,15 +1,13 @@
 #include "notification_service.h"
 
+#include "bv/event_service.h"
+
 #include <stdlib.h>
 
 #define PG_CALLS_MAX 8192
 #define PG_CALL_TIMEOUT_MS 5000
 #define PG_PIPELINE_DEPTH 16
-#define BUS_QUEUE_MAX 1000
 #define PREFETCH 256
-#define GUARD_TTL_MS 30000
-#define GUARD_STALE_MS 3600000
-#define GUARD_TOKENS 8192
 #define SWEEP_FIRST_MS 5000
 #define SWEEP_MS 60000
 
@@ -143,33 +141,13 @@ static int open_parts(struct notification_service *service)
     return bv_timer_open(loop, on_sweep, service, &service->sweep);
 }
 
-static int open_bus(struct notification_service *service)
-{
-    struct bv_kafka_config kafka = {.brokers = service->config->kafka_brokers,
-                                    .client_id = "notification",
-                                    .queue_max = BUS_QUEUE_MAX};
-    return bv_kafka_open(bv_service_loop(service->frame),
-                         &kafka,
-                         bv_service_log(service->frame),
-                         bv_service_metrics(service->frame),
-                         &service->bus);
-}
-
 static int build(struct notification_service *service)
 {
-    struct bv_guard_config guard = {
-        service->config->auth_url, "bitvelocity", GUARD_TTL_MS, GUARD_STALE_MS, GUARD_TOKENS};
-    BV_TRY(bv_guard_open(bv_service_loop(service->frame),
-                         bv_service_httpc(service->frame),
-                         &guard,
-                         bv_service_log(service->frame),
-                         &service->guard));
+    BV_TRY(bv_guard_attach(service->frame, service->config->auth_url, &service->guard));
     BV_TRY(open_store(service));
     BV_TRY(open_parts(service));
-    BV_TRY(open_bus(service));
-    bv_http_server_authenticator(
-        bv_service_http(service->frame), bv_guard_authenticate, service->guard);
-    return 0;
+    return bv_service_events_open(
+        service->frame, "notification", service->config->kafka_brokers, NULL, &service->bus, NULL);
 }
 
 static int

@@ -120,7 +120,7 @@ static const struct bv_pg_statement webhook_insert_sql = {
 static const struct bv_pg_statement webhook_list_sql = {
     "notification_webhook_list",
     "SELECT " WEBHOOK_COLUMNS " FROM webhooks WHERE tenant = $1 AND owner = $2 AND ($3::uuid IS "
-                              "NULL OR webhook_id < $3::uuid)"
+    "NULL OR webhook_id < $3::uuid)"
     " ORDER BY webhook_id DESC LIMIT $4::bigint"};
 static const struct bv_pg_statement webhook_get_sql = {
     "notification_webhook_get",

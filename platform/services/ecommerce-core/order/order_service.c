@@ -1,26 +1,15 @@
 #include "order_service.h"
+#include "bv/event_service.h"
 #include <stdlib.h>
 
 #define PG_CALLS_MAX 8192
 #define PG_CALL_TIMEOUT_MS 5000
 #define PG_PIPELINE_DEPTH 8
-#define RELAY_LOCK_KEY 0x6f72646572 /* "order" */
-#define RELAY_BATCH 500
-#define RELAY_POLL_MS 500
-#define BUS_QUEUE_MAX 100000
 #define PRICE_ENTRIES 8192
 #define PRICE_TIMEOUT_MS 2000
 #define INVENTORY_CALLS_MAX 8192
-#define GUARD_TTL_MS 30000
-#define GUARD_STALE_MS 3600000
-#define GUARD_TOKENS 8192
 
 extern const struct bv_bytes order_openapi;
-
-/* One plan for ever: the statements are the same for one row and for 64, and the tables were empty
- * when the planner first looked. */
-static const char *const session_settings[] = {
-    "SET plan_cache_mode = force_generic_plan", "SET enable_seqscan = off", NULL};
 
 static void service_release(void **state)
 {
@@ -35,8 +24,7 @@ static void service_release(void **state)
         service->store->ops->release(&service->store);
     bv_parked_pg_close(&service->parked);
     bv_outbox_relay_close(&service->relay);
-    if (service->bus)
-        service->bus->ops->close(&service->bus);
+    bv_bus_close(&service->bus);
     bv_guard_close(&service->guard);
     free(service);
     *state = NULL;
@@ -46,28 +34,6 @@ static void committed(void *argument)
 {
     struct order_service *service = argument;
     bv_outbox_relay_kick(service->relay);
-}
-
-static int open_bus(struct order_service *service)
-{
-    struct bv_loop *loop = bv_service_loop(service->frame);
-    struct bv_metrics *metrics = bv_service_metrics(service->frame);
-    struct bv_kafka_config kafka = {.brokers = service->config->kafka_brokers,
-                                    .client_id = "order",
-                                    .queue_max = BUS_QUEUE_MAX,
-                                    .linger_ms = 1};
-    struct bv_outbox_config relay = {.conninfo = service->config->pg_url,
-                                     .lock_key = RELAY_LOCK_KEY,
-                                     .batch_max = RELAY_BATCH,
-                                     .poll_ms = RELAY_POLL_MS};
-    BV_TRY(bv_kafka_open(loop, &kafka, bv_service_log(service->frame), metrics, &service->bus));
-    return bv_outbox_relay_open(loop,
-                                &relay,
-                                service->bus,
-                                bv_service_log(service->frame),
-                                metrics,
-                                bv_service_spans(service->frame),
-                                &service->relay);
 }
 
 static int open_saga(struct order_service *service)
@@ -81,7 +47,7 @@ static int open_saga(struct order_service *service)
                               .call_timeout_ms = PG_CALL_TIMEOUT_MS,
                               .pipeline_depth = PG_PIPELINE_DEPTH,
                               .application = "order",
-                              .on_connect = session_settings};
+                              .on_connect = bv_pg_plans_kept};
     struct order_prices_config prices = {
         config->product_url, config->price_ttl_ms, PRICE_ENTRIES, PRICE_TIMEOUT_MS};
     struct order_stock_config stock = {
@@ -103,18 +69,15 @@ static int open_saga(struct order_service *service)
 
 static int build(struct order_service *service)
 {
-    struct bv_http_server *http = bv_service_http(service->frame);
-    struct bv_guard_config guard = {
-        service->config->auth_url, "bitvelocity", GUARD_TTL_MS, GUARD_STALE_MS, GUARD_TOKENS};
-    BV_TRY(bv_guard_open(bv_service_loop(service->frame),
-                         bv_service_httpc(service->frame),
-                         &guard,
-                         bv_service_log(service->frame),
-                         &service->guard));
-    BV_TRY(open_bus(service));
-    BV_TRY(open_saga(service));
-    bv_http_server_authenticator(http, bv_guard_authenticate, service->guard);
-    return 0;
+    const struct order_config *config = service->config;
+    BV_TRY(bv_guard_attach(service->frame, config->auth_url, &service->guard));
+    BV_TRY(bv_service_events_open(service->frame,
+                                  "order",
+                                  config->kafka_brokers,
+                                  config->pg_url,
+                                  &service->bus,
+                                  &service->relay));
+    return open_saga(service);
 }
 
 static int
@@ -151,7 +114,7 @@ static int service_ready(void *state, struct bv_error *error)
         return bv_fail(error, BV_E_UNAVAILABLE, "PostgreSQL is not reachable");
     if (!bv_guard_ready(service->guard))
         return bv_fail(error, BV_E_UNAVAILABLE, "the keys of the auth service are not there yet");
-    if (!service->bus->ops->ready(service->bus))
+    if (!bv_bus_ready(service->bus))
         return bv_fail(error, BV_E_UNAVAILABLE, "Kafka is not reachable");
     return 0;
 }

@@ -1,4 +1,5 @@
 #include "product_service.h"
+#include "bv/event_service.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -8,11 +9,6 @@
 #define PG_PIPELINE_DEPTH 16
 #define REDIS_COMMANDS_MAX 8192
 #define REDIS_TIMEOUT_MS 500
-#define BUS_QUEUE_MAX 10000
-#define RELAY_POLL_MS 500
-#define GUARD_TTL_MS 30000
-#define GUARD_STALE_MS 3600000
-#define GUARD_TOKENS 1024
 
 extern const struct bv_bytes product_openapi;
 
@@ -23,8 +19,7 @@ static void service_release(void **state)
         return;
     bv_consumer_close(&service->flushes);
     bv_outbox_relay_close(&service->relay);
-    if (service->bus)
-        service->bus->ops->close(&service->bus);
+    bv_bus_close(&service->bus);
     bv_redis_close(&service->redis); /* look-ups under way go on to the store … */
     if (service->store)
         service->store->ops->release(&service->store); /* … and end there */
@@ -82,26 +77,6 @@ static int open_flushes(struct product_service *service)
                             &service->flushes);
 }
 
-static int open_events(struct product_service *service)
-{
-    struct bv_loop *loop = bv_service_loop(service->frame);
-    struct bv_log *log = bv_service_log(service->frame);
-    struct bv_metrics *metrics = bv_service_metrics(service->frame);
-    struct bv_kafka_config kafka = {.brokers = service->config->kafka_brokers,
-                                    .client_id = "product",
-                                    .queue_max = BUS_QUEUE_MAX,
-                                    .linger_ms = 1};
-    struct bv_outbox_config relay = {.conninfo = service->config->pg_url, .poll_ms = RELAY_POLL_MS};
-    BV_TRY(bv_kafka_open(loop, &kafka, log, metrics, &service->bus));
-    return bv_outbox_relay_open(loop,
-                                &relay,
-                                service->bus,
-                                log,
-                                metrics,
-                                bv_service_spans(service->frame),
-                                &service->relay);
-}
-
 static int open_catalogue(struct product_service *service)
 {
     struct bv_loop *loop = bv_service_loop(service->frame);
@@ -125,18 +100,15 @@ static int open_catalogue(struct product_service *service)
 
 static int build(struct product_service *service)
 {
-    struct bv_http_server *http = bv_service_http(service->frame);
-    struct bv_guard_config guard = {
-        service->config->auth_url, "bitvelocity", GUARD_TTL_MS, GUARD_STALE_MS, GUARD_TOKENS};
-    BV_TRY(bv_guard_open(bv_service_loop(service->frame),
-                         bv_service_httpc(service->frame),
-                         &guard,
-                         bv_service_log(service->frame),
-                         &service->guard));
+    const struct product_config *config = service->config;
+    BV_TRY(bv_guard_attach(service->frame, config->auth_url, &service->guard));
     BV_TRY(open_catalogue(service));
-    BV_TRY(open_events(service));
-    bv_http_server_authenticator(http, bv_guard_authenticate, service->guard);
-    return 0;
+    return bv_service_events_open(service->frame,
+                                  "product",
+                                  config->kafka_brokers,
+                                  config->pg_url,
+                                  &service->bus,
+                                  &service->relay);
 }
 
 static int

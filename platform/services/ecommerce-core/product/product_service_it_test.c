@@ -33,9 +33,9 @@ static void make_signer(void)
     struct bv_json_writer w = bv_json_writer(&jwks);
     cr_assert_eq(bv_jose_key_generate(BV_JOSE_EDDSA, &signer, NULL), 0);
     cr_assert_eq(bv_jose_key_to_pem(signer, &pem), 0);
-    cr_assert_eq(bv_jose_key_from_pem(
-                     bv_buf_view(&pem), BV_JOSE_EDDSA, bv_jose_key_id(signer), &copy, NULL),
-                 0);
+    cr_assert_eq(
+        bv_jose_key_from_pem(bv_buf_view(&pem), BV_JOSE_EDDSA, bv_jose_key_id(signer), &copy, NULL),
+        0);
     cr_assert_eq(bv_jose_keys_open(2, &keys), 0);
     cr_assert_eq(bv_jose_keys_add(keys, &copy), 0); /* the set takes it */
     cr_assert_eq(bv_jose_keys_to_jwks(keys, &w), 0);
@@ -55,10 +55,8 @@ static int get_jwks(struct bv_http_request *request, void *context, struct bv_er
 static const struct bv_http_route issuer_routes[] = {
     {BV_GET, "/.well-known/jwks.json", "getJwks", NULL, get_jwks, 0, 0, NULL},
 };
-static int issuer_init(struct bv_service *frame,
-                       const void *config,
-                       void **ret_state,
-                       struct bv_error *error)
+static int
+issuer_init(struct bv_service *frame, const void *config, void **ret_state, struct bv_error *error)
 {
     (void)frame, (void)config, (void)error;
     *ret_state = signer;
@@ -212,12 +210,8 @@ static int get_at(const struct bv_test_service *service,
                   const char *field,
                   struct bv_test_answer *answer)
 {
-    return bv_test_http(service,
-                        "GET",
-                        path_of(bench, sku),
-                        (const char *const[]){field, NULL},
-                        NULL,
-                        answer);
+    return bv_test_http(
+        service, "GET", path_of(bench, sku), (const char *const[]){field, NULL}, NULL, answer);
 }
 
 static int get(struct bench *bench, const char *sku, const char *field)
@@ -270,14 +264,13 @@ Test(product_it, writing_needs_the_scope_and_valid_content)
     char long_name[402];
     open_bench(&bench);
     const char *const fields[][3] = {
-        {JSON, NULL,          NULL},
-        {JSON, bench.reader,  NULL}
+        {JSON, NULL,         NULL},
+        {JSON, bench.reader, NULL}
     };
     const int statuses[] = {401, 403};
     for (size_t i = 0; i < BV_COUNT(statuses); i++)
-        cr_expect_eq(
-            bv_test_http(&bench.a, "POST", "/v1/products", fields[i], "{}", &bench.answer),
-            statuses[i]);
+        cr_expect_eq(bv_test_http(&bench.a, "POST", "/v1/products", fields[i], "{}", &bench.answer),
+                     statuses[i]);
     cr_expect_eq(post(&bench, "low", "Cup", ""), 422);
     cr_expect_str_eq(bv_test_text(&bench.answer, "/errors/0/pointer"), "/sku");
     cr_expect_eq(post(&bench, "CUP", "Cup", "\"a\",\"a\""), 422);
@@ -394,12 +387,12 @@ static void expect_found(struct bench *bench, const struct search *search)
 Test(product_it, search_by_tag_and_words_follows_every_change)
 {
     static const struct search before[] = {
-        {"tag=it-a",                  "ONE TWO "},
-        {"tag=it-b",                  "TWO "    },
-        {"q=zanzibar",                "ONE TWO "},
-        {"q=Zanzibar%20lamp",         "ONE "    },
-        {"q=zanzibar&tag=it-b",       "TWO "    },
-        {"q=nothing-of-the-kind",     ""        },
+        {"tag=it-a",              "ONE TWO "},
+        {"tag=it-b",              "TWO "    },
+        {"q=zanzibar",            "ONE TWO "},
+        {"q=Zanzibar%20lamp",     "ONE "    },
+        {"q=zanzibar&tag=it-b",   "TWO "    },
+        {"q=nothing-of-the-kind", ""        },
     };
     static const struct search after[] = {
         {"tag=it-a",            "TWO "},
@@ -477,16 +470,14 @@ Test(product_it, change_at_one_replica_is_seen_by_the_other_that_had_it_cached, 
     cr_assert_eq(get_at(&b, &bench, "CUP", NULL, &answer), 200);
     cr_assert_eq(get_at(&b, &bench, "NEW", NULL, &answer), 404);
     cr_assert_eq(put(&bench, "CUP", "If-Match: \"1\"", "changed"), 200);
-    cr_expect(
-        bv_test_await(b_sees,
-                      &(struct sight){.bench = &bench, .b = &b, .sku = "CUP", .name = "changed"}));
-    cr_assert_eq(post(&bench, "NEW", "fresh", ""), 201);
-    cr_expect(
-        bv_test_await(b_sees,
-                      &(struct sight){.bench = &bench, .b = &b, .sku = "NEW", .name = "fresh"}));
-    cr_assert_eq(drop(&bench, "CUP", "If-Match: *"), 204);
     cr_expect(bv_test_await(
-        b_sees, &(struct sight){.bench = &bench, .b = &b, .sku = "CUP", .name = ""}));
+        b_sees, &(struct sight){.bench = &bench, .b = &b, .sku = "CUP", .name = "changed"}));
+    cr_assert_eq(post(&bench, "NEW", "fresh", ""), 201);
+    cr_expect(bv_test_await(
+        b_sees, &(struct sight){.bench = &bench, .b = &b, .sku = "NEW", .name = "fresh"}));
+    cr_assert_eq(drop(&bench, "CUP", "If-Match: *"), 204);
+    cr_expect(
+        bv_test_await(b_sees, &(struct sight){.bench = &bench, .b = &b, .sku = "CUP", .name = ""}));
     bv_test_answer_release(&answer);
     bv_test_service_stop(&b);
     close_bench(&bench);
@@ -507,9 +498,16 @@ Test(product_it, reads_and_writes_go_on_without_redis, .timeout = 120)
     char port[16], url[64];
     snprintf(port, sizeof(port), "%d", bv_test_free_port());
     snprintf(url, sizeof(url), "redis://127.0.0.1:%s", port);
-    const char *const argv[] = {
-        "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-        NULL};
+    const char *const argv[] = {"redis-server",
+                                "--port",
+                                port,
+                                "--bind",
+                                "127.0.0.1",
+                                "--save",
+                                "",
+                                "--appendonly",
+                                "no",
+                                NULL};
     pid_t redis = bv_test_spawn(argv);
     open_with(&bench, url, "0ms"); /* every read asks Redis */
     cr_assert_eq(post(&bench, "CUP", "Cup", "\"it-redis\""), 201);
@@ -518,8 +516,7 @@ Test(product_it, reads_and_writes_go_on_without_redis, .timeout = 120)
     for (int i = 0; i < 5; i++) {
         cr_expect_eq(get(&bench, "CUP", NULL), 200);
         cr_expect_eq(
-            bv_test_http(
-                &bench.a, "GET", "/v1/products?tag=it-redis", NULL, NULL, &bench.answer),
+            bv_test_http(&bench.a, "GET", "/v1/products?tag=it-redis", NULL, NULL, &bench.answer),
             200);
     }
     cr_expect_eq(put(&bench, "CUP", "If-Match: \"1\"", "Mug"), 200);

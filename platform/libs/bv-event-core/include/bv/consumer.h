@@ -6,14 +6,15 @@
  * than the retention of the topic and its DLQ. Order: events of one key are handled one after
  * another, whatever prefetch is; others at once up to prefetch per partition. Poison parks its key:
  * later events of that key follow it into the DLQ until it is released, so that order per key
- * holds; so does an event whose partitionKey is not the key of its record; poison is never marked in the inbox. Parked keys are kept by a store (bv/parked.h);
- * without one they are kept in memory only: a restart or a rebalance then forgets them, and later
- * events of such a key overtake the one in the DLQ. Replay: whoever replays publishes the DLQ's
- * records of a key, in order, to the topic with header dlq-replay "next", the last one with "last".
- * They are handled although the key is parked; the effect of the last releases the key. At most 65536 keys are
- * remembered: past that a poisoned key is not parked, and its later events are handled. DLQ record:
- * key, value and headers as they were, and dlq-reason, dlq-attempts, dlq-topic, dlq-partition,
- * dlq-offset. Metrics: bv_consumer_events_total{group,result}, bv_consumer_seconds{group},
+ * holds; so does an event whose partitionKey is not the key of its record; poison is never marked
+ * in the inbox. Parked keys are kept by a store (bv/parked.h); without one they are kept in memory
+ * only: a restart or a rebalance then forgets them, and later events of such a key overtake the one
+ * in the DLQ. Replay: whoever replays publishes the DLQ's records of a key, in order, to the topic
+ * with header dlq-replay "next", the last one with "last". They are handled although the key is
+ * parked; the effect of the last releases the key. At most 65536 keys are remembered: past that a
+ * poisoned key is not parked, and its later events are handled. DLQ record: key, value and headers
+ * as they were, and dlq-reason, dlq-attempts, dlq-topic, dlq-partition, dlq-offset. Metrics:
+ * bv_consumer_events_total{group,result}, bv_consumer_seconds{group},
  * bv_consumer_parked_keys{group}. Thread: loop. */
 #ifndef BV_CONSUMER_H
 #define BV_CONSUMER_H

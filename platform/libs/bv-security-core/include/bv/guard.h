@@ -9,6 +9,7 @@
 #include "bv/http.h"
 #include "bv/httpc.h"
 #include "bv/jose.h"
+#include "bv/service.h"
 
 struct bv_guard;
 struct bv_guard_config {
@@ -31,5 +32,11 @@ int bv_guard_authenticate(void *guard,
                           struct bv_principal *ret_principal,
                           struct bv_error *error);
 void bv_guard_close(struct bv_guard **guard);
+
+/* A guard with the platform's limits, in front of every scoped route of a service: keys kept for 30
+ * s, used stale for an hour. Ownership: the caller closes it after the HTTP server has drained.
+ * Errors: as bv_guard_open. */
+BV_MUST_CHECK int
+bv_guard_attach(struct bv_service *frame, const char *auth_url, struct bv_guard **ret_guard);
 
 #endif

@@ -28,6 +28,10 @@ struct bv_pg_config {
     const char *const *on_connect; /* statements run on every new connection before any call;
                                       NULL-terminated, may be NULL */
 };
+/* For on_connect of services: one plan per statement, by index. Their statements are the same for
+ * one row and for many, and a plan that was made while the tables were empty would scan them for
+ * ever. */
+extern const char *const bv_pg_plans_kept[];
 /* Opens the pool and begins to connect; calls wait until a connection is up.
  * Effect:    without sslmode in conninfo, encryption is off when every host is the loopback or a
  *            local socket.
