@@ -1,4 +1,4 @@
-#include "postgres.h"
+#include "postgres_actor.h"
 
 #include <libpq-fe.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "redis.h"
+#include "redis_actor.h"
 
 #include <hiredis/hiredis.h>
 #include <sys/time.h>

@@ -1,4 +1,4 @@
-#include "rest.h"
+#include "rest_actor.h"
 
 #include "bv/http_call.h"
 #include <stdlib.h>

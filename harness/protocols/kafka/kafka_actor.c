@@ -1,6 +1,6 @@
 /* Two librdkafka handles per actor: a consumer that one thread polls, and a producer made on the
  * first publish. */
-#include "kafka.h"
+#include "kafka_actor.h"
 
 #include "bv/event.h"
 #include <librdkafka/rdkafka.h>
@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CALL_MS = 10000, POLL_MS = 200, HEADERS_MAX = 32 };
+enum { CALL_MS = 10000, POLL_MS = 200, SETTLE_MS = 3000, AGAIN_MS = 50, HEADERS_MAX = 32 };
 
 struct kafka {
     struct bv_actor *actor;
@@ -147,17 +147,28 @@ red(struct bv_error *error, const char *what, const char *topic, rd_kafka_resp_e
     return BV_MISMATCH;
 }
 
-/* The partitions of the topic, each at its high watermark. */
-static int
-ends_of(struct kafka *kafka, rd_kafka_topic_partition_list_t **ret_list, struct bv_error *error)
+/* The topic as the brokers know it; *ret_metadata is the caller's in any case. */
+static rd_kafka_resp_err_t describe(struct kafka *kafka,
+                                    rd_kafka_topic_t *topic,
+                                    const struct rd_kafka_metadata **ret_metadata)
+{
+    rd_kafka_resp_err_t code = rd_kafka_metadata(kafka->consumer, 0, topic, ret_metadata, CALL_MS);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return code;
+    if ((*ret_metadata)->topic_cnt != 1 ||
+        ((*ret_metadata)->topics[0].err == RD_KAFKA_RESP_ERR_NO_ERROR &&
+         (*ret_metadata)->topics[0].partition_cnt == 0))
+        return RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    return (*ret_metadata)->topics[0].err;
+}
+
+/* Each partition at its high watermark. A topic made a moment ago may not be known, or not be led,
+ * everywhere yet: asked again until SETTLE_MS have passed. */
+static rd_kafka_resp_err_t
+add_ends(struct kafka *kafka, rd_kafka_topic_t *topic, rd_kafka_topic_partition_list_t *list)
 {
     const struct rd_kafka_metadata *metadata = NULL;
-    rd_kafka_topic_t *topic = rd_kafka_topic_new(kafka->consumer, kafka->topic, NULL);
-    rd_kafka_resp_err_t code = rd_kafka_metadata(kafka->consumer, 0, topic, &metadata, CALL_MS);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        code = metadata->topic_cnt == 1 ? metadata->topics[0].err
-                                        : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+    rd_kafka_resp_err_t code = describe(kafka, topic, &metadata);
     for (int i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && i < metadata->topics[0].partition_cnt;
          i++) {
         int32_t partition = metadata->topics[0].partitions[i].id;
@@ -167,10 +178,24 @@ ends_of(struct kafka *kafka, rd_kafka_topic_partition_list_t **ret_list, struct 
             kafka->consumer, kafka->topic, partition, &low, &high, CALL_MS);
         rd_kafka_topic_partition_list_add(list, kafka->topic, partition)->offset = high;
     }
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && !list->cnt)
-        code = RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
     if (metadata)
         rd_kafka_metadata_destroy(metadata);
+    return code;
+}
+
+static int
+ends_of(struct kafka *kafka, rd_kafka_topic_partition_list_t **ret_list, struct bv_error *error)
+{
+    int64_t give_up_us = bv_mono_us(kafka->actor->lab->env) + SETTLE_MS * 1000;
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(kafka->consumer, kafka->topic, NULL);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+    rd_kafka_resp_err_t code = add_ends(kafka, topic, list);
+    while (code != RD_KAFKA_RESP_ERR_NO_ERROR && bv_mono_us(kafka->actor->lab->env) < give_up_us) {
+        rd_kafka_poll(kafka->consumer, AGAIN_MS); /* its events meanwhile */
+        rd_kafka_topic_partition_list_destroy(list);
+        list = rd_kafka_topic_partition_list_new(8);
+        code = add_ends(kafka, topic, list);
+    }
     rd_kafka_topic_destroy(topic);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         rd_kafka_topic_partition_list_destroy(list);
