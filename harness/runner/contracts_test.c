@@ -91,3 +91,25 @@ Test(contracts, an_event_must_carry_its_headers_and_key)
     contracts_inspect(contracts, &message, arena);
     cr_expect(strstr(message.violation.data, "no such contract"), "%s", message.violation.data);
 }
+
+Test(contracts, a_request_that_breaks_its_contract_has_a_flaw_and_no_violation)
+{
+    struct bv_message message = {.protocol = "rest",
+                                 .direction = BV_SENT,
+                                 .type = BV_BYTES("POST /v1/orders"),
+                                 .body = BV_BYTES("{\"items\":[]}")};
+    cr_assert_eq(bv_json_parse(arena, message.body, &message.json, NULL), 0);
+    contracts_inspect(contracts, &message, arena);
+    cr_expect(message.flaw.size);
+    cr_expect_eq(message.violation.size, 0);
+}
+
+Test(contracts, every_schema_of_every_openapi_file_is_understood)
+{
+    static const char *const wanted[] = {"auth", "notification", "order", "product"};
+    const char *const *services = contracts_services(contracts);
+    for (size_t i = 0; i < BV_COUNT(wanted); i++) {
+        cr_assert_not_null(services[i]);
+        cr_expect_str_eq(services[i], wanted[i]);
+    }
+}

@@ -156,3 +156,13 @@ Test(execute, a_secret_is_not_said_when_it_is_red)
                  VERDICT_FAILED);
     cr_expect_str_eq(actual, "[redacted]");
 }
+
+Test(execute, a_message_that_breaks_its_contract_is_red_though_nobody_asked)
+{
+    cr_expect_eq(run("When a offends\nThen a count == 1"), VERDICT_FAILED);
+    cr_expect_str_eq(expected, "the law");
+    cr_expect_str_eq(actual, "/a: is missing");
+    cr_expect(strstr(error_text, "message 1 of a (x) breaks its contract"), "%s", error_text);
+    cr_expect_eq(outcome.contracts_violated, 1);
+    cr_expect_eq(outcome.steps[VERDICT_SKIPPED], 1);
+}
