@@ -269,14 +269,14 @@ put_environment(struct html *html, const struct report *report, const struct rep
              text_of(bv_json_get(report->environment, "stack"), "isolation"));
     html_raw(
         html,
-        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Processes of the "
+        "<section class=\"scroll\" tabindex=\"0\" aria-label=\"Processes of the "
         "stack\"><table>\n<thead><tr>"
         "<th scope=\"col\">Process</th><th scope=\"col\">Kind</th>"
         "<th scope=\"col\" class=\"num\">Ready after</th><td></td><th scope=\"col\">Address</th>"
         "<th scope=\"col\">Log kept</th></tr></thead>\n<tbody>\n");
     for (struct bv_json_iter it = bv_json_iter(parts); bv_json_next(&it);)
         put_process(html, it.value, logs, slowest_ms);
-    html_raw(html, "</tbody></table></div></details>\n");
+    html_raw(html, "</tbody></table></section></details>\n");
 }
 
 /* ---- notes on the reading itself ---- */

@@ -1236,7 +1236,7 @@ function latencyTable(title, about, rows) {
     const strip = list => sv('svg', {class: 'strip', viewBox: '0 0 240 18', 'aria-hidden': 'true'}, sv('path', {d: ticks.map(us => 'M' + x(us).toFixed(1) + ' 0V18').join(''), class: 'tick'}),
         list.slice(0, 300).map(us => sv('circle', {cx: x(us).toFixed(1), cy: 9, r: 3, class: 'dot'})), sv('path', {d: 'M' + x(quantile(list, 0.5)).toFixed(1) + ' 2V16', class: 'mid'}));
     const scale = sv('svg', {class: 'strip', viewBox: '0 0 240 18', 'aria-hidden': 'true'}, ticks.map(us => sv('text', {x: x(us).toFixed(1), y: 13, 'text-anchor': 'middle'}, duration(us).replace(/\.0+ /, ' '))));
-    return [el('h2', {}, title, ' ', el('span', {class: 'dim'}, about)), el('div', {class: 'scroll', tabindex: '0', role: 'region', 'aria-label': title}, el('table', {},
+    return [el('h2', {}, title, ' ', el('span', {class: 'dim'}, about)), el('section', {class: 'scroll', tabindex: '0', 'aria-label': title}, el('table', {},
         el('thead', {}, el('tr', {}, ['Operation', 'Protocol'].map(text => el('th', {scope: 'col'}, text)), ['Count', 'p50', 'p95', 'max'].map(text => el('th', {scope: 'col', class: 'num'}, text)), el('td', {}, scale))),
         el('tbody', {}, rows.slice(0, 40).map(row => el('tr', {}, el('th', {scope: 'row'}, row.name), el('td', {}, row.protocol), el('td', {class: 'num'}, String(row.list.length)),
             [quantile(row.list, 0.5), quantile(row.list, 0.95), row.list[row.list.length - 1]].map(us => el('td', {class: 'num'}, duration(us))), el('td', {}, strip(row.list)))))))];
