@@ -133,6 +133,33 @@ Feature: The order flow
     Then cache json "$.reply" == 1
 
   @step-2
+  Scenario: the open page shows each transition, once and in order
+    Given actor screen is websocket at gateway path "/v1/live" as new customer
+    When buyer posts "/v1/orders" with key "${run}-screen"
+      """json
+      { "items": [ { "sku": "MUG-${run}", "quantity": 1 } ] }
+      """
+    Then buyer status == 201
+    And save order from buyer json "$.orderId"
+    When payments publishes "ecommerce.payment.authorized.v1" for key ${order}
+      """json
+      { "paymentId": "${uuid}", "orderId": "${order}", "amountMinor": 1250, "currency": "EUR", "authorizedAt": "${now}" }
+      """
+    Then within 5s screen receives "ecommerce.order.paid.v1" for key ${order}
+    When clerk posts "/v1/orders/${order}/confirm"
+    And clerk posts "/v1/orders/${order}/ship"
+    And clerk posts "/v1/orders/${order}/deliver"
+    Then within 5s screen receives in order json "$.data.state" for key ${order}
+      | CONFIRMED | SHIPPED | DELIVERED |
+    And screen sequence == 6
+    And within 500ms screen receives exactly 6 for key ${order}
+    # Whoever comes late asks from the beginning, and sees the same.
+    When screen closes
+    And screen opens after 0
+    Then within 5s screen receives in order json "$.data.state" for key ${order}
+      | PENDING | RESERVED | PAID | CONFIRMED | SHIPPED | DELIVERED |
+
+  @step-2
   Scenario: the socket is cut mid-order and the event stream goes on without a gap
     Given actor screen is websocket at gateway path "/v1/live" as new customer
     And actor page is sse at gateway path "/v1/stream" as new customer idle
