@@ -175,8 +175,9 @@ int bv_http_probe(uint16_t port,
     int rc = ask(fd, port, path, deadline_ms, &answer, error);
     close(fd);
     int status = 0;
-    if (rc == 0)
-        bv_buf_char(&answer, '\0');
+    if (rc == 0 && bv_buf_char(&answer, '\0') < 0)
+        rc = bv_fail(
+            error, BV_E_TOO_LARGE, "127.0.0.1:%u answers more than %d bytes", port, HEAD_BYTES_MAX);
     if (rc == 0 && (!answer.data || sscanf(answer.data, "HTTP/1.%*c %3d", &status) != 1))
         rc = bv_fail(error, BV_E_PROTOCOL, "127.0.0.1:%u does not speak HTTP", port);
     if (rc == 0) {

@@ -88,8 +88,8 @@ static void check_jars(struct bv_diagnosis *d)
         bv_path(folder, NULL, "%s/deps/" STACK_KAFKA_DEPS "/lib", cache) == 0 &&
         stack_class_path(folder, &path, NULL) == 0) {
         count = 1;
-        for (const char *at = path.data; (at = strchr(at, ':')); at++)
-            count++;
+        for (size_t i = 0; i < path.size; i++)
+            count += path.data[i] == ':';
     }
     bv_buf_release(&path);
     found(d,

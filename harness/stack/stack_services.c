@@ -329,7 +329,9 @@ int stack_probe_service(uint16_t port, int64_t deadline_ms, struct bv_error *err
     int status = 0;
     int rc = bv_http_probe(port, "/readyz", deadline_ms, &status, &body, error);
     if (rc == 0 && status != 200) {
-        int size = (int)strcspn(body.data ? body.data : "", "\r\n");
+        int size = 0;
+        while ((size_t)size < body.size && body.data[size] != '\r' && body.data[size] != '\n')
+            size++;
         rc = bv_fail(error,
                      BV_E_UNAVAILABLE,
                      "/readyz answers %d: %.*s",
