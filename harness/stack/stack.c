@@ -25,7 +25,8 @@ enum {
     ENVIRON_MAX = 128,
     CANCEL_LOOK_MS =
         50, /* how often a boot looks at the caller's cancel flag when no signal interrupts it */
-    STOP_MS_MAX = 600000, /* processes are ended within seconds; removing the data of a hundred databases takes longer */
+    STOP_MS_MAX = 600000, /* processes are ended within seconds; removing the data of a hundred
+                             databases takes longer */
     ASK_MS = 2000,
 };
 

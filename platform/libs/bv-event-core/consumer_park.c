@@ -40,7 +40,8 @@ int parked_keys_add(struct parked_keys *keys, struct bv_bytes topic, struct bv_b
 {
     struct parked_key **at = find(keys, topic, key);
     if (*at || keys->count >= PARKED_KEYS_MAX)
-        return 0; /* past the limit keys are not remembered: a flood of garbage costs their order, not the memory */
+        return 0; /* past the limit keys are not remembered: a flood of garbage costs their order,
+                     not the memory */
     struct parked_key *row = malloc(sizeof *row + topic.size + key.size);
     if (!row)
         return BV_E_NOMEM;

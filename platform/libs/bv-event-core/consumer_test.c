@@ -145,11 +145,8 @@ static void publish_text(const char *key, struct bv_bytes value, const char *rep
     cr_assert_eq(bv_bus_publish(bench.bus, &record, NULL, NULL), 0);
 }
 
-static void publish_under(const char *record_key,
-                          int key,
-                          int number,
-                          const char *type,
-                          const char *replay)
+static void
+publish_under(const char *record_key, int key, int number, const char *type, const char *replay)
 {
     char key_text[16], payload[64];
     struct bv_buf buf = {.max = 4096};

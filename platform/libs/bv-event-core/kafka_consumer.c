@@ -230,8 +230,8 @@ static void subscription_free(struct kafka_subscription *subscription)
         at = &(*at)->next;
     if (*at)
         *at = subscription->next;
-    /* librdkafka 2.0.2 aborts when a cooperative-sticky member is destroyed between its joining and its first
-     * assignment (its issue 4312): such a client is left to the end of the process. */
+    /* librdkafka 2.0.2 aborts when a cooperative-sticky member is destroyed between its joining and
+     * its first assignment (its issue 4312): such a client is left to the end of the process. */
     if (subscription->client && subscription->was_assigned)
         rd_kafka_destroy_flags(subscription->client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     free(subscription->group);

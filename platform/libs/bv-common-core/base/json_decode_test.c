@@ -62,7 +62,7 @@ Test(json_decode, each_refusal_names_its_member)
         {"{\"sku\":null,\"count\":2}",                    "/sku",    "sku must be a string."                   },
         {"{\"sku\":\"\",\"count\":2}",                    "/sku",    "sku must be 1 to 8 bytes long, it has 0."},
         {"{\"sku\":\"123456789\",\"count\":2}",           "/sku",    "sku must be 1 to 8 bytes long, it has 9."},
-        {"{\"sku\":\"M\\u0000X\",\"count\":2}",             "/sku",    "sku must not contain U+0000."            },
+        {"{\"sku\":\"M\\u0000X\",\"count\":2}",           "/sku",    "sku must not contain U+0000."            },
         {"{\"sku\":\"M\",\"count\":0}",                   "/count",  "count must be 1 to 99, it is 0."         },
         {"{\"sku\":\"M\",\"count\":100}",                 "/count",  "count must be 1 to 99, it is 100."       },
         {"{\"sku\":\"M\",\"count\":1.0}",                 "/count",  "count must be an integer."               },

@@ -5,6 +5,7 @@
 #include "test_env.h"
 
 #include <criterion/criterion.h>
+#include <stdlib.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -185,7 +186,8 @@ Test(log, a_stuck_reader_costs_whole_lines_and_is_told)
     int lines = check_lines(drain());
     const char *told = strstr(out, "\"event\":\"log.lines_dropped\",\"lines\":");
     cr_assert_not_null(told);
-    int dropped = atoi(told + strlen("\"event\":\"log.lines_dropped\",\"lines\":"));
+    int dropped =
+        (int)strtol(told + strlen("\"event\":\"log.lines_dropped\",\"lines\":"), NULL, 10);
     cr_assert_gt(dropped, 0);
     cr_assert_eq(lines + dropped, 50 + 2, "each line is there or counted");
 }

@@ -116,7 +116,8 @@ static void run(struct fixture *f)
     cr_assert_eq(bv_loop_run(f->loop), 0);
 }
 
-/* A fixture whose connection stands: on a busy machine the first attempt may need longer than a test's deadline. */
+/* A fixture whose connection stands: on a busy machine the first attempt may need longer than a
+ * test's deadline. */
 static void fixture_open(struct fixture *f, int64_t calls_max)
 {
     fixture_start(f, calls_max);

@@ -28,19 +28,31 @@ Test(grpc_wire, refuses_strings_that_c_text_would_cut)
         struct bv_bytes bytes;
         int rc;
     } rows[] = {
-        {KINDS, BV_BYTES("\x72\x03"
-                         "a-b"),                  0           }, /* a_string */
-        {KINDS, BV_BYTES("\x72\x03"
-                         "a\0b"),                 BV_E_INVALID},
+        {KINDS,
+         BV_BYTES("\x72\x03"
+                  "a-b"),
+         0                                                    }, /* a_string */
+        {KINDS,
+         BV_BYTES("\x72\x03"
+                  "a\0b"),
+         BV_E_INVALID                                         },
         {KINDS, BV_BYTES("\x08\x01\x72\x01\x00"), BV_E_INVALID}, /* after another member */
-        {KINDS, BV_BYTES("\x7a\x03"
-                         "a\0b"),                 0           }, /* a_bytes may hold anything */
-        {INNER, BV_BYTES("\x12\x05\x0a\x03"
-                         "a-b"),                  0           },
-        {INNER, BV_BYTES("\x12\x05\x0a\x03"
-                         "a\0b"),                 BV_E_INVALID}, /* of a message inside */
-        {INNER, BV_BYTES("\x0a\x09"
-                         "ab"),                   BV_E_INVALID}, /* cut */
+        {KINDS,
+         BV_BYTES("\x7a\x03"
+                  "a\0b"),
+         0                                                    }, /* a_bytes may hold anything */
+        {INNER,
+         BV_BYTES("\x12\x05\x0a\x03"
+                  "a-b"),
+         0                                                    },
+        {INNER,
+         BV_BYTES("\x12\x05\x0a\x03"
+                  "a\0b"),
+         BV_E_INVALID                                         }, /* of a message inside */
+        {INNER,
+         BV_BYTES("\x0a\x09"
+                  "ab"),
+         BV_E_INVALID                                         }, /* cut */
     };
     for (size_t i = 0; i < BV_COUNT(rows); i++)
         cr_expect_eq(decode(rows[i].type, rows[i].bytes), rows[i].rc, "row %zu", i);

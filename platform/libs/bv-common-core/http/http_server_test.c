@@ -193,12 +193,13 @@ Test(http_server, a_long_pipeline_is_answered_whole, .init = begin, .fini = end)
     struct client *c = client_open(&t);
     cr_assert_not_null(text);
     for (int i = 0; i < COUNT; i++)
-        size += (size_t)sprintf(text + size, "GET /hello/%d HTTP/1.1\r\nHost: x\r\n\r\n", i);
+        size += (size_t)snprintf(
+            text + size, COUNT * 64 - size, "GET /hello/%d HTTP/1.1\r\nHost: x\r\n\r\n", i);
     client_send_bytes(c, text, size / 2);
     client_send_bytes(c, text + size / 2, size - size / 2);
     for (int i = 0; i < COUNT; i++) {
         client_read(c, &reply);
-        cr_assert_eq(atoi(reply.body), i);
+        cr_assert_eq((int)strtol(reply.body, NULL, 10), i);
     }
     free(text);
     client_close(c);

@@ -232,7 +232,8 @@ int exchange_fill(struct exchange *exchange,
 
 /* ---- life ---- */
 
-/* The address that is really connected to: a name may resolve to anything, and to something else next time. */
+/* The address that is really connected to: a name may resolve to anything, and to something else
+ * next time. */
 static curl_socket_t open_public(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
     struct exchange *exchange = context;

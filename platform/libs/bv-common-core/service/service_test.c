@@ -224,7 +224,7 @@ static void await_started(struct child *child)
     await_log(child, "\"service.started\"");
     const char *at = strstr(child->log, "\"port\":");
     cr_assert_not_null(at, "%s", child->log);
-    child->port = atoi(at + strlen("\"port\":"));
+    child->port = (int)strtol(at + strlen("\"port\":"), NULL, 10);
     cr_assert_gt(child->port, 0);
 }
 
@@ -296,7 +296,7 @@ get_with(const struct child *child, const char *path, const char *fields, char a
     read_rest(fd, answer, 65536, &used);
     close(fd);
     cr_assert(strncmp(answer, "HTTP/1.1 ", 9) == 0, "%s", answer);
-    return atoi(answer + 9);
+    return (int)strtol(answer + 9, NULL, 10);
 }
 
 static char answer[65536];

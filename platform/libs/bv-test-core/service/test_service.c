@@ -103,7 +103,7 @@ void bv_test_service_start(struct bv_test_service *service,
               log_text(service));
     const char *at = strstr(strstr(log_text(service), "\"service.started\""), "\"port\":");
     cr_assert_not_null(at, "%s", log_text(service));
-    service->port = atoi(at + strlen("\"port\":"));
+    service->port = (int)strtol(at + strlen("\"port\":"), NULL, 10);
     snprintf(service->url, sizeof(service->url), "http://127.0.0.1:%d", service->port);
 }
 

@@ -489,7 +489,7 @@ static bool redis_counts(void *argument)
     cr_assert_eq(get(bench, "CUP", NULL), 200);
     bv_test_http(&bench->a, "GET", "/metrics", NULL, NULL, &bench->answer);
     const char *at = strstr(bench->answer.body.data, "{source=\"redis\"} ");
-    return at && atoi(at + strlen("{source=\"redis\"} ")) > 0;
+    return at && (int)strtol(at + strlen("{source=\"redis\"} "), NULL, 10) > 0;
 }
 
 Test(product_it, reads_and_writes_go_on_without_redis, .timeout = 120)
