@@ -259,6 +259,7 @@ class RunningStack:
 
     def __init__(self, bv, *arguments):
         self.bv, self.name, self.arguments = bv, f"bench-{os.getpid()}", arguments
+        self.before = set(os.environ)
 
     def __enter__(self):
         out = subprocess.run([self.bv, "up", "--json", "--name", self.name, *self.arguments], check=True, stdout=subprocess.PIPE, text=True).stdout
@@ -274,6 +275,8 @@ class RunningStack:
         return {part["name"]: part for part in json.loads(out)["parts"]}
 
     def __exit__(self, *_):
+        for key in [key for key in os.environ if key.startswith("BV_") and key not in self.before]:
+            del os.environ[key]
         subprocess.run([self.bv, "down", "--name", self.name], check=True, capture_output=True)
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every test of one build tree, cheapest first: unit, contract and fuzz-replay tests without servers, integration tests on real
-# servers, then the story. Ends with one line that says what ran. Usage: test.sh BUILD_DIR
+# servers, then every story. Ends with one line that says what ran. Usage: test.sh BUILD_DIR
 set -euo pipefail
 build=${1:?usage: test.sh BUILD_DIR}
 cd "$(dirname "$0")/../.."
@@ -24,7 +24,10 @@ echo "== unit, contract and fuzz-replay tests"
 ctest --test-dir "$build" -L unit --output-on-failure -j2
 echo "== integration tests on real servers"
 "${in_memory[@]}" "$build/bin/bv" exec --servers postgres,redis,kafka -- ctest --test-dir "$build" -L integration --output-on-failure
-echo "== the story"
-"$build/bin/bv" scenario order-flow
+echo "== the stories"
+stories=(scenarios/*.feature)
+for story in "${stories[@]}"; do
+    "$build/bin/bv" scenario "$story"
+done
 total=$(ctest --test-dir "$build" -N | sed -n 's/^Total Tests: //p')
-echo "== $total test programs and the story order-flow passed in $((SECONDS - started)) s ($build)"
+echo "== $total test programs and ${#stories[@]} stories passed in $((SECONDS - started)) s ($build)"
