@@ -56,7 +56,7 @@ group_packages() {
                 postgresql-15 redis-server openjdk-17-jre-headless
             ;;
         test) echo libcriterion-dev json-schema-test-suite kcat ;;
-        bench) echo nginx-light wrk ;;
+        bench) echo nginx-light wrk python3 ;;
         san) echo clang-14 libclang-rt-14-dev llvm-14 valgrind ;;
         fuzz) echo afl++ libfuzzer-14-dev ;;
         lint) echo clang-format-16 clang-tidy-14 shellcheck ;;
