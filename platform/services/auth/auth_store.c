@@ -91,21 +91,7 @@ static int call(struct auth_store *self,
                 bv_pg_done *done,
                 struct ask ask)
 {
-    struct ask *copy = malloc(sizeof(*copy));
-    if (!copy)
-        return BV_E_NOMEM;
-    *copy = ask;
-    int rc = bv_pg_call(((struct pg_store *)self)->pg, queries, count, done, copy);
-    if (rc < 0)
-        free(copy);
-    return rc;
-}
-
-static struct ask take_ask(void *argument)
-{
-    struct ask ask = *(struct ask *)argument;
-    free(argument);
-    return ask;
+    return bv_pg_ask(((struct pg_store *)self)->pg, queries, count, done, &ask, sizeof(ask));
 }
 
 static void on_plain(void *argument,
@@ -115,7 +101,7 @@ static void on_plain(void *argument,
                      const struct bv_pg_failure *failure)
 {
     (void)results, (void)count;
-    struct ask ask = take_ask(argument);
+    const struct ask ask = *(const struct ask *)argument;
     ask.done.plain(ask.argument, rc, rc < 0 ? &failure->error : NULL);
 }
 
@@ -135,7 +121,7 @@ static void on_user(void *argument,
                     const struct bv_pg_failure *failure)
 {
     (void)count;
-    struct ask ask = take_ask(argument);
+    const struct ask ask = *(const struct ask *)argument;
     if (rc < 0 || bv_pg_rows(results[0]) == 0) {
         ask.done.user(ask.argument, rc, NULL, rc < 0 ? &failure->error : NULL);
         return;
@@ -221,7 +207,7 @@ static void on_rotate(void *argument,
                       const struct bv_pg_failure *failure)
 {
     (void)count;
-    struct ask ask = take_ask(argument);
+    const struct ask ask = *(const struct ask *)argument;
     struct auth_refresh_grant grant = {0};
     if (rc < 0) {
         ask.done.refresh(ask.argument, rc, NULL, &failure->error);
@@ -289,7 +275,7 @@ static void on_keys(void *argument,
                     const struct bv_pg_failure *failure)
 {
     (void)count;
-    struct ask ask = take_ask(argument);
+    const struct ask ask = *(const struct ask *)argument;
     struct auth_key_row rows[KEYS_MAX];
     size_t n = 0;
     for (size_t i = 0; rc == 0 && i < bv_pg_rows(results[0]) && n < KEYS_MAX; i++)

@@ -234,21 +234,7 @@ static int call(struct notification_store *self,
                 bv_pg_done *done,
                 struct ask ask)
 {
-    struct ask *copy = malloc(sizeof(*copy));
-    if (!copy)
-        return BV_E_NOMEM;
-    *copy = ask;
-    int rc = bv_pg_call(((struct pg_store *)self)->pg, queries, count, done, copy);
-    if (rc < 0)
-        free(copy);
-    return rc;
-}
-
-static struct ask take_ask(void *argument)
-{
-    struct ask ask = *(struct ask *)argument;
-    free(argument);
-    return ask;
+    return bv_pg_ask(((struct pg_store *)self)->pg, queries, count, done, &ask, sizeof(ask));
 }
 
 static void on_plain(void *argument,
@@ -258,7 +244,7 @@ static void on_plain(void *argument,
                      const struct bv_pg_failure *failure)
 {
     (void)results, (void)count;
-    struct ask ask = take_ask(argument);
+    const struct ask ask = *(const struct ask *)argument;
     if (ask.done.plain)
         ask.done.plain(ask.argument, rc, rc < 0 ? &failure->error : NULL);
 }
@@ -283,7 +269,7 @@ static void on_taken(void *argument,
                      const struct bv_pg_failure *failure)
 {
     (void)count;
-    struct ask ask = take_ask(argument);
+    const struct ask ask = *(const struct ask *)argument;
     if (rc < 0) {
         ask.done.taken(ask.argument, rc, NULL, &failure->error);
         return;
@@ -370,7 +356,7 @@ static void on_page(void *argument,
                     const struct bv_pg_failure *failure)
 {
     (void)count;
-    struct ask ask = take_ask(argument);
+    const struct ask ask = *(const struct ask *)argument;
     if (rc < 0) {
         ask.done.page(ask.argument, rc, NULL, &failure->error);
         return;
@@ -408,7 +394,7 @@ static void on_snapshot(void *argument,
                         const struct bv_pg_failure *failure)
 {
     (void)count;
-    struct ask ask = take_ask(argument);
+    const struct ask ask = *(const struct ask *)argument;
     struct notification_snapshot snapshot = {0};
     if (rc == 0)
         snapshot = (struct notification_snapshot){bv_pg_int(results[0], 0, 0),
@@ -448,7 +434,7 @@ static void on_webhooks(void *argument,
                         const struct bv_pg_failure *failure)
 {
     (void)count;
-    struct ask ask = take_ask(argument);
+    const struct ask ask = *(const struct ask *)argument;
     struct notification_webhook rows[ROWS_MAX];
     size_t n = 0;
     for (size_t i = 0; rc == 0 && i < bv_pg_rows(results[0]) && i < ROWS_MAX; i++)
@@ -467,7 +453,7 @@ static void on_inserted(void *argument,
         on_webhooks(argument, rc, results, count, failure);
         return;
     }
-    struct ask ask = take_ask(argument);
+    const struct ask ask = *(const struct ask *)argument;
     rc = bv_fail(&full, BV_E_LIMIT, "this owner has as many subscriptions as are allowed");
     ask.done.webhooks(ask.argument, rc, NULL, 0, &full);
 }
@@ -543,7 +529,7 @@ static void on_deliveries(void *argument,
                           const struct bv_pg_failure *failure)
 {
     (void)count;
-    struct ask ask = take_ask(argument);
+    const struct ask ask = *(const struct ask *)argument;
     struct notification_delivery_row rows[ROWS_MAX];
     size_t n = 0;
     bool known = rc == 0 && bv_pg_rows(results[0]) > 0;
@@ -590,7 +576,7 @@ static void on_claimed(void *argument,
                        const struct bv_pg_failure *failure)
 {
     (void)count;
-    struct ask ask = take_ask(argument);
+    const struct ask ask = *(const struct ask *)argument;
     struct notification_claimed rows[ROWS_MAX];
     size_t n = 0;
     int64_t next_due_ms = -1;

@@ -143,21 +143,7 @@ static const struct bv_pg_statement forget_inbox_sql = {
 static int
 call(const struct ask *ask, const struct bv_pg_query *queries, size_t count, bv_pg_done *done)
 {
-    struct ask *copy = malloc(sizeof(*copy));
-    if (!copy)
-        return BV_E_NOMEM;
-    *copy = *ask;
-    int rc = bv_pg_call(ask->store->pg, queries, count, done, copy);
-    if (rc < 0)
-        free(copy);
-    return rc;
-}
-
-static struct ask take_ask(void *argument)
-{
-    struct ask ask = *(struct ask *)argument;
-    free(argument);
-    return ask;
+    return bv_pg_ask(ask->store->pg, queries, count, done, ask, sizeof(*ask));
 }
 
 /* ---- array parameters ---- */
@@ -252,7 +238,7 @@ static void on_created(void *argument,
                        const struct bv_pg_failure *failure)
 {
     (void)count;
-    struct ask ask = take_ask(argument);
+    const struct ask ask = *(const struct ask *)argument;
     for (size_t r = 0; rc == 0 && r < bv_pg_rows(results[0]); r++) {
         struct bv_bytes id = bv_pg_text(results[0], r, 0);
         for (size_t i = 0; i < ask.count; i++)
@@ -333,7 +319,7 @@ static void on_applied(void *argument,
                        const struct bv_pg_failure *failure)
 {
     (void)count;
-    struct ask ask = take_ask(argument);
+    const struct ask ask = *(const struct ask *)argument;
     for (size_t r = 0; rc == 0 && r < bv_pg_rows(results[0]); r++) {
         int64_t index = bv_pg_int(results[0], r, 0);
         if (index >= 0 && (size_t)index < ask.count)
@@ -444,7 +430,7 @@ static void on_rows(void *argument,
                     const struct bv_pg_failure *failure)
 {
     (void)count;
-    struct ask ask = take_ask(argument);
+    const struct ask ask = *(const struct ask *)argument;
     bv_auto(bv_arena_close) struct bv_arena *arena = NULL;
     struct order *orders = NULL;
     size_t rows = rc == 0 ? bv_pg_rows(results[0]) : 0;
@@ -526,7 +512,7 @@ static void on_key(void *argument,
                    const struct bv_pg_failure *failure)
 {
     (void)count;
-    struct ask ask = take_ask(argument);
+    const struct ask ask = *(const struct ask *)argument;
     struct order_key_row row = {0};
     if (rc == 0 && bv_pg_rows(results[0]) > 0) {
         bool answered = !bv_pg_is_null(results[0], 0, 2);
@@ -562,7 +548,7 @@ static void on_tasks(void *argument,
                      const struct bv_pg_failure *failure)
 {
     (void)count;
-    struct ask ask = take_ask(argument);
+    const struct ask ask = *(const struct ask *)argument;
     struct order_task tasks[ROWS_MAX];
     size_t n = 0;
     for (; rc == 0 && n < bv_pg_rows(results[0]) && n < ROWS_MAX; n++) {
@@ -592,7 +578,7 @@ static void on_plain(void *argument,
                      const struct bv_pg_failure *failure)
 {
     (void)results, (void)count;
-    struct ask ask = take_ask(argument);
+    const struct ask ask = *(const struct ask *)argument;
     ask.done.batch(ask.argument, rc, failure ? &failure->error : NULL);
 }
 

@@ -61,21 +61,7 @@ static const struct bv_pg_statement update_sql = {
 static int
 call(struct product_store *self, const struct bv_pg_query *query, bv_pg_done *done, struct ask ask)
 {
-    struct ask *copy = malloc(sizeof(*copy));
-    if (!copy)
-        return BV_E_NOMEM;
-    *copy = ask;
-    int rc = bv_pg_call(((struct pg_store *)self)->pg, query, 1, done, copy);
-    if (rc < 0)
-        free(copy);
-    return rc;
-}
-
-static struct ask take_ask(void *argument)
-{
-    struct ask ask = *(struct ask *)argument;
-    free(argument);
-    return ask;
+    return bv_pg_ask(((struct pg_store *)self)->pg, query, 1, done, &ask, sizeof(ask));
 }
 
 static void read_tags(struct bv_bytes text, struct product *product)
@@ -113,7 +99,7 @@ static void on_found(void *argument,
                      const struct bv_pg_failure *failure)
 {
     (void)count;
-    struct ask ask = take_ask(argument);
+    const struct ask ask = *(const struct ask *)argument;
     struct product product;
     bool found = rc == 0 && bv_pg_rows(results[0]) > 0;
     if (found)
@@ -141,7 +127,7 @@ static void on_listed(void *argument,
                       const struct bv_pg_failure *failure)
 {
     (void)count;
-    struct ask ask = take_ask(argument);
+    const struct ask ask = *(const struct ask *)argument;
     size_t rows = rc == 0 ? bv_pg_rows(results[0]) : 0;
     struct product *products = calloc(rows + 1, sizeof(*products));
     if (!products) {
@@ -182,7 +168,7 @@ static void on_saved(void *argument,
                      const struct bv_pg_failure *failure)
 {
     (void)count;
-    struct ask ask = take_ask(argument);
+    const struct ask ask = *(const struct ask *)argument;
     ask.done.saved(
         ask.argument, rc, rc == 0 && bv_pg_rows(results[0]) > 0, rc < 0 ? &failure->error : NULL);
 }

@@ -134,4 +134,14 @@ BV_MUST_CHECK int bv_pg_call(struct bv_pg *pg,
                              bv_pg_done *done,
                              void *argument);
 
+/* bv_pg_call that carries what its completion needs to come back to its asker.
+ * Effect:    copies ask_bytes bytes of ask; done gets the copy as its argument, for the duration of the call.
+ * Outcomes:  none. Errors: as bv_pg_call, and BV_E_NOMEM; done is then never called. Thread: loop. */
+BV_MUST_CHECK int bv_pg_ask(struct bv_pg *pg,
+                            const struct bv_pg_query *queries,
+                            size_t count,
+                            bv_pg_done *done,
+                            const void *ask,
+                            size_t ask_bytes);
+
 #endif
