@@ -18,6 +18,7 @@ deps: ## install what GROUP needs (scenario, test, bench, san, lint, fresh); pri
 
 build: ## compile with PRESET (release)
 	@$(DEPS) scenario
+	@[ -e $(BUILD)/build.ninja ] || echo "first build of $(BUILD): one to three minutes on two cores, up to 300 MB of disk; later ones take seconds"
 	@mkdir -p build && cmake --preset $(PRESET) > $(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
 	@cmake --build $(BUILD) $(if $(TARGETS),--target $(TARGETS))
 

@@ -21,9 +21,32 @@ static void give_up(const char *format, ...)
     abort();
 }
 
+/* Sets every KEY=value of an environment file that is not set yet; as `bv up` writes it. */
+static void read_env_file(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    char line[4096];
+    if (!file)
+        give_up("the environment file %s of the stack cannot be read", path);
+    while (fgets(line, sizeof line, file)) {
+        char *value = strchr(line, '=');
+        line[strcspn(line, "\r\n")] = '\0';
+        if (!value)
+            continue;
+        *value++ = '\0';
+        setenv(line, value, 0);
+    }
+    fclose(file);
+}
+
 const char *bv_test_need(const char *variable)
 {
     const char *value = getenv(variable);
+    const char *env_file = getenv("BV_TEST_ENV_FILE");
+    if ((!value || !value[0]) && env_file && env_file[0]) {
+        read_env_file(env_file);
+        value = getenv(variable);
+    }
     if (!value || !value[0])
         give_up("%s is not set: this test needs running servers. Run it as\n"
                 "  bv exec -- ctest --test-dir BUILD -L integration",

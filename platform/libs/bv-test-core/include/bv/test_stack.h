@@ -1,4 +1,5 @@
-/* Access of integration tests to running servers, through variables that `bv exec` sets:
+/* Access of integration tests to running servers, through variables that `bv exec` sets, or through
+ * the environment file of a running stack that BV_TEST_ENV_FILE names (`bv up` prints where it is):
  *   BV_TEST_PG_URL          a PostgreSQL where databases may be created
  *   BV_TEST_KAFKA_BROKERS   host:port,…
  *   BV_TEST_REDIS_URL       redis://host:port
