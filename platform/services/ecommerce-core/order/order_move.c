@@ -46,7 +46,9 @@ static void applied(void *argument, int rc, const struct bv_error *error)
         return;
     }
     if (moving->change.stock != ORDER_STOCK_NONE) {
-        struct order_task task = {.tenant = moving->order.tenant, .task = moving->change.stock};
+        struct order_task task = {.tenant = moving->order.tenant,
+                                  .task = moving->change.stock,
+                                  .trace = moving->order.trace};
         memcpy(task.order_id, moving->order.order_id, sizeof(task.order_id));
         order_saga_settle(moving->saga, &task);
     }

@@ -180,6 +180,7 @@ int order_stock_settle(struct order_stock *stock,
         .reply = commits ? &bitvelocity__inventory__v1__commit_reply__descriptor
                          : &bitvelocity__inventory__v1__release_reply__descriptor,
         .timeout_ms = stock->config.timeout_ms,
+        .trace = bv_trace_present(&task->trace) ? &task->trace : NULL,
     };
     return send(stock,
                 &request,

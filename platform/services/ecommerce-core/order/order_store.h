@@ -68,6 +68,7 @@ struct order_task {
     char order_id[BV_UUID_TEXT_SIZE];
     struct bv_bytes tenant;
     enum order_stock_task task;
+    struct bv_trace trace; /* of the transition; empty when the sweeper took the task up */
 };
 typedef void order_tasks_done(void *argument,
                               int rc,

@@ -549,7 +549,7 @@ static void on_tasks(void *argument,
 {
     (void)count;
     const struct ask ask = *(const struct ask *)argument;
-    struct order_task tasks[ROWS_MAX];
+    struct order_task tasks[ROWS_MAX] = {0};
     size_t n = 0;
     for (; rc == 0 && n < bv_pg_rows(results[0]) && n < ROWS_MAX; n++) {
         struct bv_bytes id = bv_pg_text(results[0], n, 0);
