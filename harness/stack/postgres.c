@@ -83,6 +83,8 @@ static int command(const struct stack_world *world,
         "jit=off",
         "synchronous_commit=on",
         "max_connections=200",
+        "dynamic_shared_memory_type=mmap", /* in the data folder, so that it goes with it after a
+                                              kill */
         "log_line_prefix=%m [%p] %d ",
     };
     static const char *const ephemeral[] = {"fsync=off",

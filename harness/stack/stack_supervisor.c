@@ -649,9 +649,9 @@ static bool isolate(void)
 {
     uid_t uid = geteuid();
     gid_t gid = getegid();
-    if (unshare(CLONE_NEWPID) == 0)
+    if (unshare(CLONE_NEWPID | CLONE_NEWIPC) == 0)
         return true;
-    if (uid == 0 || unshare(CLONE_NEWUSER | CLONE_NEWPID) < 0)
+    if (uid == 0 || unshare(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWIPC) < 0)
         return false;
     char uid_map[48], gid_map[48];
     snprintf(uid_map, sizeof uid_map, "%u %u 1", uid, uid);
