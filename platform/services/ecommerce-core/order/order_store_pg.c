@@ -204,6 +204,44 @@ static void put_trace(struct bv_buf *column, const struct bv_trace *trace)
     bv_pg_array_text(column, bv_bytes_of(text));
 }
 
+/* ---- one batch: array columns and the events that go with them ---- */
+
+#define PARAMS_MAX (COLUMNS_MAX + BV_OUTBOX_PARAMS)
+struct batch {
+    struct columns columns;
+    struct bv_outbox_rows outbox;
+    struct bv_buf scratch;
+};
+
+static void batch_open(struct batch *batch, size_t columns)
+{
+    columns_open(&batch->columns, columns);
+    bv_outbox_rows_open(&batch->outbox, PARAMS_BYTES_MAX);
+    batch->scratch = (struct bv_buf){.max = ORDER_JSON_MAX};
+}
+
+/* Sends it, unless a row could not be encoded (rc), and releases it in every case. */
+static int batch_send(struct batch *batch,
+                      int rc,
+                      const struct bv_pg_statement *statement,
+                      bv_pg_done *done,
+                      const struct ask *ask)
+{
+    struct bv_pg_param params[PARAMS_MAX];
+    const size_t count = batch->columns.count;
+    bv_outbox_rows_close(&batch->outbox);
+    if (rc == 0)
+        rc = columns_params(&batch->columns, params);
+    if (rc == 0) {
+        bv_outbox_rows_params(&batch->outbox, params + count);
+        rc = call(ask, &(struct bv_pg_query){statement, params, count + BV_OUTBOX_PARAMS}, 1, done);
+    }
+    columns_release(&batch->columns);
+    bv_outbox_rows_release(&batch->outbox);
+    bv_buf_release(&batch->scratch);
+    return rc;
+}
+
 /* ---- create ---- */
 
 #define CREATE_COLUMNS 15
@@ -257,35 +295,20 @@ static int create(struct order_store *self,
                   void *argument)
 {
     struct pg_store *store = (struct pg_store *)self;
-    struct columns columns;
-    struct bv_outbox_rows outbox;
-    struct bv_buf scratch = {.max = ORDER_JSON_MAX};
-    struct bv_pg_param params[CREATE_COLUMNS + BV_OUTBOX_PARAMS];
+    struct batch batch;
     int rc = 0;
-    columns_open(&columns, CREATE_COLUMNS);
-    bv_outbox_rows_open(&outbox, PARAMS_BYTES_MAX);
+    batch_open(&batch, CREATE_COLUMNS);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         rows[i]->created = false;
-        put_creation(&columns, rows[i]);
-        rc = order_outbox_add(&outbox, store->env, rows[i]->order, &scratch);
+        put_creation(&batch.columns, rows[i]);
+        rc = order_outbox_add(&batch.outbox, store->env, rows[i]->order, &batch.scratch);
     }
-    bv_outbox_rows_close(&outbox);
-    if (rc == 0)
-        rc = columns_params(&columns, params);
-    if (rc == 0) {
-        bv_outbox_rows_params(&outbox, params + CREATE_COLUMNS);
-        struct ask ask = {.store = store,
-                          .done.batch = done,
-                          .argument = argument,
-                          .creations = rows,
-                          .count = count};
-        rc =
-            call(&ask, &(struct bv_pg_query){&create_sql, params, BV_COUNT(params)}, 1, on_created);
-    }
-    columns_release(&columns);
-    bv_outbox_rows_release(&outbox);
-    bv_buf_release(&scratch);
-    return rc;
+    const struct ask ask = {.store = store,
+                            .done.batch = done,
+                            .argument = argument,
+                            .creations = rows,
+                            .count = count};
+    return batch_send(&batch, rc, &create_sql, on_created, &ask);
 }
 
 /* ---- apply ---- */
@@ -337,34 +360,17 @@ static int apply(struct order_store *self,
                  void *argument)
 {
     struct pg_store *store = (struct pg_store *)self;
-    struct columns columns;
-    struct bv_outbox_rows outbox;
-    struct bv_buf scratch = {.max = ORDER_JSON_MAX};
-    struct bv_pg_param params[APPLY_COLUMNS + BV_OUTBOX_PARAMS];
+    struct batch batch;
     int rc = 0;
-    columns_open(&columns, APPLY_COLUMNS);
-    bv_outbox_rows_open(&outbox, PARAMS_BYTES_MAX);
+    batch_open(&batch, APPLY_COLUMNS);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         rows[i]->applied = false;
-        put_change(&columns, rows[i], i);
-        rc = order_outbox_add(&outbox, store->env, rows[i]->order, &scratch);
+        put_change(&batch.columns, rows[i], i);
+        rc = order_outbox_add(&batch.outbox, store->env, rows[i]->order, &batch.scratch);
     }
-    bv_outbox_rows_close(&outbox);
-    if (rc == 0)
-        rc = columns_params(&columns, params);
-    if (rc == 0) {
-        bv_outbox_rows_params(&outbox, params + APPLY_COLUMNS);
-        struct ask ask = {.store = store,
-                          .done.batch = done,
-                          .argument = argument,
-                          .changes = rows,
-                          .count = count};
-        rc = call(&ask, &(struct bv_pg_query){&apply_sql, params, BV_COUNT(params)}, 1, on_applied);
-    }
-    columns_release(&columns);
-    bv_outbox_rows_release(&outbox);
-    bv_buf_release(&scratch);
-    return rc;
+    const struct ask ask = {
+        .store = store, .done.batch = done, .argument = argument, .changes = rows, .count = count};
+    return batch_send(&batch, rc, &apply_sql, on_applied, &ask);
 }
 
 /* ---- reading ---- */
