@@ -6,7 +6,8 @@
 #   scripts/local-dev/deps.sh --where                 print the folder of the unpacked artefacts (BV_DEPS_DIR)
 #
 #   scenario  build and run a story: compiler, C libraries, PostgreSQL, Redis, Java for Kafka
-#   test      scenario + Criterion, the JSON Schema test suite, kcat
+#   test      scenario + Criterion, the JSON Schema test suite, kcat; Chromium, Node.js, Python and the foreign
+#             tools that the tests compare with (node-tools, python-tools)
 #   bench     scenario + nginx, wrk, HdrHistogram C sources (pgbench comes with postgresql-15)
 #   san       test + clang with its sanitizer runtimes, valgrind
 #   fuzz      san + AFL++ and libFuzzer
@@ -21,6 +22,8 @@
 #     llhttp-9.4.3/{include/llhttp.h,src/{api,http,llhttp}.c}
 #     otlp-1.3.2/opentelemetry/proto/**/*.proto
 #     kafka-4.3.1/lib/*.jar
+#     node-tools-1/node_modules/                    (test)   what node-tools/package-lock.json lists
+#     python-tools-1/                               (test)   what python-tools.txt lists, for PYTHONPATH
 #     hdrhistogram-1.0.0/src/*.{c,h}                (bench)
 #     actionlint-1.7.7/bin/actionlint               (lint)
 #
@@ -55,7 +58,7 @@ group_packages() {
                 libwslay-dev libssl-dev libpq-dev libhiredis-dev libyaml-dev zlib1g-dev \
                 postgresql-15 redis-server openjdk-17-jre-headless
             ;;
-        test) echo libcriterion-dev json-schema-test-suite kcat ;;
+        test) echo libcriterion-dev json-schema-test-suite kcat python3 nodejs chromium fonts-dejavu-core ;;
         bench) echo nginx-light wrk python3 ;;
         san) echo clang-14 libclang-rt-14-dev llvm-14 valgrind ;;
         fuzz) echo afl++ libfuzzer-14-dev ;;
@@ -67,13 +70,14 @@ group_packages() {
 group_artefacts() {
     case $1 in
         scenario) echo yyjson llhttp otlp kafka ;;
+        test) echo node-tools python-tools ;;
         bench) echo hdrhistogram ;;
         lint) echo actionlint ;;
     esac
 }
 
 # artefact -> folder, the client that fetches it, what it asks that client for, SHA-256 of the answer.
-# For Kafka the hash is the one of kafka-jars.sha256, which lists every jar.
+# Where a list of many files is fetched (Kafka's jars, the test tools), the hash is the one of that list, which holds theirs.
 artefact() {
     case $1 in
         yyjson) echo yyjson-0.10.0 pip yyjson==4.0.6 \
@@ -83,6 +87,9 @@ artefact() {
         otlp) echo otlp-1.3.2 mvn io.opentelemetry.proto:opentelemetry-proto:1.3.2-alpha \
             5e5d61a86cbdbc1db8c806894b6e4e253ea151671903ed51c021c705f7c37440 ;;
         kafka) echo kafka-4.3.1 mvn org.apache.kafka:kafka_2.13:4.3.1 "$(sha256_of "$here/kafka-jars.sha256")" ;;
+        node-tools) echo node-tools-1 npm node-tools/package-lock.json \
+            "$(sha256_of "$here/node-tools/package-lock.json")" ;;
+        python-tools) echo python-tools-1 pip python-tools.txt "$(sha256_of "$here/python-tools.txt")" ;;
         hdrhistogram) echo hdrhistogram-1.0.0 npm native-hdr-histogram@1.0.0 \
             eb6feca66739e670eac90d41fbbe69a6eb084491f3e7cf8556d31ac651c1d600 ;;
         actionlint) echo actionlint-1.7.7 go github.com/rhysd/actionlint/cmd/actionlint@v1.7.7 - ;;
@@ -376,6 +383,16 @@ POM
     [ "$n" = "$(wc -l <"$here/kafka-jars.sha256")" ] || die "Kafka came with $n files, not those of the list"
 }
 
+get_node_tools() { # npm checks each package against the lock; no script of a package runs
+    cp "$here"/node-tools/package.json "$here"/node-tools/package-lock.json "$new/"
+    (cd "$new" && npm ci --silent --ignore-scripts --no-audit --no-fund --cache "$tmp/npm-cache" >&2)
+}
+
+get_python_tools() {
+    python3 -m pip install -q --no-cache-dir --no-deps --only-binary :all: --target "$new" \
+        --root-user-action ignore --disable-pip-version-check --require-hashes -r "$here/$what"
+}
+
 get_hdrhistogram() {
     fetch_npm "$what"
     verify "$tmp/got" "$sha"
@@ -392,7 +409,7 @@ fetch_artefact() { # NAME
     new=$tmp/new-$dir
     mkdir "$new"
     say "fetching $what"
-    "get_$name"
+    "get_${name//-/_}"
     rm -f "$tmp/got"
     echo "$client $what $sha" >"$new/.pin"
     if [ -e "$deps/$dir" ]; then mv -T "$deps/$dir" "$tmp/old-$dir"; fi
