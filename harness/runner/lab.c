@@ -112,6 +112,10 @@ static int resolve(struct bv_lab *base,
                    struct bv_error *error)
 {
     const struct bv_stack *stack = lab_of(base)->config.stack;
+    if (bv_is_base_url(bv_bytes_of(target))) {
+        *ret_url = target;
+        return 0;
+    }
     if (!stack)
         return bv_fail(error, BV_E_UNAVAILABLE, "no stack runs");
     if (strcmp(target, "gateway") != 0) {

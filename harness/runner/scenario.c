@@ -425,7 +425,7 @@ static int announce(struct session *session, const struct wanted *wanted)
             wanted->scenarios,
             wanted->scenarios == 1 ? "" : "s",
             wanted->steps);
-    if (session->options.stack)
+    if (session->options.stack || (!wanted->count && !wanted->all))
         return 0;
     fprintf(file, "starting");
     for (size_t i = 0; i < needs.count; i++)

@@ -223,6 +223,8 @@ static void
 check_path(struct compiler *compiler, const char *target, const char *method, struct bv_bytes path)
 {
     bool gateway = !target || strcmp(target, "gateway") == 0;
+    if (target && bv_is_base_url(bv_bytes_of(target)))
+        return; /* somebody else's server: its operations are not ours to know */
     if (path.size >= 2 && path.data[0] == '$') {
         compiler->scenario->needs_all = compiler->scenario->needs_all || gateway;
         return;
@@ -327,6 +329,11 @@ static void take_target(struct compiler *compiler, struct plan_argument *argumen
     for (size_t i = 0; i < compiler->tables->service_count && count < CANDIDATES_MAX; i++)
         known[count++] = compiler->tables->services[i];
     const struct word *word = step_peek(compiler);
+    if (word && bv_is_base_url(word->text)) {
+        argument->text = word->text;
+        compiler->at++;
+        return;
+    }
     for (size_t i = 0; word && i < count; i++) {
         if (!bv_bytes_equal(word->text, bv_bytes_of(known[i])))
             continue;

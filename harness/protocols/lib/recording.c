@@ -330,3 +330,14 @@ struct bv_trace bv_actor_trace(struct bv_actor *actor, char ret_traceparent[BV_T
     bv_trace_format(&trace, ret_traceparent);
     return trace;
 }
+
+bool bv_is_base_url(struct bv_bytes target)
+{
+    static const char *const schemes[] = {"http://", "https://"};
+    for (size_t i = 0; i < BV_COUNT(schemes); i++) {
+        size_t size = strlen(schemes[i]);
+        if (target.size > size && memcmp(target.data, schemes[i], size) == 0)
+            return target.data[target.size - 1] != '/';
+    }
+    return false;
+}

@@ -142,3 +142,21 @@ Test(recording, long_bodies_are_cut_and_their_size_kept)
     cr_expect_eq(bv_recording_at(recording, 1)->body.size, BV_MESSAGE_BODY_MAX);
     cr_expect_eq(bv_recording_at(recording, 1)->body_bytes, sizeof body);
 }
+
+Test(actor, a_base_url_is_a_target_of_its_own)
+{
+    static const struct {
+        const char *text;
+        bool is;
+    } cases[] = {
+        {"http://127.0.0.1:8080",  true },
+        {"https://host/base",      true },
+        {"http://127.0.0.1:8080/", false},
+        {"http://",                false},
+        {"gateway",                false},
+        {"ftp://127.0.0.1",        false},
+        {"",                       false},
+    };
+    for (size_t i = 0; i < BV_COUNT(cases); i++)
+        cr_assert_eq(bv_is_base_url(bv_bytes_of(cases[i].text)), cases[i].is, "%s", cases[i].text);
+}

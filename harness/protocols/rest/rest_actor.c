@@ -13,7 +13,7 @@ struct rest {
 
 enum { OPEN_TARGET, OPEN_AS };
 static const struct bv_arg open_args[] = {
-    {"target",   "at", BV_ARG_TARGET,   BV_REQUIRED, "gateway, or the service itself"      },
+    {"target",   "at", BV_ARG_TARGET,   BV_REQUIRED, "gateway, a service, or \"http://host:port\""      },
     {"identity", "as", BV_ARG_IDENTITY, BV_OPTIONAL, "who asks; nobody when it is left out"},
 };
 

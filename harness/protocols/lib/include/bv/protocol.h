@@ -27,7 +27,7 @@
     X(BV_ARG_INT, "NUMBER")        /* decimal */                                                   \
     X(BV_ARG_DURATION, "DURATION") /* 250ms, 5s, 2m: value->number in milliseconds */              \
     X(BV_ARG_FLAG, "")             /* the words alone */                                           \
-    X(BV_ARG_TARGET, "TARGET")     /* gateway, or a service of the stack */                        \
+    X(BV_ARG_TARGET, "TARGET")     /* gateway, a service of the stack, or a base URL */            \
     X(BV_ARG_IDENTITY,                                                                             \
       "IDENTITY") /* nobody, customer, other-customer, staff, admin, lab, partner, new customer */ \
     X(BV_ARG_PAIR, "NAME VALUE") /* two texts; may be repeated up to BV_PAIRS_MAX times */         \
@@ -88,8 +88,8 @@ struct bv_lab_ops {
     /* Variable of the running stack ("BV_KAFKA_BROKERS"), NULL when there is none. Lives as long as
      * the lab. */
     const char *(*stack_variable)(struct bv_lab *lab, const char *name);
-    /* Base URL ("http://127.0.0.1:14001") that serves method and path at target; "gateway" looks it
-     * up in the services' route tables. method and path may be NULL when the target is a service.
+    /* Base URL ("http://127.0.0.1:14001") that serves method and path at target, which may be such
+     * a URL itself and then must live as long as the lab uses it; "gateway" looks it up in the services' route tables. method and path may be NULL when the target is a service.
      * BV_MISMATCH: no service has such a route. Text lives as long as the lab. */
     int (*resolve)(struct bv_lab *lab,
                    const char *target,
@@ -148,6 +148,10 @@ BV_MUST_CHECK int bv_actor_await(struct bv_actor *actor,
                                  const struct bv_message **ret_message);
 /* A child of the step's trace for one message, and its traceparent. Thread: scenario. */
 struct bv_trace bv_actor_trace(struct bv_actor *actor, char ret_traceparent[BV_TRACEPARENT_SIZE]);
+
+/* Whether a target is the base URL of a server outside the stack: "http://" or "https://", then
+ * anything that does not end with '/'. */
+bool bv_is_base_url(struct bv_bytes target);
 
 /* ---- verbs
  * ------------------------------------------------------------------------------------------------------------------
