@@ -4,7 +4,7 @@
 #   which stay private: their headers do not reach the modules above.
 #   Beside each source x.c a file x_test.c becomes a Criterion program (ctest label "unit") and x_it_test.c one that
 #   needs running servers (label "integration"); x_fuzz.c becomes a fuzz target that ordinary builds replay over its corpus.
-# bv_program(NAME LAYER n USES … SYSTEM … SOURCES …)   the same for an executable.
+# bv_program(NAME LAYER n USES … SYSTEM … SOURCES …)   the same for an executable; the target bv-programs builds them all.
 #
 # Layers: 0-9 bv-common-core (base, loop, then protocols), 10 security and event, 20 test-core, 30 services, 40-49 harness,
 # 50 programs of the harness, 60 reports. The harness speaks to services over the wire only.
@@ -112,6 +112,13 @@ function(bv_program name)
     set_target_properties(${name} PROPERTIES BV_LAYER ${M_LAYER} RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
     target_link_libraries(${name} PRIVATE ${M_USES} ${M_SYSTEM})
     _bv_flags(${name})
+    add_dependencies(bv-programs ${name})
+    if(NOT BV_TEST_SWITCHES)
+        add_custom_command(TARGET ${name} POST_BUILD VERBATIM
+            COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:${name}>
+                -DLIST=${CMAKE_SOURCE_DIR}/platform/libs/bv-common-core/base/include/bv/breakage.h
+                -P ${CMAKE_SOURCE_DIR}/cmake/no_switches.cmake)
+    endif()
 endfunction()
 
 # bv_embed(TARGET symbol FILE)   the bytes of FILE as `const struct bv_bytes symbol` (declare it extern), NUL-terminated after size.

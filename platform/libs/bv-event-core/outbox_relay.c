@@ -10,6 +10,7 @@
  * (row lock or version check). A visible row's predecessors are therefore visible, and older.
  * Within the batch the sequence decides, so a clock that steps back can harm only where a full
  * batch cuts a key. */
+#include "bv/breakage.h"
 #include "bv/outbox.h"
 
 #include <stdio.h>
@@ -293,8 +294,10 @@ static size_t read_headers(struct round *round,
          bv_json_next(&it) && count < BV_RECORD_HEADERS_MAX;) {
         struct bv_header *header = &headers[count++];
         *header = (struct bv_header){it.key, bv_json_string(it.value)};
-        if (!bv_bytes_equal(it.key, BV_BYTES("traceparent")) ||
-            bv_trace_parse(header->value, &row->trace) < 0)
+        bool traced = bv_bytes_equal(it.key, BV_BYTES("traceparent"));
+        if (traced && bv_breaks(BV_BREAK_DROP_TRACE_HEADER))
+            count--;
+        if (!traced || bv_trace_parse(header->value, &row->trace) < 0)
             continue;
         char *traceparent = relay->spans ? bv_arena_alloc(round->arena, BV_TRACEPARENT_SIZE) : NULL;
         if (!traceparent)
@@ -304,6 +307,16 @@ static size_t read_headers(struct round *round,
         header->value = bv_bytes_of(traceparent);
     }
     return count;
+}
+
+/* Planted: what the relay takes as published without publishing it. */
+#define ROW_LOST 1
+static bool loses(const struct bv_record *record)
+{
+    static const struct bv_bytes end = BV_BYTES(".reserved.v1");
+    struct bv_bytes type = bv_record_header(record, "event-type");
+    return bv_breaks(BV_BREAK_LOSE_OUTBOX_ROW) && type.size > end.size &&
+           memcmp(type.data + type.size - end.size, end.data, end.size) == 0;
 }
 
 static int
@@ -324,6 +337,8 @@ publish_row(struct round *round, struct row *row, const struct bv_pg_result *res
     };
     if (bv_arena_failed(round->arena))
         return BV_E_NOMEM;
+    if (loses(&record))
+        return ROW_LOST;
     return bv_bus_publish(round->relay->bus, &record, row_reported, row);
 }
 
@@ -345,7 +360,7 @@ static void publish_rows(struct round *round, const struct bv_pg_result *result)
         int rc = publish_row(round, row, result, i);
         if (rc == BV_E_LIMIT || rc == BV_E_NOMEM || rc == BV_E_CLOSED)
             break;
-        row->state = rc == 0 ? ROW_OUT : ROW_FAILED;
+        row->state = rc == ROW_LOST ? ROW_DONE : rc == 0 ? ROW_OUT : ROW_FAILED;
         round->out += rc == 0;
         if (rc < 0) {
             failed[failed_count++] = i;

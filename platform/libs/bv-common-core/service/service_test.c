@@ -353,6 +353,27 @@ Test(service, operational_routes_answer)
     cr_expect_not_null(strstr(child.log, "greet-7"), "%s", child.log);
 }
 
+Test(service, an_unknown_switch_ends_the_process)
+{
+    static struct child child;
+    setenv("BV_BREAK", "drop-everything", 1);
+    RUN(&child, "--http-port", "0");
+    cr_expect_eq(await_exit(&child, NULL, 0), 2, "%s", child.log);
+}
+
+#ifdef BV_TEST_SWITCHES
+Test(service, a_planted_bug_is_said_at_the_start)
+{
+    static struct child child;
+    setenv("BV_BREAK", "skip-signature", 1);
+    RUN_SERVER(&child, "--greeting", "hi");
+    cr_expect_not_null(strstr(child.log, "\"service.broken\""), "%s", child.log);
+    cr_expect_not_null(strstr(child.log, "\"switch\":\"skip-signature\""), "%s", child.log);
+    kill(child.pid, SIGTERM);
+    cr_expect_eq(await_exit(&child, NULL, 0), 0, "%s", child.log);
+}
+#endif
+
 Test(service, not_ready_says_why)
 {
     static struct child child;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bv/breakage.h"
 #include "bv/json.h"
 #include "bv/trace.h"
 #include "bv/webhook.h"
@@ -297,16 +298,18 @@ post(struct attempt *attempt, const struct notification_claimed *row, struct bv_
         {"content-type",      BV_BYTES("application/json")},
         {"webhook-id",        row->delivery_id            },
         {"webhook-timestamp", bv_bytes_of(timestamp)      },
-        {"webhook-signature", bv_bytes_of(signature)      },
         {"correlation-id",    row->correlation_id         },
+        {"webhook-signature", bv_bytes_of(signature)      },
     };
-    struct bv_httpc_request request = {.method = "POST",
-                                       .url = url,
-                                       .fields = fields,
-                                       .field_count = BV_COUNT(fields),
-                                       .body = bv_buf_view(&body),
-                                       .timeout_ms = sender->config.timeout_ms,
-                                       .trace = &attempt->trace};
+    const size_t unsigned_count = BV_COUNT(fields) - 1;
+    struct bv_httpc_request request = {
+        .method = "POST",
+        .url = url,
+        .fields = fields,
+        .field_count = bv_breaks(BV_BREAK_SKIP_SIGNATURE) ? unsigned_count : BV_COUNT(fields),
+        .body = bv_buf_view(&body),
+        .timeout_ms = sender->config.timeout_ms,
+        .trace = &attempt->trace};
     int rc = bv_httpc_send(sender->client, &request, on_response, attempt);
     return rc < 0 ? bv_fail(error, rc, "the request could not be sent: %s", bv_error_row(rc)->word)
                   : 0;

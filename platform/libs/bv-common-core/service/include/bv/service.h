@@ -9,7 +9,8 @@
  * and the rest in reverse order of start. Invariant: stop order is start order reversed; past
  * drain_ms the process ends with exit status 1 and a log line, whatever still runs. Log events:
  * service.started {host, port, pid}, service.stopping {reason}, service.stopped {took},
- * service.failed, service.aborted, service.stop_overdue {phase}. Nothing is printed on stdout while
+ * service.failed, service.aborted, service.stop_overdue {phase}, service.broken {switch, what}: the
+ * planted bug that BV_BREAK names (bv/breakage.h). Nothing is printed on stdout while
  * serving. SIGPIPE is ignored. Thread: loop, all functions. */
 #ifndef BV_SERVICE_H
 #define BV_SERVICE_H

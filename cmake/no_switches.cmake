@@ -1,0 +1,13 @@
+# A program that is not a test build must not know the planted bugs: run after it is linked, with PROGRAM and LIST (bv/breakage.h).
+file(STRINGS ${LIST} rows REGEX "^ *\"[a-z]+(-[a-z]+)+\",")
+list(LENGTH rows count)
+if(count LESS 4)
+    message(FATAL_ERROR "${LIST} has ${count} names of planted bugs: is it read wrongly?")
+endif()
+foreach(row IN LISTS rows)
+    string(REGEX MATCH "[a-z]+(-[a-z]+)+" name ${row})
+    file(STRINGS ${PROGRAM} found REGEX "${name}" LIMIT_COUNT 1)
+    if(found)
+        message(FATAL_ERROR "${PROGRAM} has the planted bug \"${name}\", but it is built without BV_TEST_SWITCHES.")
+    endif()
+endforeach()
