@@ -136,6 +136,7 @@ int results_open(const struct bv_env *env,
     bv_jw_kv_text(&w, "tags", run->tags ? run->tags : "");
     bv_jw_kv_text(&w, "reproduce", run->reproduce);
     bv_jw_kv_text(&w, "commit", run->commit ? run->commit : "");
+    text(&w, "break", run->planted);
     end(results, &w);
     *ret_results = results;
     return 0;

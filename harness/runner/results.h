@@ -18,6 +18,7 @@ struct results_run {
     const char *tags;
     const char *reproduce;
     const char *commit;
+    const char *planted; /* name of the planted bug (bv/breakage.h), NULL: none */
 };
 /* Opens the files and writes the record "run"; its time is 0 from then on. Errors: BV_E_IO. */
 BV_MUST_CHECK int results_open(const struct bv_env *env,

@@ -6,6 +6,7 @@
 #include "results.h"
 #include "scenario_options.h"
 #include "stack.h"
+#include "bv/breakage.h"
 #include "bv/config.h"
 #include "bv/fs.h"
 #include "bv/process.h"
@@ -47,6 +48,7 @@ struct session {
     char run_id[16]; /* ${run} without its number */
     char folder[BV_PATH_MAX];
     char reproduce[256];
+    char settings[64]; /* of the own stack: the planted bug */
     struct bv_stack *stack;
     struct results *results;
     struct spans *spans; /* of the own stack; NULL: none */
@@ -291,6 +293,43 @@ static void read_commit(const struct session *session, char out[64])
              text.data);
 }
 
+/* ---- planted bugs ---- */
+
+/* BREAK=NAME: every service of the stack gets it, and those that have the place are broken. */
+static int plant(struct session *session)
+{
+    BV_TRY(bv_break_choose(getenv("BREAK"), &session->error));
+    if (!bv_break_chosen())
+        return 0;
+    if (session->options.stack)
+        return bv_fail(&session->error,
+                       BV_E_INVALID,
+                       "BREAK needs a stack of its own: leave --stack out, or start that one with "
+                       "bv up --set all.BV_BREAK=%s",
+                       bv_break_chosen());
+    snprintf(session->settings, sizeof session->settings, "all.BV_BREAK=%s", bv_break_chosen());
+    return 0;
+}
+
+/* "make scenario STORY=order-flow" or "bv scenario x.feature", with the planted bug. */
+static int reproduce_begin(char out[256], const char *operand, bool plain)
+{
+    const char *bug = bv_break_chosen();
+    return plain ? snprintf(out,
+                            256,
+                            "make scenario%s%s STORY=%s",
+                            bug ? " BREAK=" : "",
+                            bug ? bug : "",
+                            operand)
+                 : snprintf(out,
+                            256,
+                            "%s%s%sbv scenario %s",
+                            bug ? "BREAK=" : "",
+                            bug ? bug : "",
+                            bug ? " " : "",
+                            operand);
+}
+
 /* ---- reproduce lines ---- */
 
 static void reproduce_run(struct session *session)
@@ -298,10 +337,7 @@ static void reproduce_run(struct session *session)
     const struct story *story = &session->stories[0];
     bool plain = session->story_count == 1 && !strchr(story->operand, '/') &&
                  !strstr(story->operand, ".feature");
-    int size = snprintf(session->reproduce,
-                        sizeof session->reproduce,
-                        plain ? "make scenario STORY=%s" : "bv scenario %s",
-                        story->operand);
+    int size = reproduce_begin(session->reproduce, story->operand, plain);
     for (size_t i = 1;
          i < session->story_count && size > 0 && (size_t)size < sizeof session->reproduce;
          i++)
@@ -322,11 +358,9 @@ static void reproduce_scenario(const struct session *session,
 {
     const char *operand = session->current->operand;
     bool plain = !strchr(operand, '/') && !strstr(operand, ".feature");
-    snprintf(out,
-             256,
-             plain ? "make scenario STORY=%s:%u" : "bv scenario %s:%u",
-             operand,
-             scenario->line);
+    int size = reproduce_begin(out, operand, plain);
+    if (size > 0 && size < 256)
+        snprintf(out + size, 256 - (size_t)size, ":%u", scenario->line);
 }
 
 /* ---- listening to the execution ---- */
@@ -466,6 +500,7 @@ static int get_stack(struct session *session, const struct wanted *wanted)
         .wanted_count = wanted->all ? 0 : wanted->count,
         .life = session->options.keep_stack ? BV_STACK_DETACHED : BV_STACK_FOREGROUND,
         .otlp_url = spans_url(session->spans),
+        .settings = session->settings[0] ? session->settings : NULL,
         .progress = on_boot,
         .progress_argument = session,
     };
@@ -658,7 +693,8 @@ static int run(struct session *session, const struct wanted *wanted)
                                  session->story_count,
                                  session->options.tags,
                                  session->reproduce,
-                                 commit};
+                                 commit,
+                                 bv_break_chosen()};
     BV_TRY(results_open(&session->env, &record, &session->results, &session->error));
     int rc = announce(session, wanted);
     if (rc == 0)
@@ -726,6 +762,7 @@ static int scenario(struct session *session, int argc, char **argv)
     int rc = scenario_options_read(&session->options, argc, argv, &session->error);
     if (rc != 0)
         return rc < 0 ? rc : EXIT_PASSED;
+    BV_TRY(plant(session));
     BV_TRY(prepare(session));
     if (session->options.steps)
         return print_steps(session);
