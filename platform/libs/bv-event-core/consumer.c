@@ -1,6 +1,7 @@
 /* The life of a consumer and of the events under way. The list of events is in order of arrival: an
  * event starts when no earlier one of its key is in the list. */
 #include "bv/consumer.h"
+#include "bv/failpoint.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,6 +100,7 @@ void under_way_finish(struct bv_consumer_event *under_way)
 {
     struct bv_consumer *consumer = under_way->consumer;
     bv_bus_ack(under_way->delivery);
+    BV_FAILPOINT(CONSUMER_ACKNOWLEDGED);
     list_remove(consumer, under_way);
     under_way_free(under_way);
     consumer_settle(consumer);
@@ -167,6 +169,7 @@ static void handle(struct bv_consumer_event *under_way)
     under_way->busy = true;
     under_way->start_mono_us = bv_mono_us(env_of(consumer));
     under_way->start_wall_us = bv_wall_us(env_of(consumer));
+    BV_FAILPOINT(CONSUMER_BEFORE_EFFECT);
     under_way->row->handler(consumer->context, under_way, &under_way->event, &under_way->record);
 }
 
@@ -274,6 +277,7 @@ void bv_consumer_done(struct bv_consumer_event *under_way, int rc, const struct 
         fault(under_way, rc, error);
         return;
     }
+    BV_FAILPOINT(CONSUMER_AFTER_EFFECT);
     if (bv_bytes_equal(replay_of(under_way), BV_BYTES("last"))) {
         under_way_release_key(under_way);
         return;

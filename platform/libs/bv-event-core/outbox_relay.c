@@ -11,6 +11,7 @@
  * Within the batch the sequence decides, so a clock that steps back can harm only where a full
  * batch cuts a key. */
 #include "bv/breakage.h"
+#include "bv/failpoint.h"
 #include "bv/outbox.h"
 
 #include <stdio.h>
@@ -240,6 +241,7 @@ static void round_end(struct round *round)
         if (row->state == ROW_FAILED)
             hold(relay, row->key);
     }
+    BV_FAILPOINT(RELAY_PUBLISHED);
     bool full = round->count == (size_t)relay->batch_max;
     relay->round = NULL;
     round_free(round);
@@ -257,6 +259,8 @@ static void row_reported(void *argument, int rc, const struct bv_error *error)
     struct round *round = row->round;
     struct bv_outbox_relay *relay = round->relay;
     row->state = rc == 0 ? ROW_DONE : ROW_FAILED;
+    if (rc == 0)
+        BV_FAILPOINT(RELAY_REPORTED);
     if (relay) {
         count_result(relay, rc);
         if (rc < 0)
@@ -400,7 +404,9 @@ static void round_start(struct bv_outbox_relay *relay, const struct bv_pg_result
     relay->round = round;
     relay->state = RELAY_PUBLISHING;
     relay->again = false;
+    BV_FAILPOINT(RELAY_SELECTED);
     publish_rows(round, result);
+    BV_FAILPOINT(RELAY_PRODUCED);
     if (round->out == 0)
         round_end(round);
 }
@@ -429,6 +435,8 @@ static void answered(void *argument,
     bool led = relay->leads;
     lead_set(relay, bv_pg_rows(results[0]) == 1 && bv_pg_bool(results[0], 0, 0), NULL);
     if (count > 1) {
+        if (relay->done_count > 0)
+            BV_FAILPOINT(RELAY_DELETED);
         bv_buf_reset(&relay->done_ids);
         relay->done_count = 0;
     }
@@ -472,6 +480,8 @@ static void ask(struct bv_outbox_relay *relay)
         rest(relay);
         return;
     }
+    if (relay->done_count > 0)
+        BV_FAILPOINT(RELAY_DELETE_IN_DOUBT);
     relay->state = RELAY_ASKING;
     relay->pacing = false;
     relay->asked_at_ms = bv_mono_ms(env_of(relay));

@@ -15,6 +15,7 @@
 
 #include "service_private.h"
 #include "bv/breakage.h"
+#include "bv/failpoint.h"
 
 #define OUTPUT_BYTES_MAX (1u << 20)
 #define LOG_BUFFER_BYTES 65536
@@ -446,6 +447,8 @@ static int read_options(struct bv_service *service,
     int rc = bv_config_read(sets, count, argc, argv, &error);
     if (rc == 0)
         rc = bv_break_choose(getenv("BV_BREAK"), &error);
+    if (rc == 0)
+        rc = bv_failpoint_start(&error);
     if (rc == 0 && bv_level_parse(bv_bytes_of(service->common.log_level), &service->level) != 0)
         rc = bv_fail(&error,
                      BV_E_INVALID,

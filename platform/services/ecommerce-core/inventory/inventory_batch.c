@@ -1,6 +1,7 @@
 #include "inventory_batch.h"
 
 #include "inventory_plan.h"
+#include "bv/failpoint.h"
 
 #include <stdlib.h>
 
@@ -102,6 +103,7 @@ static void batch_answer(struct inventory_batch *batch, int rc, const struct bv_
                     ops[i]->kind == INVENTORY_OP_ADJUST ? "the idempotency key" : "the order");
         ops[i]->done(ops[i], op_rc, op_rc < 0 ? &own : NULL);
     }
+    BV_FAILPOINT(INVENTORY_ANSWERED);
     batch_over(batch);
 }
 
@@ -168,6 +170,7 @@ static void on_applied(void *argument, int rc, const struct bv_error *error)
 {
     struct inventory_batch *batch = argument;
     if (rc == 0) {
+        BV_FAILPOINT(INVENTORY_APPLY_AFTER_COMMIT);
         batch_committed(batch);
     } else if (rc == BV_E_CONFLICT) {
         batch_again(batch);
@@ -202,7 +205,9 @@ static void batch_decide(struct inventory_batch *batch)
         rc = inventory_plan_write(&batch->plan, &write);
     if (rc == 0) {
         batch->phase = PHASE_APPLYING;
+        BV_FAILPOINT(INVENTORY_APPLY_BEFORE_SEND);
         rc = batch->deps.store->ops->apply(batch->deps.store, &write, on_applied, batch);
+        BV_FAILPOINT(INVENTORY_APPLY_IN_DOUBT);
     }
     if (rc < 0) {
         struct bv_error error = {0};

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "bv/breakage.h"
+#include "bv/failpoint.h"
 
 #define DATA_BYTES_MAX (128 * 1024)
 #define USER_BYTES_MAX 64
@@ -143,6 +144,8 @@ static void on_taken(void *argument,
     struct notification_intake *intake = argument;
     struct intake_item *batch = intake->out;
     size_t count = intake->out_count, i = 0;
+    if (rc == 0)
+        BV_FAILPOINT(NOTIFICATION_TAKE_AFTER_COMMIT);
     intake->out = NULL;
     intake->out_count = 0;
     if (rc < 0 && count > 1 && !transient(rc)) {
@@ -188,8 +191,10 @@ static void send_next(struct notification_intake *intake)
     events = malloc(intake->out_count * sizeof(*events));
     for (struct intake_item *item = intake->out; item && events; item = item->next)
         events[count++] = *item->event;
+    BV_FAILPOINT(NOTIFICATION_TAKE_BEFORE_SEND);
     int rc = events ? intake->store->ops->take(intake->store, events, count, on_taken, intake)
                     : BV_E_NOMEM;
+    BV_FAILPOINT(NOTIFICATION_TAKE_IN_DOUBT);
     free(events);
     if (intake->batch)
         bv_gauge_set(intake->batch, (double)intake->out_count);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "bv/breakage.h"
+#include "bv/failpoint.h"
 #include "bv/json.h"
 #include "bv/trace.h"
 #include "bv/webhook.h"
@@ -153,6 +154,8 @@ static void attempt_leave(struct attempt *attempt)
 static void on_ended(void *argument, int rc, const struct bv_error *error)
 {
     struct attempt *attempt = argument;
+    if (rc == 0)
+        BV_FAILPOINT(NOTIFICATION_WEBHOOK_MARKED);
     if (rc < 0) /* the lease runs out, then it is delivered again */
         bv_log(attempt->sender->log,
                BV_WARN,
@@ -243,6 +246,8 @@ static void end_attempt(struct attempt *attempt, int rc, int status, const char 
         bv_backoff_next(
             env_of(sender), &sender->policy, (uint32_t)attempt->attempt - 1, &ended.delay_ms) != 0)
         ended.delay_ms = sender->policy.cap_ms;
+    if (on == NOTIFICATION_ON_ACCEPTED)
+        BV_FAILPOINT(NOTIFICATION_WEBHOOK_ACCEPTED);
     account(attempt, on, rc, status, duration_us);
     report(attempt, on);
     if (on != NOTIFICATION_ON_LOST) {
@@ -311,6 +316,7 @@ post(struct attempt *attempt, const struct notification_claimed *row, struct bv_
         .timeout_ms = sender->config.timeout_ms,
         .trace = &attempt->trace};
     int rc = bv_httpc_send(sender->client, &request, on_response, attempt);
+    BV_FAILPOINT(NOTIFICATION_WEBHOOK_IN_DOUBT);
     return rc < 0 ? bv_fail(error, rc, "the request could not be sent: %s", bv_error_row(rc)->word)
                   : 0;
 }
@@ -372,6 +378,8 @@ static void on_claimed(void *argument,
         count = 0;
         again = false;
     }
+    if (count > 0)
+        BV_FAILPOINT(NOTIFICATION_WEBHOOK_CLAIMED);
     for (size_t i = 0; i < count; i++)
         begin(sender, &rows[i]);
     if (again)

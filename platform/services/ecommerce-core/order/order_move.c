@@ -1,6 +1,7 @@
 /* Moving an order: load → decide → apply with the version that was loaded; a version that moved on
  * begins anew. */
 #include "order_saga_internal.h"
+#include "bv/failpoint.h"
 #include <stdlib.h>
 
 #define ATTEMPTS_MAX 8
@@ -52,6 +53,7 @@ static void applied(void *argument, int rc, const struct bv_error *error)
         memcpy(task.order_id, moving->order.order_id, sizeof(task.order_id));
         order_saga_settle(moving->saga, &task);
     }
+    BV_FAILPOINT(ORDER_MOVE_BEFORE_REPLY);
     finish(moving, 0, &moving->order, NULL);
 }
 

@@ -1,5 +1,6 @@
 /* Placing an order; the picture stands in order_saga.h. */
 #include "order_saga_internal.h"
+#include "bv/failpoint.h"
 #include <stdlib.h>
 
 #define ANSWER_BYTES_MAX (16 * 1024)
@@ -45,6 +46,16 @@ static void finish_fault(struct placement *placement, int rc, const struct bv_er
 
 /* ---- the stored answer of the key ---- */
 
+static void finish_replayed(struct placement *placement, const struct order_key_row *row)
+{
+    BV_FAILPOINT(ORDER_KEY_BEFORE_REPLY);
+    finish(placement,
+           &(struct order_answer){.kind = ORDER_ANSWER_STORED,
+                                  .status = row->status,
+                                  .body = row->answer,
+                                  .order_id = row->order_id});
+}
+
 static void
 key_found(void *argument, int rc, const struct order_key_row *row, const struct bv_error *error)
 {
@@ -58,11 +69,7 @@ key_found(void *argument, int rc, const struct order_key_row *row, const struct 
     else if (row->kind == ORDER_KEY_IN_PROGRESS)
         finish(placement, &(struct order_answer){.kind = ORDER_ANSWER_IN_PROGRESS});
     else
-        finish(placement,
-               &(struct order_answer){.kind = ORDER_ANSWER_STORED,
-                                      .status = row->status,
-                                      .body = row->answer,
-                                      .order_id = row->order_id});
+        finish_replayed(placement, row);
 }
 
 static void answer_from_key(struct placement *placement)
@@ -159,6 +166,10 @@ static void applied(void *argument, int rc, const struct bv_error *error)
         return;
     }
     bv_count(placement->saga->placed[placement->order.state == ORDER_RESERVED ? 0 : 1], 1);
+    if (placement->order.state == ORDER_RESERVED)
+        BV_FAILPOINT(ORDER_PLACE_BEFORE_REPLY);
+    else
+        BV_FAILPOINT(ORDER_REJECT_BEFORE_REPLY);
     finish(placement,
            &(struct order_answer){.kind = ORDER_ANSWER_STORED,
                                   .status = placement->change.answer_status,
@@ -182,6 +193,10 @@ static void reserved(void *argument,
         return;
     }
     bool held = reservation->outcome == ORDER_RESERVE_HELD;
+    if (held)
+        BV_FAILPOINT(ORDER_RESERVE_AFTER_REPLY);
+    else
+        BV_FAILPOINT(ORDER_REJECT_AFTER_REPLY);
     if (order_decide(placement->order.state,
                      held ? ORDER_ON_STOCK_RESERVED : ORDER_ON_STOCK_SOLD_OUT,
                      &row) != 0) {
@@ -216,6 +231,7 @@ static void reserve(struct placement *placement)
 {
     int rc =
         order_stock_reserve(placement->saga->deps.stock, &placement->order, reserved, placement);
+    BV_FAILPOINT(ORDER_RESERVE_IN_DOUBT);
     if (rc < 0)
         finish_fault(placement, rc, NULL);
 }

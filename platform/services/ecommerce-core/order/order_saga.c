@@ -1,4 +1,5 @@
 #include "order_saga_internal.h"
+#include "bv/failpoint.h"
 #include <stdlib.h>
 
 #define SWEEP_ROWS 64
@@ -65,7 +66,9 @@ static void settling_end(struct settling *settling)
 
 static void cleared(void *argument, int rc, const struct bv_error *error)
 {
-    (void)rc, (void)error; /* a task that stays is done again, which is harmless */
+    (void)error; /* a task that stays is done again, which is harmless */
+    if (rc == 0)
+        BV_FAILPOINT(ORDER_TASK_AFTER_CLEAR);
     settling_end(argument);
 }
 
@@ -74,6 +77,10 @@ static void settled(void *argument, int rc, const struct bv_error *error)
     struct settling *settling = argument;
     struct order_store *store = settling->saga->deps.store;
     (void)error;
+    if (rc == 0 && settling->task.task == ORDER_STOCK_COMMIT)
+        BV_FAILPOINT(ORDER_COMMIT_AFTER_REPLY);
+    else if (rc == 0)
+        BV_FAILPOINT(ORDER_RELEASE_AFTER_REPLY);
     if (rc == 0)
         rc = store->ops->task_clear(
             store, bv_bytes_of(settling->task.order_id), settling->task.task, cleared, settling);
@@ -90,6 +97,10 @@ static void settled(void *argument, int rc, const struct bv_error *error)
 
 void order_saga_settle(struct order_saga *saga, const struct order_task *task)
 {
+    if (task->task == ORDER_STOCK_COMMIT)
+        BV_FAILPOINT(ORDER_COMMIT_BEFORE_SEND);
+    else
+        BV_FAILPOINT(ORDER_RELEASE_BEFORE_SEND);
     struct settling *settling = calloc(1, sizeof(*settling));
     if (!settling)
         return;
@@ -146,6 +157,8 @@ static void tasks_found(void *argument,
 {
     struct order_saga *saga = argument;
     (void)rc, (void)error; /* a database that is away is reported by readiness, not here */
+    if (count > 0)
+        BV_FAILPOINT(ORDER_SWEEP_FOUND_TASKS);
     for (size_t i = 0; i < count; i++)
         order_saga_settle(saga, &tasks[i]);
     forget_sometimes(saga);
@@ -166,8 +179,12 @@ static void pending_found(void *argument,
             bv_wall_us(bv_loop_env(saga->deps.loop)) - saga->deps.config->sweep_age_ms * 1000;
         saga->settled_us = (count > 0 ? orders[0].created_at_us : looked_at_us) - SETTLED_SLACK_US;
     }
+    if (count > 0)
+        BV_FAILPOINT(ORDER_SWEEP_FOUND_PENDING);
     for (size_t i = 0; i < count; i++)
         order_saga_resume(saga, &orders[i]);
+    if (count > 0)
+        BV_FAILPOINT(ORDER_SWEEP_RESUMED);
     if (store->ops->tasks(store, saga->deps.config->sweep_age_ms, SWEEP_ROWS, tasks_found, saga) <
         0)
         sweep_again(saga);

@@ -1,5 +1,6 @@
 #include "order_events.h"
 #include "order_store.h"
+#include "bv/failpoint.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -283,8 +284,10 @@ static void on_created(void *argument,
             if (bv_bytes_equal(id, bv_bytes_of(ask.creations[i]->order->order_id)))
                 ask.creations[i]->created = true;
     }
-    if (rc == 0)
+    if (rc == 0) {
+        BV_FAILPOINT(ORDER_CREATE_AFTER_COMMIT);
         ask.store->committed(ask.store->committed_argument);
+    }
     ask.done.batch(ask.argument, rc, rc < 0 ? &failure->error : NULL);
 }
 
@@ -308,7 +311,10 @@ static int create(struct order_store *self,
                             .argument = argument,
                             .creations = rows,
                             .count = count};
-    return batch_send(&batch, rc, &create_sql, on_created, &ask);
+    BV_FAILPOINT(ORDER_CREATE_BEFORE_SEND);
+    rc = batch_send(&batch, rc, &create_sql, on_created, &ask);
+    BV_FAILPOINT(ORDER_CREATE_IN_DOUBT);
+    return rc;
 }
 
 /* ---- apply ---- */
@@ -348,8 +354,10 @@ static void on_applied(void *argument,
         if (index >= 0 && (size_t)index < ask.count)
             ask.changes[index]->applied = true;
     }
-    if (rc == 0)
+    if (rc == 0) {
+        BV_FAILPOINT(ORDER_APPLY_AFTER_COMMIT);
         ask.store->committed(ask.store->committed_argument);
+    }
     ask.done.batch(ask.argument, rc, rc < 0 ? &failure->error : NULL);
 }
 
@@ -370,7 +378,10 @@ static int apply(struct order_store *self,
     }
     const struct ask ask = {
         .store = store, .done.batch = done, .argument = argument, .changes = rows, .count = count};
-    return batch_send(&batch, rc, &apply_sql, on_applied, &ask);
+    BV_FAILPOINT(ORDER_APPLY_BEFORE_SEND);
+    rc = batch_send(&batch, rc, &apply_sql, on_applied, &ask);
+    BV_FAILPOINT(ORDER_APPLY_IN_DOUBT);
+    return rc;
 }
 
 /* ---- reading ---- */
