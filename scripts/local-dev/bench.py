@@ -5,8 +5,9 @@
   orders     POST /v1/orders per CPU-second of services + PostgreSQL (fsync on), beside pgbench writing the same rows
   products   GET /v1/products/{sku} per CPU-second of the service, beside nginx sending the same bytes; with and without idle connections
   scenario   wall and CPU of the story
+  runner     a scenario of 12 steps against a trivial server, beside k6 and curl
 
-Usage: bench.py BUILD_DIR [boot|orders|products|scenario]…     ROUNDS, SECONDS_EACH, CONNECTIONS and IDLE in the environment change the run.
+Usage: bench.py BUILD_DIR [PART]…     ROUNDS, SECONDS_EACH, CONNECTIONS and IDLE in the environment change the run.
 The figures go to reports/out/bench/figures.json as well."""
 import json
 import os
@@ -315,25 +316,116 @@ def save():
         json.dump(known, file, indent=1)
 
 
+# Twelve steps: five requests with their checks, an actor, a value that is saved.
+SCENARIO = """Feature: twelve steps
+  Scenario: five requests, checked
+    Given actor web is rest at "{url}"
+    When web gets "/a"
+    Then web status == 200 and json "$.ok" == true
+    When web gets "/b"
+    Then web status == 200 and json "$.item.sku" == "MUG-BLUE"
+    When web posts "/c"
+      \"\"\"json
+      {{ "sku": "MUG-BLUE", "quantity": 2 }}
+      \"\"\"
+    Then web status == 200 and json "$.item.price" == 1250
+    And save price from web json "$.item.price"
+    When web gets "/d?price=${{price}}"
+    Then web status == 200 and header "content-type" == "application/json"
+    When web gets "/e"
+    Then web status == 200 and json "$.item.price" == ${{price}}
+"""
+K6 = """import http from 'k6/http';
+import {{ check }} from 'k6';
+export const options = {{ vus: 1, iterations: 1 }};
+export default function () {{
+  check(http.get('{url}/a'), {{ a: (r) => r.status === 200 && r.json('ok') === true }});
+  check(http.get('{url}/b'), {{ b: (r) => r.status === 200 && r.json('item.sku') === 'MUG-BLUE' }});
+  const c = http.post('{url}/c', JSON.stringify({{ sku: 'MUG-BLUE', quantity: 2 }}), {{ headers: {{ 'content-type': 'application/json' }} }});
+  const price = c.json('item.price');
+  check(c, {{ c: (r) => r.status === 200 && price === 1250 }});
+  check(http.get(`{url}/d?price=${{price}}`), {{ d: (r) => r.status === 200 && r.headers['Content-Type'] === 'application/json' }});
+  check(http.get('{url}/e'), {{ e: (r) => r.status === 200 && r.json('item.price') === price }});
+}}
+"""
+
+
+def timed(command):
+    """Wall and CPU seconds of a command, its own children included."""
+    started = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"bench: {' '.join(command)} ended with {process.returncode}")
+    return {"wall_ms": 1000 * (time.monotonic() - started), "cpu_ms": 1000 * (usage.ru_utime + usage.ru_stime), "mb": usage.ru_maxrss / 1000}
+
+
+def bench_runner(bv):
+    rounds = 5 * ROUNDS
+    deps = subprocess.run([os.path.join(ROOT, "scripts/local-dev/deps.sh"), "--where"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    nginx = Nginx('{"ok":true,"item":{"sku":"MUG-BLUE","price":1250}}')
+    url = f"http://127.0.0.1:{nginx.port}"
+    with tempfile.TemporaryDirectory() as directory:
+        for name, text in (("twelve.feature", SCENARIO.format(url=url)), ("twelve.js", K6.format(url=url))):
+            with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
+                file.write(text)
+        try:
+            one = ["curl", "-sf", "-o", os.devnull]
+            gets = [piece for path in "abde" for piece in ("--next", *one[1:], f"{url}/{path}")]
+            clients = {
+                "bv": [bv, "scenario", os.path.join(directory, "twelve.feature"), "--out", os.path.join(directory, "out")],
+                "k6": [os.path.join(deps, "k6-1.8.1/bin/k6"), "run", "--quiet", "--no-usage-report", "--address", "", os.path.join(directory, "twelve.js")],
+                "curl": [*one, "-H", "content-type: application/json", "-d", '{"sku":"MUG-BLUE","quantity":2}', url + "/c", *gets],
+            }
+            if not os.access(clients["k6"][0], os.X_OK):
+                say("  k6 is not there (it is built with Go: make deps GROUP=bench): its column is left out")
+                del clients["k6"]
+            rows = {name: [] for name in clients}
+            for number in range(rounds + 1):
+                for name, client in clients.items():
+                    row = timed(client)
+                    if number > 0:  # the first one warms the caches
+                        rows[name].append(row)
+        finally:
+            nginx.close()
+    say(f"a scenario of 12 steps (5 requests, 6 checks) against nginx on loopback, from start to end of the process, medians of {rounds} interleaved rounds")
+    say("             wall ms     CPU ms      MB      beside k6: wall, CPU (goals 0.50, 0.25)")
+    for name, list_of in rows.items():
+        beside = ""
+        if "k6" in rows and name != "k6":
+            beside = "".join(f"{statistics.median(a[key] / b[key] for a, b in zip(list_of, rows['k6'])):8.2f}x" for key in ("wall_ms", "cpu_ms"))
+        say(f"  {name:8} {median(list_of, 'wall_ms'):9.1f}  {median(list_of, 'cpu_ms'):9.1f}  {median(list_of, 'mb'):6.1f}  {beside}")
+    say("  bv checks and records every message and writes results, JUnit and the page; curl checks nothing but the status")
+    figures["runner"] = rows
+
+
+def bench_services(bv, parts):
+    with RunningStack(bv, "--durable", "auth", "product", "inventory", "order"):
+        stack = Stack(os.environ["BV_STACK_JSON"])
+        if "orders" in parts:
+            bench_orders(stack)
+        if "products" in parts:
+            bench_products(stack)
+
+
+# A part that stands alone. "orders" and "products" share a stack.
+PARTS = {"boot": bench_boot, "scenario": bench_scenario, "runner": bench_runner}
+
+
 def main():
     if len(sys.argv) < 2:
         sys.exit(__doc__)
     bv = os.path.join(sys.argv[1], "bin/bv")
-    parts = sys.argv[2:] or ["boot", "orders", "products", "scenario"]
-    known = {"boot", "orders", "products", "scenario"}
-    if not known.issuperset(parts):
-        sys.exit(f"bench: unknown part among {parts}; there are {', '.join(sorted(known))}")
-    if "boot" in parts:
-        bench_boot(bv)
+    known = ["boot", "orders", "products", *(name for name in PARTS if name != "boot")]
+    parts = sys.argv[2:] or known
+    if not set(known).issuperset(parts):
+        sys.exit(f"bench: unknown part among {parts}; there are {', '.join(known)}")
     if {"orders", "products"} & set(parts):
-        with RunningStack(bv, "--durable", "auth", "product", "inventory", "order"):
-            stack = Stack(os.environ["BV_STACK_JSON"])
-            if "orders" in parts:
-                bench_orders(stack)
-            if "products" in parts:
-                bench_products(stack)
-    if "scenario" in parts:
-        bench_scenario(bv)
+        bench_services(bv, parts)
+    for name in PARTS:
+        if name in parts:
+            PARTS[name](bv)
     save()
 
 

@@ -8,7 +8,7 @@
 #   scenario  build and run a story: compiler, C libraries, PostgreSQL, Redis, Java for Kafka
 #   test      scenario + Criterion, the JSON Schema test suite, kcat; Chromium, Node.js, Python and the foreign
 #             tools that the tests compare with (node-tools, python-tools)
-#   bench     scenario + nginx, wrk, HdrHistogram C sources (pgbench comes with postgresql-15)
+#   bench     scenario + nginx, wrk, curl, HdrHistogram C sources; k6 if Go is there (pgbench comes with postgresql-15)
 #   san       test + clang with its sanitizer runtimes, valgrind
 #   fuzz      san + AFL++ and libFuzzer
 #   lint      clang-format, clang-tidy, shellcheck; actionlint if Go is there
@@ -25,6 +25,7 @@
 #     node-tools-1/node_modules/                    (test)   what node-tools/package-lock.json lists
 #     python-tools-1/                               (test)   what python-tools.txt lists, for PYTHONPATH
 #     hdrhistogram-1.0.0/src/*.{c,h}                (bench)
+#     k6-1.8.1/bin/k6                               (bench)
 #     actionlint-1.7.7/bin/actionlint               (lint)
 #
 # A folder appears whole or not at all (download, verify, rename) and holds the file .pin that says
@@ -59,7 +60,7 @@ group_packages() {
                 postgresql-15 redis-server openjdk-17-jre-headless
             ;;
         test) echo libcriterion-dev json-schema-test-suite kcat python3 nodejs chromium fonts-dejavu-core ;;
-        bench) echo nginx-light wrk python3 ;;
+        bench) echo nginx-light wrk curl python3 ;;
         san) echo clang-14 libclang-rt-14-dev llvm-14 valgrind ;;
         fuzz) echo afl++ libfuzzer-14-dev ;;
         lint) echo clang-format-16 clang-tidy-14 shellcheck ;;
@@ -71,7 +72,7 @@ group_artefacts() {
     case $1 in
         scenario) echo yyjson llhttp otlp kafka ;;
         test) echo node-tools python-tools ;;
-        bench) echo hdrhistogram ;;
+        bench) echo hdrhistogram k6 ;;
         lint) echo actionlint ;;
     esac
 }
@@ -92,6 +93,7 @@ artefact() {
         python-tools) echo python-tools-1 pip python-tools.txt "$(sha256_of "$here/python-tools.txt")" ;;
         hdrhistogram) echo hdrhistogram-1.0.0 npm native-hdr-histogram@1.0.0 \
             eb6feca66739e670eac90d41fbbe69a6eb084491f3e7cf8556d31ac651c1d600 ;;
+        k6) echo k6-1.8.1 go go.k6.io/k6@v1.8.1 - ;;
         actionlint) echo actionlint-1.7.7 go github.com/rhysd/actionlint/cmd/actionlint@v1.7.7 - ;;
     esac
 }
@@ -158,6 +160,17 @@ artefact_present() { # NAME
 missing_artefacts() { # NAME...
     local a
     for a in "$@"; do artefact_present "$a" || echo "$a"; done
+}
+
+# What is built with Go is left out, with a word, where there is none: nothing depends on it.
+without_go() { # uses need_artefacts
+    local a dir client rest kept=()
+    command -v go >/dev/null && return
+    for a in "${need_artefacts[@]}"; do
+        read -r dir client rest <<<"$(artefact "$a")"
+        if [ "$client" = go ]; then say "no Go here: $a is left out"; else kept+=("$a"); fi
+    done
+    need_artefacts=("${kept[@]}")
 }
 
 # The package that brings a client, asked for only if the client is missing and something must be fetched.
@@ -399,7 +412,10 @@ get_hdrhistogram() {
     tar -xzf "$tmp/got" -C "$new" --strip-components=2 --wildcards '*/HdrHistogram_c/*'
 }
 
-get_actionlint() { # the go command checks the module against its checksum database
+get_actionlint() { fetch_go; }
+get_k6() { fetch_go; }
+
+fetch_go() { # the go command checks modules against its checksum database
     GOBIN=$new/bin GOFLAGS='' go install "$what"
 }
 
@@ -478,10 +494,7 @@ main() {
     command -v dpkg-query >/dev/null || die "this needs Debian 12 or one of its relatives (no dpkg-query here)"
 
     mapfile -t need_artefacts < <(missing_artefacts "${artefacts[@]}")
-    if [[ " ${need_artefacts[*]} " == *" actionlint "* ]] && ! command -v go >/dev/null; then
-        say "no Go here: actionlint is left out"
-        mapfile -t need_artefacts < <(printf '%s\n' "${need_artefacts[@]}" | grep -vx actionlint || true)
-    fi
+    without_go
     mapfile -t need_packages < <(
         missing_packages "${packages[@]}"
         client_packages "${need_artefacts[@]}"
