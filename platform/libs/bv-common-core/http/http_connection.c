@@ -349,7 +349,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     struct http_connection *connection = handle->data;
     (void)suggested;
-    *buf = uv_buf_init(connection->server->read_buffer, HTTP_READ_BYTES);
+    *buf = uv_buf_init(connection->server->read_buffer, (unsigned)connection->server->read_bytes);
 }
 
 static void on_eof(struct http_connection *connection)

@@ -371,6 +371,7 @@ struct bv_http_server {
     struct bv_http_message *sse_heartbeat;
     struct bv_http_message *websocket_ping;
     char *read_buffer;
+    size_t read_bytes; /* of it, at once: HTTP_READ_BYTES, less in tests of split input */
     struct bv_buf out; /* the reply that is being made */
     struct http_gzip *gzip;
     struct bv_series *connections_gauge;

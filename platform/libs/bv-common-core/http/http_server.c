@@ -197,6 +197,7 @@ int bv_http_server_open(const struct bv_http_config *config,
     server->uv = bv_loop_uv(deps->loop);
     server->out.max = OUT_BYTES_MAX;
     http_wheel_init(&server->wheel, http_now_ms(server));
+    server->read_bytes = HTTP_READ_BYTES;
     server->read_buffer = malloc(HTTP_READ_BYTES);
     server->sse_heartbeat = http_message_raw(BV_BYTES(": heartbeat\n\n"));
     server->websocket_ping = http_message_raw(BV_BYTES("\x89\x00"));
