@@ -75,7 +75,7 @@ function(_bv_tests name test_uses sources)
                 target_sources(${base}_fuzz PRIVATE ${CMAKE_SOURCE_DIR}/fuzz/drivers/replay_main.c)
             endif()
             target_link_libraries(${base}_fuzz PRIVATE ${name} ${test_uses})
-            target_include_directories(${base}_fuzz PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+            target_include_directories(${base}_fuzz PRIVATE ${CMAKE_CURRENT_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/fuzz/drivers)
             _bv_flags(${base}_fuzz)
             set_target_properties(${base}_fuzz PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
             if(NOT BV_SANITIZE MATCHES "fuzzer")
@@ -118,6 +118,42 @@ function(bv_program name)
             COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:${name}>
                 -DLIST=${CMAKE_SOURCE_DIR}/platform/libs/bv-common-core/base/include/bv/breakage.h
                 -P ${CMAKE_SOURCE_DIR}/cmake/no_switches.cmake)
+    endif()
+endfunction()
+
+# Position independent code for a module and all it uses.
+function(_bv_position_independent)
+    foreach(target IN LISTS ARGN)
+        if(TARGET ${target})
+            get_target_property(imported ${target} IMPORTED)
+            get_target_property(done ${target} POSITION_INDEPENDENT_CODE)
+            if(NOT imported AND NOT done)
+                set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+                get_target_property(used ${target} LINK_LIBRARIES)
+                list(TRANSFORM used REPLACE "^\\$<LINK_ONLY:(.*)>$" "\\1")
+                _bv_position_independent(${used})
+            endif()
+        endif()
+    endforeach()
+endfunction()
+
+# bv_loadable(NAME MODULE symbol)   MODULE as lib/bv-NAME.so beside bin, loaded when it is first needed, so that a program does not
+# start with libraries that it may not use. Exports the one symbol; what MODULE uses is linked into it and stays hidden.
+function(bv_loadable name module symbol)
+    set(target loadable-${name})
+    set(map ${CMAKE_CURRENT_BINARY_DIR}/${target}.map)
+    set(empty ${CMAKE_CURRENT_BINARY_DIR}/${target}.c)
+    file(CONFIGURE OUTPUT ${map} CONTENT "{ global: ${symbol}; local: *; };\n")
+    file(CONFIGURE OUTPUT ${empty} CONTENT "typedef int ${symbol}_is_elsewhere;\n")
+    _bv_position_independent(${module})
+    get_target_property(layer ${module} BV_LAYER)
+    add_library(${target} MODULE ${empty})
+    set_target_properties(${target} PROPERTIES BV_LAYER ${layer} PREFIX "" OUTPUT_NAME bv-${name} LINK_DEPENDS ${map}
+        LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
+    target_link_libraries(${target} PRIVATE ${module})
+    target_link_options(${target} PRIVATE -Wl,-u,${symbol} -Wl,--version-script=${map})
+    if(NOT BV_SANITIZE) # the runtime of a sanitizer is in the program
+        target_link_options(${target} PRIVATE -Wl,--no-undefined)
     endif()
 endfunction()
 

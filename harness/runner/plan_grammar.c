@@ -94,13 +94,22 @@ int plan_print_grammar(struct bv_buf *buf, const struct plan_tables *tables)
         "    variables ${run} unique per run and scenario, ${uuid} a new one each time, ${now} RFC "
         "3339,\n"
         "              ${trace} id of the scenario's trace, ${stack.BV_...}, ${ACTOR.url}, saved "
-        "ones\n"
+        "ones;\n"
+        "              ${filler.1000} so many letters x, ${deep.1000} so many [ and then so many ]\n"
         "\n"
         "operators:\n");
     for (int i = 0; i < BV_OP_COUNT; i++)
         (void)bv_buf_format(
             buf, "    %-9s %s\n", bv_op_text((enum bv_op)i), bv_op_help((enum bv_op)i));
-    for (size_t i = 0; i < tables->protocol_count; i++)
-        print_protocol(buf, tables->protocols[i]);
+    for (size_t i = 0; i < tables->protocol_count; i++) {
+        const struct bv_protocol *protocol = tables->protocols[i];
+        struct bv_error error = {0};
+        if (protocol->load)
+            protocol = protocol->load(protocol, &error);
+        if (protocol)
+            print_protocol(buf, protocol);
+        else
+            (void)bv_buf_format(buf, "\n%s\n", error.text);
+    }
     return buf->failed ? BV_E_TOO_LARGE : 0;
 }

@@ -154,6 +154,13 @@ static void compile_actor(struct compiler *compiler)
         step_suggest(compiler, "protocol", known, tables->protocol_count);
         return;
     }
+    struct bv_error error = {0};
+    if (step->protocol->load)
+        step->protocol = step->protocol->load(step->protocol, &error);
+    if (!step->protocol) {
+        STEP_FAIL(compiler, "%s", error.text);
+        return;
+    }
     const struct bv_protocol *protocol = step->protocol;
     step_take_arguments(compiler, protocol->open_args, protocol->open_arg_count);
     if (protocol->needs)

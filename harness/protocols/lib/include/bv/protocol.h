@@ -233,7 +233,10 @@ bv_probe_read bv_probe_count; /* "count":    messages that the actor has receive
  */
 
 struct bv_protocol {
-    const char *name;    /* "kafka" */
+    const char *name; /* "kafka" */
+    /* Not NULL: only the name is known so far; loads the rest when a story needs it, and returns it,
+     * alive until the process ends. NULL with error set: it could not be loaded. Thread: main. */
+    const struct bv_protocol *(*load)(const struct bv_protocol *protocol, struct bv_error *error);
     const char *summary; /* one line for --steps */
     const char *needs;   /* server of the stack that it speaks to itself: "kafka", "postgres",
                             "redis"; NULL: none */
