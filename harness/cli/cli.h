@@ -57,6 +57,7 @@ int cli_fault(const struct bv_error *error);
 
 int cli_up(int argc, char **argv);
 int cli_down(int argc, char **argv);
+int cli_restart(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_logs(int argc, char **argv);
 int cli_doctor(int argc, char **argv);

@@ -14,10 +14,15 @@ static const struct cli_flag up_flags[] = {
     {"--log-level",    0, "LEVEL",   "debug, info, warn or error (default: info)"                        },
     {"--set",          0, "LIST",    "options of services: order.BV_SWEEP_AGE=1s,all.BV_ACCESS_LOG=0"    },
     {"--boot-seconds", 0, "SECONDS", "give up after this time (default: 120)"                            },
+    {"--restart",      0, NULL,      "start a service that ends again, at once"                          },
 };
 static const struct cli_flag down_flags[] = {
     {"--name", 0, "NAME", "which stack (default: default)"},
     {"--all",  0, NULL,   "every stack of this user"      },
+};
+static const struct cli_flag restart_flags[] = {
+    {"--name", 0, "NAME", "which stack (default: default)"        },
+    {"--kill", 0, NULL,   "end it with SIGKILL instead of SIGTERM"},
 };
 static const struct cli_flag status_flags[] = {
     {"--name", 0, "NAME", "which stack (default: default)" },
@@ -58,6 +63,13 @@ static const struct cli_manual up_manual = {
     .more_help = cli_up_help,
 };
 static const struct cli_manual down_manual = {.usage = "[OPTIONS]", FLAGS(down_flags)};
+static const struct cli_manual restart_manual = {
+    .usage = "SERVICE... [OPTIONS]",
+    FLAGS(restart_flags),
+    .details =
+        "Ends each service, starts it again with the same ports and waits until it is ready.\n",
+    .words = CLI_WORDS_PARTS,
+};
 static const struct cli_manual status_manual = {
     .usage = "[OPTIONS]",
     FLAGS(status_flags),
@@ -93,6 +105,7 @@ static const struct cli_manual help_manual = {.usage = "[COMMAND]", .words = CLI
 const struct cli_command cli_commands[] = {
     {"up",         "start a stack and leave it running",           cli_up,           &up_manual        },
     {"down",       "stop a stack and remove its folder",           cli_down,         &down_manual      },
+    {"restart",    "end services and start them again",            cli_restart,      &restart_manual   },
     {"status",     "processes, ports, memory, CPU and health",     cli_status,       &status_manual    },
     {"logs",       "show the logs of a stack",                     cli_logs,         &logs_manual      },
     {"exec",       "run a command beside a stack of its own",      cli_exec,         &exec_manual      },

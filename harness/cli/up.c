@@ -16,7 +16,8 @@ enum {
     FLAG_OTLP,
     FLAG_LOG_LEVEL,
     FLAG_SET,
-    FLAG_SECONDS
+    FLAG_SECONDS,
+    FLAG_RESTART
 };
 enum { STACK_JSON_BYTES_MAX = 8 << 20, BOOT_SECONDS_MAX = 3600 };
 
@@ -102,6 +103,7 @@ int cli_up(int argc, char **argv)
         .life = BV_STACK_DETACHED,
         .durability = line.values[FLAG_DURABLE] ? BV_STACK_DURABLE : BV_STACK_EPHEMERAL,
         .ports = line.values[FLAG_FIXED] ? BV_STACK_PORTS_FIXED : BV_STACK_PORTS_RANDOM,
+        .restart = line.values[FLAG_RESTART] ? BV_STACK_RESTART_ENDED : BV_STACK_RESTART_NEVER,
         .bin_dir = line.values[FLAG_BIN_DIR],
         .otlp_url = line.values[FLAG_OTLP],
         .log_level = line.values[FLAG_LOG_LEVEL],

@@ -5,6 +5,7 @@
 #include "stack_services.h"
 #include "stack_supervisor.h"
 
+#include "bv/config.h"
 #include "bv/probe.h"
 #include "bv/process.h"
 
@@ -436,10 +437,69 @@ int bv_stack_refresh(struct bv_stack *stack, struct bv_error *error)
         struct bv_stack_part *part = fields[3] ? find_part(stack, fields[0]) : NULL;
         if (part) {
             part->state = fields[1];
+            part->pid = (int)strtol(fields[2], NULL, 10);
             part->ended = fields[3];
         }
     }
     return 0;
+}
+
+static int ask_restart(struct bv_stack *stack,
+                       const char *service,
+                       enum bv_stack_end end,
+                       struct bv_error *error)
+{
+    char packet[64];
+    int fd = connect_control(stack->run);
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    int size = snprintf(
+        packet, sizeof packet, "%s\t%.32s", end == BV_STACK_KILL ? "kill" : "restart", service);
+    ssize_t n = -1;
+    if (fd >= 0 && send(fd, packet, (size_t)size, MSG_NOSIGNAL) == size &&
+        poll(&wait, 1, ASK_MS) > 0)
+        n = recv(fd, packet, sizeof packet, MSG_DONTWAIT);
+    if (fd >= 0)
+        close(fd);
+    if (n == 2)
+        return 0;
+    return bv_fail(error,
+                   BV_E_UNAVAILABLE,
+                   "the supervisor of stack '%s' did not restart %s",
+                   stack->name,
+                   service);
+}
+
+int bv_stack_restart(struct bv_stack *stack,
+                     const char *service,
+                     enum bv_stack_end end,
+                     int64_t timeout_ms,
+                     struct bv_error *error)
+{
+    const char *names[BV_STACK_UNITS_MAX];
+    size_t count = 0;
+    struct bv_stack_part *part = find_part(stack, service);
+    for (size_t i = 0; i < stack->part_count; i++)
+        if (stack->parts[i].kind == BV_STACK_SERVICE)
+            names[count++] = stack->parts[i].name;
+    if (!part || part->kind != BV_STACK_SERVICE) {
+        const char *near = bv_nearest(service, names, count);
+        return bv_fail(error,
+                       BV_E_NOT_FOUND,
+                       near ? "no service '%.40s' in this stack: did you mean '%s'?"
+                            : "no service '%.40s' in this stack",
+                       service,
+                       near);
+    }
+    BV_TRY(ask_restart(stack, service, end, error));
+    for (int64_t ends_ms = bv_now_ms() + timeout_ms;;) {
+        BV_TRY(bv_stack_refresh(stack, error));
+        if (strcmp(part->state, "ready") == 0)
+            return 0;
+        if (bv_now_ms() >= ends_ms || strcmp(part->state, "ended") == 0)
+            return bv_fail(
+                error, BV_E_TIMEOUT, "%s is %s, see %s", service, part->state, part->log);
+        bv_retry_pause();
+    }
 }
 
 int bv_stack_check(struct bv_stack *stack, struct bv_error *error)

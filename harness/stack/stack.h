@@ -31,6 +31,12 @@ enum bv_stack_ports {
     BV_STACK_PORTS_FIXED   /* the constants that `bv help up` prints */
 };
 
+enum bv_stack_restart {
+    BV_STACK_RESTART_NEVER, /* a service that ends stays ended */
+    BV_STACK_RESTART_ENDED  /* it is started again at once, with the same ports and environment;
+                               given up after five ends in a row before it was ready */
+};
+
 /* What happened to one part while the stack boots or stops. */
 struct bv_stack_event {
     const char *part;  /* "postgres", "order", "auth-db"; "" for the stack as a whole */
@@ -48,6 +54,7 @@ struct bv_stack_spec {
     enum bv_stack_life life;
     enum bv_stack_durability durability;
     enum bv_stack_ports ports;
+    enum bv_stack_restart restart;
     const char *bin_dir; /* programs of the services; NULL: folder of the running program */
     const char
         *migrations; /* NULL: platform/deploy/migrations of the checkout, see bv_stack_migrations */
@@ -104,6 +111,17 @@ BV_MUST_CHECK int bv_stack_stop(const char *name,
  * BV_E_UNAVAILABLE when the supervisor is gone. */
 BV_MUST_CHECK int bv_stack_refresh(struct bv_stack *stack, struct bv_error *error);
 
+/* Ends a service (SIGTERM, so it drains; or SIGKILL) and starts it again with the same ports and
+ * environment; waits until it is ready or timeout_ms has passed. Errors: BV_E_NOT_FOUND (no such
+ * service, with the nearest known one), BV_E_TIMEOUT, BV_E_UNAVAILABLE when the supervisor is gone.
+ */
+enum bv_stack_end { BV_STACK_DRAIN, BV_STACK_KILL };
+BV_MUST_CHECK int bv_stack_restart(struct bv_stack *stack,
+                                   const char *service,
+                                   enum bv_stack_end end,
+                                   int64_t timeout_ms,
+                                   struct bv_error *error);
+
 /* 0 while every part still runs; BV_E_UNAVAILABLE names the first that ended and how. Does not
  * block. */
 BV_MUST_CHECK int bv_stack_check(struct bv_stack *stack, struct bv_error *error);
@@ -121,7 +139,7 @@ struct bv_stack_part {
     const char *state;     /* "ready", or "ended" as of the last bv_stack_refresh */
     const char *ended;     /* how it ended, "" while it runs */
     int port;              /* 0: none */
-    int pid;               /* as users see it */
+    int pid;               /* as users see it, as of the last bv_stack_refresh */
     int64_t ready_ms;      /* since bv_stack_up */
     const struct bv_json
         *describe; /* what the service says of itself (--describe), NULL for servers */

@@ -23,7 +23,8 @@
 
 enum {
     CLIENTS_MAX = 8,
-    STARTS_MAX = 3, /* of one unit: the first and two with fresh ports */
+    STARTS_MAX = 3,   /* of one unit: the first and two with fresh ports */
+    FAILURES_MAX = 5, /* restarts in a row that end before they are ready */
     KILLED_MS = 2000,
     FILES_WANTED = 65536,
 };
@@ -71,6 +72,8 @@ static void begin_stop(struct supervisor *s);
 
 static void fail_boot(struct supervisor *s, const char *part, const char *text)
 {
+    if (s->phase == UP)
+        emit(s, part, "failed", text);
     if (s->phase != BOOTING)
         return;
     s->failed = true;
@@ -101,7 +104,8 @@ static int run_ready(void *argument, struct bv_error *error)
 static void
 start_task(struct supervisor *s, struct stack_unit *unit, int (*run)(void *, struct bv_error *))
 {
-    struct task task = {s->world, unit, s->world->began_ms + s->world->boot_ms_max};
+    int64_t since_ms = s->phase == BOOTING ? s->world->began_ms : bv_now_ms();
+    struct task task = {s->world, unit, since_ms + s->world->boot_ms_max};
     struct bv_error error = {0};
     if (bv_task_start(run, &task, geteuid(), getegid(), &unit->task_pid, &unit->task_fd, &error) <
         0)
@@ -235,6 +239,7 @@ static void advance(struct supervisor *s)
 static void unit_ready(struct supervisor *s, struct stack_unit *unit)
 {
     unit->state = STACK_READY;
+    unit->failures = 0;
     unit->ready_ms = bv_now_ms() - s->world->began_ms;
     emit(s, unit->name, "ready", "");
 }
@@ -246,7 +251,7 @@ static void task_ended(struct supervisor *s, struct stack_unit *unit, int status
     error.text[n > 0 ? n : 0] = '\0';
     unit->task_pid = 0;
     end_task(unit);
-    if (s->phase != BOOTING)
+    if (s->phase > UP)
         return;
     if (status != 0) {
         char how[64];
@@ -319,6 +324,22 @@ static void boot_process_ended(struct supervisor *s, struct stack_unit *unit, in
     fail_boot(s, unit->name, text);
 }
 
+/* Starts an ended service again when that was asked for, or is the rule of this stack. */
+static bool begins_again(struct supervisor *s, struct stack_unit *unit)
+{
+    if (unit->row->kind != BV_STACK_SERVICE ||
+        (!unit->again && s->world->restart == BV_STACK_RESTART_NEVER))
+        return false;
+    if (!unit->again && unit->state != STACK_READY && ++unit->failures >= FAILURES_MAX)
+        return false;
+    emit(s, unit->name, "ended", unit->ended_text);
+    end_task(unit);
+    unit->again = false;
+    unit->state = STACK_ENDED;
+    start_process(s, unit);
+    return unit->state == STACK_STARTING;
+}
+
 static void process_ended(struct supervisor *s, struct stack_unit *unit, int status)
 {
     char how[64];
@@ -328,6 +349,8 @@ static void process_ended(struct supervisor *s, struct stack_unit *unit, int sta
         boot_process_ended(s, unit, status);
         return;
     }
+    if (s->phase == UP && begins_again(s, unit))
+        return;
     unit->state = STACK_ENDED;
     emit(s, unit->name, s->phase == UP ? "ended" : "stopped", unit->ended_text);
 }
@@ -453,10 +476,41 @@ static bool is_command(const char *packet, ssize_t size, const char *word)
     return size == (ssize_t)strlen(word) && memcmp(packet, word, strlen(word)) == 0;
 }
 
+/* "restart\tPART" and "kill\tPART"; false when the packet is neither. */
+static bool is_restart(struct supervisor *s, const char *packet, int fd)
+{
+    static const struct {
+        const char *word;
+        int signal;
+    } words[] = {
+        {"restart\t", SIGTERM},
+        {"kill\t",    SIGKILL},
+    };
+    for (size_t i = 0; i < BV_COUNT(words); i++) {
+        size_t size = strlen(words[i].word);
+        if (strncmp(packet, words[i].word, size) != 0)
+            continue;
+        struct stack_unit *unit = stack_unit_find(s->world, packet + size);
+        bool known = s->phase == UP && unit && unit->row->kind == BV_STACK_SERVICE;
+        if (known) {
+            unit->failures = 0;
+            unit->again = true;
+            unit->state = STACK_PREPARED; /* not ready any more, though it still runs */
+            if (unit->pid)
+                kill(unit->pid, words[i].signal);
+            else
+                (void)!begins_again(s, unit);
+        }
+        send(fd, known ? "ok" : "unknown", known ? 2 : 7, MSG_DONTWAIT | MSG_NOSIGNAL);
+        return true;
+    }
+    return false;
+}
+
 static void client_said(struct supervisor *s, size_t index)
 {
-    char packet[64];
-    ssize_t n = recv(s->clients[index].fd, packet, sizeof packet, MSG_DONTWAIT);
+    char packet[64] = "";
+    ssize_t n = recv(s->clients[index].fd, packet, sizeof packet - 1, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (is_command(packet, n, "stop")) {
@@ -466,6 +520,8 @@ static void client_said(struct supervisor *s, size_t index)
     }
     if (is_command(packet, n, "status"))
         status_reply(s, s->clients[index].fd);
+    else if (n > 0)
+        is_restart(s, packet, s->clients[index].fd);
     close(s->clients[index].fd);
     s->clients[index].fd = 0;
     s->clients[index].listens = false;

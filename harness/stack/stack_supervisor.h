@@ -7,7 +7,8 @@
  * preparations
  *
  * Invariant: it runs one thread and only forks; all that may block is a task. Messages are packets
- * (SOCK_SEQPACKET): "part\tstate\tms\ttext" out; "stop" or "status" in. Thread: its own process. */
+ * (SOCK_SEQPACKET): "part\tstate\tms\ttext" out; "stop", "status", "restart\tPART" or "kill\tPART"
+ * in (the last two end a service, to start it again). Thread: its own process. */
 #ifndef STACK_SUPERVISOR_H
 #define STACK_SUPERVISOR_H
 

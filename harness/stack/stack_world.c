@@ -421,6 +421,7 @@ static int fill(struct stack_world *world, const struct bv_stack_spec *spec, str
     world->life = spec->life;
     world->durability = spec->durability;
     world->port_mode = spec->ports;
+    world->restart = spec->restart;
     world->began_ms = bv_now_ms();
     world->boot_ms_max = spec->boot_ms_max ? spec->boot_ms_max : BOOT_MS_DEFAULT;
     snprintf(world->log_level,

@@ -27,6 +27,8 @@ struct stack_unit {
     pid_t task_pid;  /* preparation or probe under way; 0: none */
     int task_fd;     /* error text of that task, -1: none */
     int starts;      /* how often it was started */
+    int failures;    /* restarts in a row that ended before they were ready */
+    bool again;      /* its end is the beginning of a restart that was asked for */
     int64_t ready_ms;
     char ended_text[96];
 };
@@ -54,6 +56,7 @@ struct stack_world {
     enum bv_stack_life life;
     enum bv_stack_durability durability;
     enum bv_stack_ports port_mode;
+    enum bv_stack_restart restart;
     uid_t uid; /* of servers and services */
     gid_t gid;
     int64_t boot_ms_max;
