@@ -554,7 +554,7 @@ class Timeline {
     }
     build() {
         const counts = plural(this.s.messages.length, 'message') + ', ' + plural(this.lanes.length, 'lane');
-        this.caption = el('figcaption', {}, el('b', {}, 'Timeline'), el('span', {class: 'dim', title: this.silent.length ? 'Without messages: ' + this.silent.join(', ') : null}, ' ' + counts + (this.silent.length ? ', ' + this.silent.length + ' silent' : '')));
+        this.caption = el('div', {}, el('b', {}, 'Timeline'), el('span', {class: 'dim', title: this.silent.length ? 'Without messages: ' + this.silent.join(', ') : null}, ' ' + counts + (this.silent.length ? ', ' + this.silent.length + ' silent' : '')));
         const key = (kind, text) => el('span', {class: 'key'}, sv('svg', {width: 14, height: 12, 'aria-hidden': 'true'}, kind), text);
         this.tools = el('div', {class: 'tltools'},
             key(sv('circle', {cx: 7, cy: 6, r: 3.5, class: 'ring'}), 'sent'), key(sv('circle', {cx: 7, cy: 6, r: 4, class: 'disk'}), 'received'),
@@ -570,7 +570,7 @@ class Timeline {
         this.stage = el('div', {class: 'stage', tabindex: '0', role: 'group',
             'aria-label': 'Timeline of ' + counts + '. Arrow keys move between messages, Enter opens one, plus and minus zoom.'}, this.svg, this.over, this.tip);
         this.inspector = el('div', {class: 'inspect', 'aria-live': 'polite'});
-        this.figure.append(el('div', {class: 'tlhead'}, this.caption, this.tools), this.stage, this.inspector);
+        this.figure.append(el('figcaption', {class: 'tlhead'}, this.caption, this.tools), this.stage, this.inspector);
         this.stage.addEventListener('pointermove', event => this.move(event));
         this.stage.addEventListener('pointerleave', () => { this.tip.hidden = true; this.light(null); });
         this.stage.addEventListener('pointerdown', event => this.down(event));
@@ -1061,7 +1061,10 @@ function reveal(id) {
     (node.matches('details') ? find('summary', node) : find('summary', node) || node).focus({preventScroll: true});
     node.scrollIntoView({block: 'start', behavior: matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth'});
 }
-addEventListener('hashchange', () => reveal(location.hash.slice(1)));
+addEventListener('hashchange', () => {
+    if (/^#s\d/.test(location.hash))
+        reveal(location.hash.slice(1));
+});
 document.addEventListener('click', event => {
     const link = event.target.closest('a[href^="#s"]');
     if (link && /^#s\d/.test(link.getAttribute('href'))) {
@@ -1281,6 +1284,6 @@ const watcher = new IntersectionObserver(entries => {
 }, {rootMargin: '-80px 0px -55% 0px'});
 for (const node of all('.scenario'))
     watcher.observe(node);
-if (location.hash.length > 1)
+if (/^#s\d/.test(location.hash))
     reveal(location.hash.slice(1));
 })();

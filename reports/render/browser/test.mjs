@@ -1,0 +1,253 @@
+/* The report as its reader meets it: a green and a red run, rendered from the checked-in results, opened from disk in
+ * Chromium. Usage: test.mjs BV_REPORT TOOLS TESTDATA
+ * Each check is a row of the table at the end; a run prints one line for each and what it found. Exit 0: nothing found. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { browser, open, render, scratch, toolbox } from './browser.mjs';
+
+const [report, tools, testdata] = process.argv.slice(2);
+const require = toolbox(tools);
+const folder = scratch();
+const pages = {};
+for (const kind of ['green', 'red'])
+    pages[kind] = render(report, join(testdata, kind), join(folder, kind));
+const chromium = await browser(require);
+
+/* ---- small things ---- */
+
+/* Two frames: what a handler changed is laid out and painted. */
+const settled = page => page.evaluate(() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done))));
+const focused = page => page.evaluate(() => (document.activeElement.closest('.step, .scenario') || document.activeElement).id);
+const shown = (page, selector) => page.locator(selector).evaluateAll(nodes => nodes.filter(node => node.checkVisibility()).map(node => node.id));
+
+async function expandAll(page) {
+    for (let round = 0; round < 3; round++) { /* what opens holds more to open */
+        await page.evaluate(() => {
+            for (const node of document.querySelectorAll('details'))
+                node.open = true;
+            scrollTo(0, 1e7);
+        });
+        await settled(page);
+    }
+    await page.waitForFunction(() => !document.querySelector('#latency') || document.querySelector('#latency').children.length > 0);
+}
+async function with_page(kind, options, body) {
+    const page = await open(chromium, pages[kind], options);
+    try {
+        await body(page);
+        assert.deepEqual(page.findings, []);
+    } finally {
+        await page.context().close();
+    }
+}
+
+/* ---- checkers of others ---- */
+
+async function accessible(kind, options, prepare) {
+    /* bypassCSP: axe injects a style of its own, which the page rightly refuses. */
+    await with_page(kind, {...options, bypassCSP: true}, async page => {
+        await prepare(page);
+        await page.evaluate(readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8'));
+        const result = await page.evaluate(() => window.axe.run(document));
+        assert.ok(result.passes.length > 20, 'axe looked at almost nothing');
+        assert.deepEqual(result.violations.flatMap(v => v.nodes.slice(0, 3).map(n => v.id + ': ' + v.help + ': ' + n.html.slice(0, 200)
+            + ' ' + ((n.any[0] || n.all[0] || n.none[0] || {}).message || ''))), []);
+    });
+}
+
+/* Both the file as it is and the document that its script made of it with everything open. */
+async function valid_html(kind) {
+    const {HtmlValidate, StaticConfigLoader} = require('html-validate');
+    const checker = new HtmlValidate(new StaticConfigLoader({root: true, extends: ['html-validate:recommended']}));
+    const messages = async html => (await checker.validateString(html, kind + '.html')).results
+        .flatMap(result => result.messages.map(m => m.ruleId + ' at ' + m.line + ':' + m.column + ': ' + m.message));
+    assert.deepEqual((await messages(readFileSync(pages[kind], 'utf8'))).slice(0, 20), []);
+    await with_page(kind, {}, async page => {
+        await expandAll(page);
+        /* A browser writes "&nbsp;" and empty attribute values its own way; only what the script chose is judged. */
+        const html = '<!DOCTYPE html>\n' + await page.evaluate(() => document.documentElement.outerHTML);
+        const found = await messages(html.replace(/ (open|hidden|disabled)=""/g, ' $1'));
+        assert.deepEqual(found.slice(0, 20), []);
+    });
+}
+
+/* ---- what a reader does ---- */
+
+async function opens_on_the_failure(page) {
+    assert.match(await page.title(), /failed/);
+    assert.match(await page.textContent('h1'), /1 of 5 scenarios failed/);
+    const first = page.locator('.failures > ol > li').first();
+    assert.match(await first.textContent(), /SSE resumes.*line 52/s);
+    assert.match(await first.textContent(), /did not receive ecommerce\.order\.paid\.v1/);
+    const box = await first.boundingBox();
+    assert.ok(box.y + box.height <= 900, 'what went wrong is below the first screen');
+}
+async function expands_a_failed_step(page) {
+    const step = page.locator('#s2-13');
+    assert.ok(await step.locator('> details').evaluate(node => node.open), 'a red step is open');
+    await step.locator('> details > summary').click();
+    assert.ok(await step.locator('> details').evaluate(node => !node.open), 'a click closes it');
+    await step.locator('> details > summary').click();
+    assert.match(await step.locator('.diff').textContent(), /Expected.*ecommerce\.order\.paid\.v1.*Actual.*sequence 10/s);
+    const message = step.locator('.msg').first();
+    await message.locator('> summary').click();
+    assert.match(await message.textContent(), /ecommerce\.order\./);
+    await page.locator('.failures a').first().click();
+    await settled(page);
+    assert.equal(await focused(page), 's2-13');
+}
+async function searches(page) {
+    const everything = await page.locator('.scenario').count();
+    await page.fill('#q', 'ecommerce.order.confirmed.v1');
+    await page.waitForFunction(() => /^[1-9]\d* steps?, [1-9]\d* messages?$/.test(document.querySelector('#hits').textContent));
+    const found = (await shown(page, '.scenario')).length;
+    assert.ok(found > 0 && found < everything, 'a search shows some scenarios, not all: ' + found + ' of ' + everything);
+    assert.ok(await page.evaluate(() => CSS.highlights.get('hits').size > 0), 'what was found is marked');
+    await page.fill('#q', 'no such words anywhere');
+    await page.locator('#nothing').waitFor({state: 'visible'});
+    assert.deepEqual(await shown(page, '.scenario'), []);
+    await page.press('#q', 'Escape');
+    await page.waitForFunction(() => document.querySelector('#hits').textContent === '');
+    assert.equal((await shown(page, '.scenario')).length, everything);
+    await page.click('[data-filter=broken]');
+    assert.deepEqual(await shown(page, '.scenario'), ['s5']);
+    await page.click('[data-filter=all]');
+}
+async function switches_theme(page) {
+    const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    const theme = () => page.evaluate(() => document.documentElement.dataset.theme);
+    assert.equal(await background(), 'rgb(255, 255, 255)');
+    await page.click('#theme');
+    assert.equal(await theme(), 'dark');
+    const [red] = (await background()).match(/\d+/g).map(Number);
+    assert.ok(red < 60, 'dark is dark');
+    await page.reload();
+    assert.equal(await theme(), 'dark', 'the choice lasts');
+    await page.click('#theme');
+    assert.equal(await theme(), 'light');
+    await page.click('#theme');
+    assert.equal(await theme(), undefined, 'the third choice is the system\'s');
+    await page.emulateMedia({colorScheme: 'dark'});
+    assert.ok(Number((await background()).match(/\d+/)[0]) < 60, 'and follows it');
+}
+/* From the address bar to the body of the message that tells, and back, without a pointer. */
+async function keyboard_alone(page) {
+    await page.keyboard.press('Tab');
+    assert.match(await page.evaluate(() => document.activeElement.textContent), /Skip to/);
+    await page.keyboard.press('Enter');
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'scenarios');
+    await page.keyboard.press('n');
+    assert.equal(await focused(page), 's2-13');
+    await page.keyboard.press('n');
+    assert.equal(await focused(page), 's5-6');
+    await page.keyboard.press('N');
+    assert.equal(await focused(page), 's2-13');
+    await page.keyboard.press('k');
+    assert.equal(await focused(page), 's2-12');
+    await page.keyboard.press('j');
+    await page.keyboard.press('e');
+    assert.ok(await page.evaluate(() => !document.querySelector('#s2-13 > details').open), 'e closes');
+    await page.keyboard.press('Enter');
+    assert.ok(await page.evaluate(() => document.querySelector('#s2-13 > details').open), 'Enter opens');
+    for (let i = 0; i < 12 && !await page.evaluate(() => document.activeElement.matches('.msg:not([open]) > summary')); i++)
+        await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    assert.ok(await page.evaluate(() => document.activeElement.parentElement.open), 'a message opens');
+    await page.keyboard.press('/');
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'q');
+    await page.keyboard.type('confirmed');
+    await page.waitForFunction(() => document.querySelector('#hits').textContent !== '');
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('?');
+    assert.ok(await page.evaluate(() => document.querySelector('dialog').open));
+    await page.keyboard.press('Escape');
+    assert.ok(await page.evaluate(() => !document.querySelector('dialog').open));
+    await page.evaluate(() => document.querySelector('#s2 .stage').focus());
+    await page.keyboard.press('ArrowRight');
+    assert.match(await page.textContent('#s2 .inspect'), /Message \d/);
+    await page.keyboard.press('Escape');
+    assert.equal(await page.textContent('#s2 .inspect'), '');
+}
+async function copies_the_line(page) {
+    await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+    const button = page.locator('.failures .copy').first();
+    await button.click();
+    await page.waitForFunction(node => node.textContent === 'Copied', await button.elementHandle());
+    const text = await page.evaluate(() => navigator.clipboard.readText());
+    assert.equal(text, "make scenario STORY=order-flow ARGS='--tags @step-2'");
+}
+async function prints(page) {
+    await page.emulateMedia({media: 'print'});
+    await page.evaluate(() => dispatchEvent(new Event('beforeprint')));
+    await settled(page);
+    assert.deepEqual(await page.evaluate(() => ['header.bar', 'nav', '.tltools', '.copy'].filter(s =>
+        [...document.querySelectorAll(s)].some(node => node.checkVisibility()))), [], 'tools are not printed');
+    assert.equal(await page.locator('.scenario[open]').count(), await page.locator('.scenario').count(), 'every scenario is printed');
+    await page.evaluate(() => dispatchEvent(new Event('afterprint')));
+    await page.emulateMedia({media: 'screen'});
+    assert.ok(await page.locator('.scenario[open]').count() < await page.locator('.scenario').count(), 'and closed again');
+    const pdf = await page.pdf({format: 'A4'});
+    const sheets = pdf.toString('latin1').match(/\/Type \/Page\b/g).length;
+    assert.ok(sheets >= 2 && sheets < 60, sheets + ' sheets');
+}
+async function fits(page) {
+    const too_wide = () => page.evaluate(() => {
+        const width = document.documentElement.clientWidth;
+        if (document.documentElement.scrollWidth <= width)
+            return [];
+        return [...document.querySelectorAll('body *')].filter(node => node.getBoundingClientRect().right > width + 1 && !node.closest('.scroll, svg, .code, .lines'))
+            .slice(0, 5).map(node => node.outerHTML.slice(0, 120)).concat('the page is ' + document.documentElement.scrollWidth + ' wide');
+    });
+    assert.deepEqual(await too_wide(), []);
+    await expandAll(page);
+    assert.deepEqual(await too_wide(), []);
+}
+async function says_all_is_well(page) {
+    assert.match(await page.title(), /passed/);
+    assert.match(await page.textContent('h1'), /scenarios? passed/);
+    assert.equal(await page.locator('.failures').count(), 0);
+    await expandAll(page);
+}
+async function small(kind) {
+    const size = readFileSync(pages[kind]).length;
+    assert.ok(size < 2e6, size + ' bytes');
+}
+
+/* ---- the list ---- */
+
+const narrow = {viewport: {width: 390, height: 844}};
+const checks = [
+    ['the file is below 2 MB', () => small('red')],
+    ['html-validate: green', () => valid_html('green')],
+    ['html-validate: red', () => valid_html('red')],
+    ['axe: green, light', () => accessible('green', {colorScheme: 'light'}, expandAll)],
+    ['axe: red as it opens, light', () => accessible('red', {colorScheme: 'light'}, settled)],
+    ['axe: red, all open, light', () => accessible('red', {colorScheme: 'light'}, expandAll)],
+    ['axe: red, all open, dark', () => accessible('red', {colorScheme: 'dark'}, expandAll)],
+    ['axe: red, all open, narrow', () => accessible('red', {...narrow, colorScheme: 'light'}, expandAll)],
+    ['a green run says so', () => with_page('green', {}, says_all_is_well)],
+    ['what went wrong is on the first screen', () => with_page('red', {}, opens_on_the_failure)],
+    ['a failed step expands', () => with_page('red', {}, expands_a_failed_step)],
+    ['the line to reproduce is copied', () => with_page('red', {}, copies_the_line)],
+    ['search and filters', () => with_page('red', {}, searches)],
+    ['themes', () => with_page('red', {colorScheme: 'light'}, switches_theme)],
+    ['the keyboard alone', () => with_page('red', {}, keyboard_alone)],
+    ['print', () => with_page('red', {}, prints)],
+    ['390 pixels: green', () => with_page('green', narrow, fits)],
+    ['390 pixels: red', () => with_page('red', narrow, fits)],
+    ['1440 pixels: red', () => with_page('red', {}, fits)],
+];
+let failed = 0;
+for (const [name, check] of checks) {
+    try {
+        await check();
+        console.log('ok      ' + name);
+    } catch (found) {
+        failed++;
+        console.log('FAILED  ' + name + '\n        ' + String(found.message).replace(/\n/g, '\n        '));
+    }
+}
+await chromium.close();
+console.log(failed ? failed + ' of ' + checks.length + ' checks failed' : checks.length + ' checks passed');
+process.exit(failed ? 1 : 0);
