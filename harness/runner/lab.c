@@ -1,17 +1,20 @@
 #include "lab.h"
 
+#include "seed.h"
 #include "stack.h"
+#include "tokens.h"
 #include "words.h"
 #include "bv/http_call.h"
 #include "bv/uuid.h"
 #include <ctype.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum {
     ARENA_BYTES_MAX = 64 << 20,
     VARIABLES_MAX = 128,
-    TOKENS_MAX = 16,
+    FRESH_MAX = 16,
     TIMEOUT_MS = 10000,
     PASSWORD_BYTES = 25
 };
@@ -20,21 +23,23 @@ struct variable {
     const char *name;
     struct bv_bytes value;
 };
-struct token {
+struct fresh {
     const char *identity;
     const char *text;
 };
 struct runner_lab {
     struct bv_lab base;
     struct runner_lab_config config;
-    struct bv_arena *arena; /* of the run */
+    struct bv_env env; /* with the randomness of the scenario */
+    struct seed_random random;
     struct bv_http_caller *caller;
-    struct token tokens[TOKENS_MAX]; /* of the run */
-    size_t token_count;
-    struct token fresh[TOKENS_MAX]; /* of the scenario */
+    struct tokens *tokens;         /* owned when the config has none */
+    struct fresh fresh[FRESH_MAX]; /* tokens of the scenario's own users */
     size_t fresh_count;
     struct variable variables[VARIABLES_MAX];
     size_t variable_count;
+    pthread_mutex_t lock; /* guards what follows, and base.recording as an interrupt sees it */
+    bool interrupted;
 };
 
 static struct runner_lab *lab_of(struct bv_lab *base)
@@ -172,7 +177,7 @@ static int call_auth(struct runner_lab *lab,
     if (field)
         fields[1] = *field;
     struct bv_http_call call = {.method = "POST",
-                                .url = bv_arena_format(lab->arena, "%s%s", base, path),
+                                .url = bv_arena_format(lab->base.arena, "%s%s", base, path),
                                 .fields = fields,
                                 .field_count = field ? 2 : 1,
                                 .body = body,
@@ -180,9 +185,10 @@ static int call_auth(struct runner_lab *lab,
     if (!call.url)
         return BV_E_NOMEM;
     struct bv_http_answer answer;
-    if (bv_http_call(lab->caller, &call, lab->arena, &answer, error) < 0)
+    if (bv_http_call(lab->caller, &call, lab->base.arena, &answer, error) < 0)
         return BV_MISMATCH;
-    if (answer.status != wanted || bv_json_parse(lab->arena, answer.body, ret_json, NULL) < 0) {
+    if (answer.status != wanted ||
+        bv_json_parse(lab->base.arena, answer.body, ret_json, NULL) < 0) {
         (void)bv_fail(error,
                       BV_E_UNAUTHENTICATED,
                       "auth answered POST %s with %lld, not %lld",
@@ -229,7 +235,7 @@ static int log_in_client(struct runner_lab *lab,
                          struct bv_error *error)
 {
     char encoded[512] = "Basic ";
-    char *plain = bv_arena_format(lab->arena, "%s:%s", name, secret);
+    char *plain = bv_arena_format(lab->base.arena, "%s:%s", name, secret);
     if (!plain || bv_base64_size(strlen(plain)) > sizeof encoded - 8)
         return BV_E_NOMEM;
     size_t size = bv_base64_encode(plain, strlen(plain), encoded + 6);
@@ -254,9 +260,9 @@ static int register_user(struct runner_lab *lab,
                          struct bv_error *error)
 {
     unsigned char random[12];
-    lab->config.env->random->fill(lab->config.env->random, random, sizeof random);
+    lab->env.random->fill(lab->env.random, random, sizeof random);
     password[bv_hex_encode(random, sizeof random, password)] = '\0';
-    char *name = bv_arena_format(lab->arena, "%s-%s", word, lab->base.run);
+    char *name = bv_arena_format(lab->base.arena, "%s-%s", word, lab->base.run);
     if (!name)
         return BV_E_NOMEM;
     for (char *c = name; *c; c++)
@@ -295,25 +301,14 @@ static int obtain(struct runner_lab *lab,
                                : log_in(lab, identity, secret, ret_json, error);
 }
 
+/* Logs in; the token is in the scenario's arena. A tokens_login of the lab. */
 static int
-token(struct bv_lab *base, struct bv_bytes identity, const char **ret_token, struct bv_error *error)
+fetch_token(void *argument, struct bv_bytes identity, const char **ret_text, struct bv_error *error)
 {
-    struct runner_lab *lab = lab_of(base);
-    bool fresh = bv_bytes_starts(identity, BV_BYTES("new "));
-    struct token *list = fresh ? lab->fresh : lab->tokens;
-    size_t *count = fresh ? &lab->fresh_count : &lab->token_count;
-    *ret_token = NULL;
-    if (bv_bytes_equal(identity, BV_BYTES("nobody")))
-        return 0;
-    for (size_t i = 0; i < *count; i++) {
-        if (bv_bytes_equal(identity, bv_bytes_of(list[i].identity))) {
-            *ret_token = list[i].text;
-            return 0;
-        }
-    }
-    char *name = bv_arena_text(lab->arena, identity);
+    struct runner_lab *lab = argument;
+    char *name = bv_arena_text(lab->base.arena, identity);
     const struct bv_json *json = NULL;
-    if (!name || *count == TOKENS_MAX)
+    if (!name)
         return BV_E_NOMEM;
     int rc = obtain(lab, name, &json, error);
     if (rc != 0)
@@ -325,9 +320,43 @@ token(struct bv_lab *base, struct bv_bytes identity, const char **ret_token, str
         (void)bv_fail(error, BV_E_PROTOCOL, "auth answered without an access token");
         return BV_MISMATCH;
     }
-    list[(*count)++] = (struct token){name, text.data};
-    *ret_token = text.data;
+    *ret_text = text.data;
     return 0;
+}
+
+static int fresh_token(struct runner_lab *lab,
+                       struct bv_bytes identity,
+                       const char **ret_token,
+                       struct bv_error *error)
+{
+    for (size_t i = 0; i < lab->fresh_count; i++) {
+        if (bv_bytes_equal(identity, bv_bytes_of(lab->fresh[i].identity))) {
+            *ret_token = lab->fresh[i].text;
+            return 0;
+        }
+    }
+    const char *text = NULL;
+    const char *name = bv_arena_text(lab->base.arena, identity);
+    if (!name || lab->fresh_count == FRESH_MAX)
+        return BV_E_NOMEM;
+    int rc = fetch_token(lab, identity, &text, error);
+    if (rc != 0)
+        return rc;
+    lab->fresh[lab->fresh_count++] = (struct fresh){name, text};
+    *ret_token = text;
+    return 0;
+}
+
+static int
+token(struct bv_lab *base, struct bv_bytes identity, const char **ret_token, struct bv_error *error)
+{
+    struct runner_lab *lab = lab_of(base);
+    *ret_token = NULL;
+    if (bv_bytes_equal(identity, BV_BYTES("nobody")))
+        return 0;
+    if (bv_bytes_starts(identity, BV_BYTES("new ")))
+        return fresh_token(lab, identity, ret_token, error);
+    return tokens_get(lab->tokens, identity, fetch_token, lab, ret_token, error);
 }
 
 /* ---- variables ---- */
@@ -367,14 +396,16 @@ value_of(void *argument, struct bv_bytes name, struct bv_buf *buf, struct bv_err
     }
     if (bv_bytes_equal(name, BV_BYTES("uuid"))) {
         char text[BV_UUID_TEXT_SIZE];
-        bv_uuid_format(bv_uuid_v7(lab->config.env), text);
+        bv_uuid_format(bv_uuid_v7(&lab->env), text);
         return bv_buf_text(buf, text);
     }
     if (bv_bytes_equal(name, BV_BYTES("now"))) {
         char text[BV_TIME_TEXT_SIZE];
-        bv_time_format(bv_wall_us(lab->config.env), text);
+        bv_time_format(bv_wall_us(&lab->env), text);
         return bv_buf_text(buf, text);
     }
+    if (words_bulk_name(name))
+        return words_bulk(name, buf);
     for (size_t i = 0; i < lab->variable_count; i++)
         if (bv_bytes_equal(name, bv_bytes_of(lab->variables[i].name)))
             return bv_buf_bytes(buf, lab->variables[i].value);
@@ -413,13 +444,16 @@ int runner_lab_open(const struct runner_lab_config *config, struct runner_lab **
     if (!lab)
         return BV_E_NOMEM;
     lab->config = *config;
+    lab->env = *config->env;
+    lab->tokens = config->tokens;
+    pthread_mutex_init(&lab->lock, NULL);
     lab->base = (struct bv_lab){.ops = &lab_ops,
-                                .env = config->env,
+                                .env = &lab->env,
                                 .contracts = config->contracts_folder,
                                 .timeout_ms = TIMEOUT_MS};
-    int rc = bv_arena_open(ARENA_BYTES_MAX, &lab->arena);
-    if (rc == 0)
-        rc = bv_http_caller_open(&lab->caller);
+    int rc = bv_http_caller_open(&lab->caller);
+    if (rc == 0 && !lab->tokens)
+        rc = tokens_open(&lab->tokens);
     if (rc < 0)
         runner_lab_close(&lab);
     else
@@ -433,28 +467,61 @@ void runner_lab_close(struct runner_lab **lab)
         return;
     runner_lab_end(*lab);
     bv_http_caller_close(&(*lab)->caller);
-    bv_arena_close(&(*lab)->arena);
+    if (!(*lab)->config.tokens)
+        tokens_close(&(*lab)->tokens);
+    pthread_mutex_destroy(&(*lab)->lock);
     free(*lab);
     *lab = NULL;
 }
 
 int runner_lab_begin(struct runner_lab *lab, size_t number)
 {
-    struct bv_recording_config recording = {.env = lab->config.env,
-                                            .inspect =
-                                                lab->config.contracts ? contracts_inspect : NULL,
-                                            .inspect_argument = lab->config.contracts};
+    struct bv_recording_config config = {.env = &lab->env,
+                                         .inspect =
+                                             lab->config.contracts ? contracts_inspect : NULL,
+                                         .inspect_argument = lab->config.contracts};
+    struct bv_recording *recording = NULL;
     lab->variable_count = 0;
     lab->fresh_count = 0;
+    if (lab->config.seed) {
+        seed_init(&lab->random, *lab->config.seed, SEED_SCENARIO + number);
+        lab->env.random = &lab->random.random;
+    }
     BV_TRY(bv_arena_open(ARENA_BYTES_MAX, &lab->base.arena));
-    BV_TRY(bv_recording_open(&recording, &lab->base.recording));
+    BV_TRY(bv_recording_open(&config, &recording));
+    pthread_mutex_lock(&lab->lock);
+    lab->base.recording = recording;
+    if (lab->interrupted)
+        bv_recording_interrupt(recording);
+    pthread_mutex_unlock(&lab->lock);
     lab->base.run = bv_arena_format(lab->base.arena, "%s-%zu", lab->config.run, number);
-    lab->base.trace = bv_trace_child(lab->config.env, NULL, 1000000);
+    lab->base.trace = bv_trace_child(&lab->env, NULL, 1000000);
     return lab->base.run ? 0 : BV_E_NOMEM;
 }
 
 void runner_lab_end(struct runner_lab *lab)
 {
-    bv_recording_close(&lab->base.recording);
+    pthread_mutex_lock(&lab->lock);
+    struct bv_recording *recording = lab->base.recording;
+    lab->base.recording = NULL;
+    pthread_mutex_unlock(&lab->lock);
+    bv_recording_close(&recording);
     bv_arena_close(&lab->base.arena);
+}
+
+void runner_lab_interrupt(struct runner_lab *lab)
+{
+    pthread_mutex_lock(&lab->lock);
+    lab->interrupted = true;
+    if (lab->base.recording)
+        bv_recording_interrupt(lab->base.recording);
+    pthread_mutex_unlock(&lab->lock);
+}
+
+bool runner_lab_interrupted(struct runner_lab *lab)
+{
+    pthread_mutex_lock(&lab->lock);
+    bool interrupted = lab->interrupted;
+    pthread_mutex_unlock(&lab->lock);
+    return interrupted;
 }

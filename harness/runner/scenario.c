@@ -700,7 +700,7 @@ static int run(struct session *session, const struct wanted *wanted)
     if (rc == 0)
         rc = get_stack(session, wanted);
     struct runner_lab_config config = {
-        &session->env, session->stack, session->contracts, contracts, session->run_id};
+        &session->env, session->stack, session->contracts, contracts, session->run_id, NULL, NULL};
     if (rc == 0)
         rc = runner_lab_open(&config, &lab);
     if (rc == 0) {

@@ -21,6 +21,7 @@ struct bv_recording {
     size_t count;
     size_t capacity;
     bool full;
+    bool interrupted;
 };
 
 const char *bv_direction_word(enum bv_direction direction)
@@ -228,6 +229,14 @@ bool bv_recording_full(struct bv_recording *recording)
     return full;
 }
 
+void bv_recording_interrupt(struct bv_recording *recording)
+{
+    pthread_mutex_lock(&recording->lock);
+    recording->interrupted = true;
+    pthread_cond_broadcast(&recording->grown);
+    pthread_mutex_unlock(&recording->lock);
+}
+
 uint64_t bv_recording_last(struct bv_recording *recording)
 {
     pthread_mutex_lock(&recording->lock);
@@ -262,7 +271,7 @@ next_message(struct bv_recording *recording, uint64_t seen, int64_t deadline_mon
         until.tv_nsec = nanoseconds % 1000000000;
     }
     int rc = left_us > 0 ? 0 : ETIMEDOUT;
-    while (seen >= recording->count && rc != ETIMEDOUT)
+    while (seen >= recording->count && rc != ETIMEDOUT && !recording->interrupted)
         rc = pthread_cond_timedwait(&recording->grown, &recording->lock, &until);
     if (seen < recording->count)
         message = recording->messages[seen];

@@ -66,6 +66,9 @@ struct bv_message {
     int64_t latency_us;   /* of an answer, since its request; 0: none */
 };
 
+/* Header of a Kafka record that the lab made wrong on purpose: no contract binds it. */
+#define BV_KAFKA_POISON "lab-poison"
+
 /* Checks one message against its contract before it appears: sets contract and violation (texts in
  * arena). Called in the appending thread, one call at a time. */
 typedef void bv_inspect(void *argument, struct bv_message *message, struct bv_arena *arena);
@@ -100,6 +103,8 @@ int bv_recording_note(struct bv_recording *recording,
                       const char *format,
                       ...) BV_PRINTF(4, 5);
 bool bv_recording_full(struct bv_recording *recording);
+/* From now on every wait that finds nothing ends with BV_NOT_YET at once: the run is over. */
+void bv_recording_interrupt(struct bv_recording *recording);
 
 uint64_t bv_recording_last(struct bv_recording *recording); /* newest id, 0: none */
 const struct bv_message *bv_recording_at(struct bv_recording *recording,
