@@ -19,6 +19,8 @@ enum {
 };
 
 struct contracts {
+    char folder[BV_PATH_MAX];
+    bool read;
     struct bv_arena *arena;
     struct bv_schemas *events; /* and what the others refer to */
     struct bv_schemas *bodies; /* one document per service */
@@ -152,28 +154,35 @@ static int add_openapi(struct contracts *contracts,
 
 int contracts_open(const char *folder, struct contracts **ret_contracts, struct bv_error *error)
 {
-    static const char *const parts[] = {"events", "asyncapi", "webhooks"};
     struct contracts *contracts = calloc(1, sizeof *contracts);
     if (!contracts)
         return BV_E_NOMEM;
-    int rc = bv_arena_open(ARENA_BYTES_MAX, &contracts->arena);
+    int rc = bv_path(contracts->folder, error, "%s", folder);
+    if (rc == 0)
+        rc = bv_arena_open(ARENA_BYTES_MAX, &contracts->arena);
     if (rc == 0)
         rc = bv_schemas_open(&contracts->events);
     if (rc == 0)
         rc = bv_schemas_open(&contracts->bodies);
-    for (size_t i = 0; rc == 0 && i < BV_COUNT(parts); i++)
-        rc = each_file(contracts, folder, parts[i], add_schema, error);
-    if (rc == 0)
-        rc = each_file(contracts, folder, "openapi", add_openapi, error);
-    if (rc == 0)
-        rc = bv_schemas_link(contracts->events, error);
-    if (rc == 0)
-        rc = bv_schemas_link(contracts->bodies, error);
     if (rc < 0)
         contracts_close(&contracts);
     else
         *ret_contracts = contracts;
     return rc;
+}
+
+int contracts_read(struct contracts *contracts, struct bv_error *error)
+{
+    static const char *const parts[] = {"events", "asyncapi", "webhooks"};
+    if (contracts->read)
+        return 0;
+    for (size_t i = 0; i < BV_COUNT(parts); i++)
+        BV_TRY(each_file(contracts, contracts->folder, parts[i], add_schema, error));
+    BV_TRY(each_file(contracts, contracts->folder, "openapi", add_openapi, error));
+    BV_TRY(bv_schemas_link(contracts->events, error));
+    BV_TRY(bv_schemas_link(contracts->bodies, error));
+    contracts->read = true;
+    return 0;
 }
 
 void contracts_close(struct contracts **contracts)
@@ -320,8 +329,8 @@ inspect_event(const struct contracts *contracts, struct bv_message *message, str
 {
     static const char *const needed[] = {"traceparent", "correlation-id", "event-type", "event-id"};
     char name[200];
-    if (field(message, "dlq-reason").size)
-        return; /* parked: nothing may be assumed of the bytes */
+    if (field(message, "dlq-reason").size || field(message, BV_KAFKA_POISON).size)
+        return; /* parked, or poison of the lab: nothing may be assumed of the bytes */
     struct bv_bytes type = message->type.size
                                ? message->type
                                : bv_json_string(bv_json_get(message->json, "eventType"));
@@ -416,6 +425,21 @@ inspect_rest(const struct contracts *contracts, struct bv_message *message, stru
         violate(message, arena, "the body is no JSON");
 }
 
+/* Standard Webhooks: who gets it must be able to tell who sent it, and what caused it. */
+static void inspect_webhook(const struct contracts *contracts,
+                            struct bv_message *message,
+                            struct bv_arena *arena)
+{
+    static const char *const needed[] = {
+        "webhook-id", "webhook-timestamp", "webhook-signature", "traceparent", "correlation-id"};
+    check(contracts->events, message, arena, BV_BYTES("webhooks/order-transition.schema.json"));
+    for (size_t i = 0; !message->violation.size && i < BV_COUNT(needed); i++)
+        if (!field(message, needed[i]).size)
+            violate(message, arena, "header %s is missing", needed[i]);
+    if (!message->violation.size && message->signature == BV_SIGNED_BADLY)
+        violate(message, arena, "header webhook-signature does not fit the body and the secret");
+}
+
 void contracts_inspect(void *argument, struct bv_message *message, struct bv_arena *arena)
 {
     const struct contracts *contracts = argument;
@@ -432,7 +456,7 @@ void contracts_inspect(void *argument, struct bv_message *message, struct bv_are
         message->contract =
             bv_bytes_of(bv_arena_format(arena, "proto %.*s", BV_ARG(message->type)));
     else if (strcmp(message->protocol, "webhook") == 0)
-        check(contracts->events, message, arena, BV_BYTES("webhooks/order-transition.schema.json"));
+        inspect_webhook(contracts, message, arena);
     else if (message->json &&
              (strcmp(message->protocol, "websocket") == 0 || strcmp(message->protocol, "sse") == 0))
         check(contracts->events, message, arena, BV_BYTES("asyncapi/live-message.schema.json"));

@@ -1,18 +1,23 @@
 /* The folder contracts/ as the lab uses it: which events, operations and schemas exist, and whether
  * a recorded message keeps to them. events/TYPE.schema.json               every Kafka record with a
  * header event-type asyncapi/live-message.schema.json     every WebSocket frame and SSE event that
- * is JSON webhooks/order-transition.schema.json every webhook delivery openapi/SERVICE.yaml every
- * REST request and answer: operation, status, body Invariant: immutable once open. Thread: any,
- * open and close excepted. */
+ * is JSON webhooks/order-transition.schema.json every webhook delivery, with its
+ * headers and its signature openapi/SERVICE.yaml every
+ * REST request and answer: operation, status, body Invariant: immutable once read. Thread: any,
+ * open, read and close excepted. */
 #ifndef BV_CONTRACTS_H
 #define BV_CONTRACTS_H
 
 #include "bv/recording.h"
 
 struct contracts;
-/* Reads everything. Errors: BV_E_INVALID with the file and reason, BV_E_IO, BV_E_NOMEM. */
+/* Nothing is read yet. folder is copied. Errors: BV_E_NOMEM, BV_E_TOO_LARGE. */
 BV_MUST_CHECK int
 contracts_open(const char *folder, struct contracts **ret_contracts, struct bv_error *error);
+/* Reads everything, once; before that nothing is known. It takes a few milliseconds, so those who
+ * talk to servers that are not ours leave it out. Errors: BV_E_INVALID with the file and reason,
+ * BV_E_IO, BV_E_NOMEM; to be closed then. Thread: the one that opened, before others ask. */
+BV_MUST_CHECK int contracts_read(struct contracts *contracts, struct bv_error *error);
 void contracts_close(struct contracts **contracts);
 
 /* Whether events/TYPE.schema.json exists; the nearest known type otherwise, NULL when none is near.

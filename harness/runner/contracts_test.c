@@ -9,6 +9,7 @@ static void setup(void)
 {
     struct bv_error error = {0};
     cr_assert_eq(contracts_open(BV_CONTRACTS, &contracts, &error), 0, "%s", error.text);
+    cr_assert_eq(contracts_read(contracts, &error), 0, "%s", error.text);
     cr_assert_eq(bv_arena_open(1 << 22, &arena), 0);
 }
 

@@ -17,6 +17,7 @@ static void setup(void)
     struct bv_error error = {0};
     cr_assert_eq(bv_arena_open(16 << 20, &arena), 0);
     cr_assert_eq(contracts_open(BV_CONTRACTS, &contracts, &error), 0, "%s", error.text);
+    cr_assert_eq(contracts_read(contracts, &error), 0, "%s", error.text);
 }
 
 static void teardown(void)

@@ -95,7 +95,7 @@ struct plan {
 struct plan_tables {
     const struct bv_protocol *const *protocols;
     size_t protocol_count;
-    const struct contracts *contracts;
+    struct contracts *contracts; /* read when a step needs them */
     /* Names that may stand after "at" besides "gateway". */
     const char *const *services;
     size_t service_count;

@@ -699,8 +699,10 @@ static int run(struct session *session, const struct wanted *wanted)
     int rc = announce(session, wanted);
     if (rc == 0)
         rc = get_stack(session, wanted);
+    if (rc == 0 && session->stack)
+        rc = contracts_read(session->contracts, &session->error);
     struct runner_lab_config config = {
-        &session->env, session->stack, session->contracts, contracts, session->run_id, NULL, NULL};
+        &session->env, session->stack, session->stack ? session->contracts : NULL, contracts, session->run_id, NULL, NULL};
     if (rc == 0)
         rc = runner_lab_open(&config, &lab);
     if (rc == 0) {

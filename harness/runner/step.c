@@ -247,6 +247,7 @@ static void check_order(struct compiler *compiler)
             const char *near = NULL;
             struct bv_bytes type = table->rows[r].cells[c].value;
             if (strcmp(step->protocol->name, "kafka") == 0 && !step_has_variable(type) &&
+                step_have_contracts(compiler) &&
                 !contracts_event(compiler->tables->contracts, type, &near))
                 compile_error(compiler,
                               table->rows[r].at.line,

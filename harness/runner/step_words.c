@@ -115,7 +115,7 @@ static bool known_variable(const struct compiler *compiler, struct bv_bytes name
     for (size_t i = 0; i < BV_COUNT(built_in); i++)
         if (bv_bytes_equal(name, bv_bytes_of(built_in[i])))
             return true;
-    if (step_starts(name, "stack."))
+    if (step_starts(name, "stack.") || words_bulk_name(name))
         return true;
     for (size_t i = 0; i < compiler->variable_count; i++)
         if (bv_bytes_equal(name, compiler->variables[i]))
@@ -219,6 +219,15 @@ static bool operational(struct bv_bytes path)
     return false;
 }
 
+bool step_have_contracts(struct compiler *compiler)
+{
+    struct bv_error error = {0};
+    if (contracts_read(compiler->tables->contracts, &error) == 0)
+        return true;
+    STEP_FAIL(compiler, "%s", error.text);
+    return false;
+}
+
 static void
 check_path(struct compiler *compiler, const char *target, const char *method, struct bv_bytes path)
 {
@@ -229,7 +238,7 @@ check_path(struct compiler *compiler, const char *target, const char *method, st
         compiler->scenario->needs_all = compiler->scenario->needs_all || gateway;
         return;
     }
-    if (!gateway && operational(path))
+    if ((!gateway && operational(path)) || !step_have_contracts(compiler))
         return;
     const struct contract_operation *operation =
         contracts_operation(compiler->tables->contracts, gateway ? NULL : target, method, path);
@@ -289,7 +298,8 @@ bool step_take_text(struct compiler *compiler, const char *what, struct bv_bytes
 void step_check_event(struct compiler *compiler, struct bv_bytes type)
 {
     const char *near = NULL;
-    if (step_has_variable(type) || contracts_event(compiler->tables->contracts, type, &near))
+    if (step_has_variable(type) || !step_have_contracts(compiler) ||
+        contracts_event(compiler->tables->contracts, type, &near))
         return;
     compiler->at--;
     STEP_FAIL(compiler,

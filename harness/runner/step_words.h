@@ -40,6 +40,8 @@ void step_need(struct compiler *compiler,
                const char *name); /* server or service that the scenario needs */
 /* Arguments of a declaration or verb by their rows, into compiler->step->arguments. */
 void step_take_arguments(struct compiler *compiler, const struct bv_arg *rows, size_t count);
+/* Whether the contracts are there to ask; they are read at the first time. */
+bool step_have_contracts(struct compiler *compiler);
 /* Request paths among them must be operations of contracts/openapi. */
 void step_check_requests(struct compiler *compiler,
                          const struct bv_arg *rows,
