@@ -1,6 +1,7 @@
 #include "lab.h"
 
 #include "seed.h"
+#include "invariants.h"
 #include "stack.h"
 #include "tokens.h"
 #include "words.h"
@@ -38,6 +39,7 @@ struct runner_lab {
     size_t fresh_count;
     struct variable variables[VARIABLES_MAX];
     size_t variable_count;
+    struct invariants invariants; /* of the scenario's recording */
     pthread_mutex_t lock; /* guards what follows, and base.recording as an interrupt sees it */
     bool interrupted;
 };
@@ -478,11 +480,12 @@ int runner_lab_begin(struct runner_lab *lab, size_t number)
 {
     struct bv_recording_config config = {.env = &lab->env,
                                          .inspect =
-                                             lab->config.contracts ? contracts_inspect : NULL,
-                                         .inspect_argument = lab->config.contracts};
+                                             lab->config.contracts ? invariants_inspect : NULL,
+                                         .inspect_argument = &lab->invariants};
     struct bv_recording *recording = NULL;
     lab->variable_count = 0;
     lab->fresh_count = 0;
+    lab->invariants = (struct invariants){.contracts = lab->config.contracts};
     if (lab->config.seed) {
         seed_init(&lab->random, *lab->config.seed, SEED_SCENARIO + number);
         lab->env.random = &lab->random.random;

@@ -104,6 +104,43 @@ static int plain(struct bv_buf *buf, struct bv_bytes text)
     return 0;
 }
 
+static int bulk_read(struct bv_bytes name, bool *ret_deep, int64_t *ret_size)
+{
+    static const char *const stems[] = {"filler.", "deep."};
+    for (size_t i = 0; i < BV_COUNT(stems); i++) {
+        size_t size = strlen(stems[i]);
+        if (!bv_bytes_starts(name, bv_bytes_of(stems[i])))
+            continue;
+        *ret_deep = i == 1;
+        return bv_bytes_int64(
+            (struct bv_bytes){name.data + size, name.size - size}, 1, WORDS_BULK_MAX, ret_size);
+    }
+    return BV_E_NOT_FOUND;
+}
+
+bool words_bulk_name(struct bv_bytes name)
+{
+    bool deep = false;
+    int64_t size = 0;
+    return bulk_read(name, &deep, &size) == 0;
+}
+
+int words_bulk(struct bv_bytes name, struct bv_buf *buf)
+{
+    bool deep = false;
+    int64_t size = 0;
+    if (bulk_read(name, &deep, &size) < 0)
+        return BV_E_NOT_FOUND;
+    char *room = bv_buf_reserve(buf, (size_t)size * (deep ? 2 : 1));
+    if (!room)
+        return BV_E_TOO_LARGE;
+    memset(room, deep ? '[' : 'x', (size_t)size);
+    if (deep)
+        memset(room + size, ']', (size_t)size);
+    buf->size += (size_t)size * (deep ? 2 : 1);
+    return 0;
+}
+
 int words_replace(struct bv_buf *buf,
                   struct bv_bytes text,
                   words_value *value_of,

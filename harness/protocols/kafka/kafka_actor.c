@@ -274,10 +274,11 @@ static const struct bv_arg publish_args[] = {
 static int publisher_of(struct kafka *kafka, struct bv_error *error)
 {
     static const struct setting settings[] = {
-        {"enable.idempotence", "true" },
-        {"linger.ms",          "0"    },
-        {"message.timeout.ms", "10000"},
-        {"log_level",          "2"    }
+        {"enable.idempotence", "true"   },
+        {"linger.ms",          "0"      },
+        {"message.timeout.ms", "10000"  },
+        {"message.max.bytes",  "2000000"}, /* the broker's limit is what counts */
+        {"log_level",          "2"      }
     };
     if (kafka->publisher)
         return 0;
@@ -374,11 +375,67 @@ static int kafka_publish(struct bv_actor *actor, const struct bv_call *call, str
     return send_record(kafka, &message, error);
 }
 
+enum { SEND_KEY, SEND_HEADER };
+static const struct bv_arg send_args[] = {
+    {"key",    "for key", BV_ARG_TEXT, BV_OPTIONAL, "key of the record; none when it is left out"},
+    {"header", "header",  BV_ARG_PAIR, BV_OPTIONAL, "one more header"                            },
+};
+
+/* The doc string as it stands; ""\"hex: the bytes of its digits. */
+static int raw_body(const struct bv_call *call,
+                    struct bv_arena *arena,
+                    struct bv_bytes *ret_body,
+                    struct bv_error *error)
+{
+    *ret_body = call->doc;
+    if (!bv_bytes_equal(call->doc_media_type, BV_BYTES("hex")))
+        return 0;
+    char *bytes = bv_arena_alloc(arena, call->doc.size / 2 + 1);
+    if (!bytes)
+        return BV_E_NOMEM;
+    if (call->doc.size % 2 || bv_hex_decode(call->doc, bytes, call->doc.size / 2) < 0)
+        return bv_fail(error, BV_E_INVALID, "the doc string is not pairs of hex digits");
+    *ret_body = (struct bv_bytes){bytes, call->doc.size / 2};
+    return 0;
+}
+
+static int kafka_send(struct bv_actor *actor, const struct bv_call *call, struct bv_error *error)
+{
+    struct kafka *kafka = actor->state;
+    struct bv_arena *arena = actor->lab->arena;
+    const struct bv_value *headers = &call->values[SEND_HEADER];
+    struct bv_http_field fields[BV_PAIRS_MAX + 1] = {
+        {BV_KAFKA_POISON, BV_BYTES("on purpose")}
+    };
+    struct bv_message message = {
+        .direction = BV_SENT,
+        .summary = bv_bytes_of(bv_arena_format(arena, "%s raw record", kafka->topic)),
+        .key = call->values[SEND_KEY].text,
+        .status = BV_NO_NUMBER,
+        .sequence = BV_NO_NUMBER,
+        .fields = fields,
+        .field_count = 1,
+    };
+    BV_TRY(raw_body(call, arena, &message.body, error));
+    for (size_t i = 0; i < headers->pair_count; i++)
+        fields[message.field_count++] = (struct bv_http_field){
+            bv_arena_text(arena, headers->pairs[i].name), headers->pairs[i].value};
+    if (bv_arena_failed(arena))
+        return BV_E_NOMEM;
+    BV_TRY(publisher_of(kafka, error));
+    BV_TRY(bv_actor_record(actor, &message, NULL));
+    return send_record(kafka, &message, error);
+}
+
 static const struct bv_verb verbs[] = {
+    {"sends",
+     send_args,    BV_COUNT(send_args),
+     BV_NEEDS_DOC, kafka_send,
+     "send the doc string as it stands (hex: as bytes): a record that breaks its contract"},
     {"publishes",
      publish_args, BV_COUNT(publish_args),
      BV_NEEDS_DOC, kafka_publish,
-     "publish one event: full envelope and headers around the doc string"},
+     "publish one event: full envelope and headers around the doc string"                 },
 };
 
 static const struct bv_probe probes[] = {

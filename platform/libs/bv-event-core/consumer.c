@@ -151,6 +151,27 @@ static const struct bv_consumer_row *row_find(const struct bv_consumer *consumer
     return NULL;
 }
 
+/* Of "a.b.c.v2" everything up to the 2; empty when it has no version. */
+static struct bv_bytes stem_of(struct bv_bytes type)
+{
+    size_t size = type.size;
+    while (size > 0 && type.data[size - 1] >= '0' && type.data[size - 1] <= '9')
+        size--;
+    return (struct bv_bytes){type.data, size == type.size ? 0 : size};
+}
+
+/* A version of a fact that is handled here, but not this one: skipping it would lose the fact. */
+static bool version_unknown(const struct bv_consumer *consumer, struct bv_bytes type)
+{
+    const struct bv_bytes stem = stem_of(type);
+    for (size_t i = 0; i < consumer->config.row_count; i++) {
+        if (stem.size > 0 &&
+            bv_bytes_equal(stem, stem_of(bv_bytes_of(consumer->config.rows[i].event_type))))
+            return true;
+    }
+    return false;
+}
+
 static int schema_check(struct bv_consumer_event *under_way, struct bv_error *error)
 {
     const struct bv_schemas *schemas = under_way->consumer->config.schemas;
@@ -185,6 +206,10 @@ static void begin(struct bv_consumer_event *under_way)
         return;
     }
     under_way->row = row_find(consumer, under_way->event.type);
+    if (!under_way->row && version_unknown(consumer, under_way->event.type)) {
+        under_way_park(under_way, "this version of the event is not known here");
+        return;
+    }
     if (!under_way->row) {
         consumer_count(consumer, RESULT_IGNORED);
         under_way_finish(under_way);

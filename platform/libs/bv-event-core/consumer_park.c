@@ -154,9 +154,11 @@ struct dlq_text {
     char source[256];
     char partition[16];
     char offset[24];
+    char size[24];
 };
 
-/* The record's headers without older dlq-* ones, then ours. */
+/* The record's headers without older dlq-* ones, then ours. A record that was cut says how long its
+ * value is; dlq-topic, -partition and -offset say where it lies. */
 static size_t dlq_headers(const struct bv_consumer_event *under_way,
                           const struct dlq_text *text,
                           struct bv_header headers[BV_RECORD_HEADERS_MAX])
@@ -167,15 +169,17 @@ static size_t dlq_headers(const struct bv_consumer_event *under_way,
         {BV_BYTES("dlq-topic"),     bv_bytes_of(text->source)     },
         {BV_BYTES("dlq-partition"), bv_bytes_of(text->partition)  },
         {BV_BYTES("dlq-offset"),    bv_bytes_of(text->offset)     },
+        {BV_BYTES("dlq-cut-bytes"), bv_bytes_of(text->size)       },
     };
+    const size_t own_count = under_way->cut ? BV_COUNT(own) : BV_COUNT(own) - 1;
     const struct bv_record *record = &under_way->record;
+    const size_t kept_max = under_way->cut ? 0 : record->header_count;
     size_t count = 0;
-    for (size_t i = 0; i < record->header_count && count < BV_RECORD_HEADERS_MAX - BV_COUNT(own);
-         i++) {
+    for (size_t i = 0; i < kept_max && count < BV_RECORD_HEADERS_MAX - BV_COUNT(own); i++) {
         if (!bv_bytes_starts(record->headers[i].key, BV_BYTES("dlq-")))
             headers[count++] = record->headers[i];
     }
-    for (size_t i = 0; i < BV_COUNT(own); i++)
+    for (size_t i = 0; i < own_count; i++)
         headers[count++] = own[i];
     return count;
 }
@@ -187,27 +191,44 @@ static void publish_dlq_again(void *argument)
     publish_dlq(argument);
 }
 
-static void dlq_published(void *argument, int rc, const struct bv_error *error)
+static void dlq_failed(struct bv_consumer_event *under_way, int rc, const struct bv_error *error)
 {
-    struct bv_consumer_event *under_way = argument;
-    if (under_way_orphan(under_way))
-        return;
     struct bv_consumer *consumer = under_way->consumer;
     under_way->busy = false;
-    if (rc == 0) {
-        consumer_count(consumer, RESULT_PARKED);
-        under_way_finish(under_way);
-        return;
-    }
     bv_log(consumer->log,
            BV_ERROR,
            "consumer.dlq_failed",
            &under_way->trace,
            BV_F_TEXT("group", consumer->group),
            BV_F_STR("topic", under_way->record.topic),
-           BV_F_TEXT("reason", error ? error->text : ""));
-    under_way_wait(under_way, AGAIN_MS, publish_dlq_again);
+           BV_F_TEXT("reason", error && error->text[0] ? error->text : bv_error_row(rc)->title));
+    /* A second try of what is too large would fail for ever, and its partition would stand still.
+     */
+    const bool cut = rc == BV_E_TOO_LARGE && !under_way->cut;
+    under_way->cut = under_way->cut || cut;
+    under_way_wait(under_way, cut ? 0 : AGAIN_MS, publish_dlq_again);
     consumer_settle(consumer);
+}
+
+static void dlq_published(void *argument, int rc, const struct bv_error *error)
+{
+    struct bv_consumer_event *under_way = argument;
+    if (under_way_orphan(under_way))
+        return;
+    if (rc < 0) {
+        dlq_failed(under_way, rc, error);
+        return;
+    }
+    under_way->busy = false;
+    consumer_count(under_way->consumer, RESULT_PARKED);
+    under_way_finish(under_way);
+}
+
+/* What no event's key can be: nothing of that key will ever follow. */
+static bool key_impossible(struct bv_bytes key)
+{
+    return key.size == 0 || key.size > BV_EVENT_KEY_BYTES_MAX || memchr(key.data, '\0', key.size) ||
+           !bv_bytes_utf8(key);
 }
 
 static void publish_dlq(struct bv_consumer_event *under_way)
@@ -220,20 +241,19 @@ static void publish_dlq(struct bv_consumer_event *under_way)
     snprintf(text.attempts, sizeof text.attempts, "%u", under_way->attempts + 1);
     snprintf(text.partition, sizeof text.partition, "%d", record->partition);
     snprintf(text.offset, sizeof text.offset, "%lld", (long long)record->offset);
+    snprintf(text.size, sizeof text.size, "%zu", record->value.size);
     const struct bv_record dead = {
         .topic = bv_bytes_of(text.topic),
-        .key = record->key,
-        .value = record->value,
+        .key = under_way->cut && key_impossible(record->key) ? BV_BYTES_NONE : record->key,
+        .value = under_way->cut ? BV_BYTES_NONE : record->value,
         .headers = headers,
         .header_count = dlq_headers(under_way, &text, headers),
         .partition = -1,
     };
     under_way->busy = true;
     int rc = bv_bus_publish(under_way->consumer->bus, &dead, dlq_published, under_way);
-    if (rc == 0)
-        return;
-    under_way->busy = false;
-    under_way_wait(under_way, AGAIN_MS, publish_dlq_again);
+    if (rc < 0)
+        dlq_failed(under_way, rc, NULL);
 }
 
 static void store_key(struct bv_consumer_event *under_way);
@@ -264,7 +284,7 @@ static void store_key(struct bv_consumer_event *under_way)
     struct bv_consumer *consumer = under_way->consumer;
     const struct bv_record *record = &under_way->record;
     struct bv_parked_store *store = consumer->config.parked;
-    if (record->key.size == 0) {
+    if (key_impossible(record->key)) {
         publish_dlq(under_way);
         return;
     }

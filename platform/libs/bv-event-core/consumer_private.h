@@ -48,6 +48,7 @@ struct bv_consumer_event {
     uint32_t attempts; /* failed so far */
     enum under_way_state state;
     bool busy; /* a callback of others will come */
+    bool cut;  /* too large for the DLQ: only its place goes there */
     char reason[REASON_MAX + 1];
 };
 enum consumer_result { RESULT_DONE, RESULT_IGNORED, RESULT_RETRIED, RESULT_PARKED, RESULT_COUNT };

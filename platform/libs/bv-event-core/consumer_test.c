@@ -276,6 +276,76 @@ Test(consumer, exhausted_tries_go_to_the_dlq_with_their_number)
     bench_close();
 }
 
+Test(consumer, another_version_of_what_is_handled_is_poison_and_other_types_are_not)
+{
+    bench_open(&(struct bv_test_bus_config){0});
+    consumer_open(4, NULL, NULL);
+    publish_type(0, 0, "test.thing.changed.v9", NULL);
+    publish_type(1, 1, "test.other.happened.v9", NULL);
+    publish(1, 2);
+    await_dlq(1);
+    cr_assert_str_eq(dlq_header(0, "dlq-reason"), "this version of the event is not known here");
+    await_effects(1);
+    cr_assert_eq(bv_test_bus_count(bench.bus, "t.dlq"), 1);
+    bench_close();
+}
+
+Test(consumer, what_is_too_large_for_the_dlq_leaves_its_place_there)
+{
+    static char large[5000];
+    memset(large, 'x', sizeof large);
+    bench_open(&(struct bv_test_bus_config){0});
+    consumer_open(1, NULL, NULL);
+    publish_text("k1", (struct bv_bytes){large, sizeof large}, NULL);
+    publish(2, 1);
+    bv_test_bus_faults(bench.bus, &(struct bv_test_bus_config){.record_bytes_max = sizeof large});
+    await_dlq(1);
+    await_effects(1);
+    cr_assert_eq(bv_test_bus_record(bench.bus, "t.dlq", 0)->value.size, 0);
+    cr_assert(bv_bytes_equal(bv_test_bus_record(bench.bus, "t.dlq", 0)->key, BV_BYTES("k1")));
+    cr_assert_str_eq(dlq_header(0, "dlq-cut-bytes"), "5000");
+    cr_assert_str_eq(dlq_header(0, "dlq-offset"), "0");
+    bench_close();
+}
+
+/* A store of keys that would refuse them, as a database refuses bytes that are no text. */
+static int never_park(struct bv_parked_store *self,
+                      const char *group,
+                      struct bv_bytes topic,
+                      struct bv_bytes key,
+                      bv_parked_done *done,
+                      void *argument)
+{
+    (void)self, (void)group, (void)topic, (void)key, (void)done, (void)argument;
+    return BV_E_INVALID;
+}
+
+static int none_parked(struct bv_parked_store *self,
+                       const char *group,
+                       bv_parked_key *each,
+                       bv_parked_done *done,
+                       void *argument)
+{
+    (void)self, (void)group, (void)each;
+    done(argument, 0);
+    return 0;
+}
+
+Test(consumer, a_key_that_no_event_can_have_is_not_parked)
+{
+    static char long_key[BV_EVENT_KEY_BYTES_MAX + 2];
+    memset(long_key, 'k', sizeof long_key - 1);
+    struct bv_parked_store store = {.load = none_parked, .park = never_park};
+    bench_open(&(struct bv_test_bus_config){0});
+    consumer_open(1, NULL, &store);
+    publish_text("\xff\xfe", BV_BYTES("noise"), NULL);
+    publish_text(long_key, BV_BYTES("noise"), NULL);
+    publish(2, 1);
+    await_dlq(2);
+    await_effects(1);
+    bench_close();
+}
+
 Test(consumer, poison_takes_the_later_events_of_its_key_along_and_no_others)
 {
     bench_open(&(struct bv_test_bus_config){0});

@@ -400,6 +400,14 @@ static void turn(void *argument)
 
 /* ---- operations ---- */
 
+static size_t size_of(const struct bv_record *record)
+{
+    size_t size = record->key.size + record->value.size;
+    for (size_t i = 0; i < record->header_count; i++)
+        size += record->headers[i].key.size + record->headers[i].value.size;
+    return size;
+}
+
 static int
 publish(struct bv_bus *self, const struct bv_record *record, bv_bus_done *done, void *argument)
 {
@@ -416,6 +424,10 @@ publish(struct bv_bus *self, const struct bv_record *record, bv_bus_done *done, 
     bv_idle_arm(bus->idle);
     if (bus->outage < 0)
         return 0;
+    if (bus->config.record_bytes_max > 0 && size_of(record) > bus->config.record_bytes_max) {
+        report->rc = BV_E_TOO_LARGE;
+        return 0;
+    }
     if (chance(bus, bus->config.drop_per_mille)) {
         report->rc = BV_E_UNAVAILABLE;
         return 0;

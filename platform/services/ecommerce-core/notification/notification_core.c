@@ -168,20 +168,24 @@ bool notification_type_known(struct bv_bytes type)
     return false;
 }
 
-/* The host between "://" and what follows it, without brackets and port. */
-static int take_host(struct bv_bytes rest, char out[256])
+/* The host between "://" and what follows it, without brackets and port; *ret_port is what follows
+ * the host, empty or with its colon. */
+static int take_host(struct bv_bytes rest, char out[256], struct bv_bytes *ret_port)
 {
     size_t size = 0;
     while (size < rest.size && !strchr("/?", rest.data[size]))
         size++;
-    const char *end = rest.data + size, *colon;
+    const char *stop = rest.data + size, *end = stop, *colon;
+    *ret_port = (struct bv_bytes){end, 0};
     if (size > 0 && rest.data[0] == '[') {
         end = memchr(rest.data, ']', size);
         rest.data++;
         if (!end)
             return BV_E_INVALID;
+        *ret_port = (struct bv_bytes){end + 1, (size_t)(stop - end) - 1};
     } else if ((colon = memchr(rest.data, ':', size))) {
         end = colon;
+        *ret_port = (struct bv_bytes){end, (size_t)(stop - end)};
     }
     size = (size_t)(end - rest.data);
     if (size == 0 || size > 255)
@@ -191,11 +195,21 @@ static int take_host(struct bv_bytes rest, char out[256])
     return 0;
 }
 
+static bool port_good(struct bv_bytes port)
+{
+    int64_t number;
+    return port.size == 0 ||
+           (port.data[0] == ':' &&
+            bv_bytes_int64((struct bv_bytes){port.data + 1, port.size - 1}, 1, 65535, &number) ==
+                0);
+}
+
 int notification_url_check(struct bv_bytes url,
                            enum notification_private privacy,
                            struct bv_error *error)
 {
     char host[256];
+    struct bv_bytes port;
     size_t scheme = bv_bytes_starts(url, BV_BYTES("https://"))  ? 8
                     : bv_bytes_starts(url, BV_BYTES("http://")) ? 7
                                                                 : 0;
@@ -209,8 +223,10 @@ int notification_url_check(struct bv_bytes url,
                            BV_E_UNPROCESSABLE,
                            "the URL has user info, a fragment or a character that is not allowed");
     }
-    if (take_host((struct bv_bytes){url.data + scheme, url.size - scheme}, host) < 0)
+    if (take_host((struct bv_bytes){url.data + scheme, url.size - scheme}, host, &port) < 0)
         return bv_fail(error, BV_E_UNPROCESSABLE, "the URL names no host");
+    if (!port_good(port))
+        return bv_fail(error, BV_E_UNPROCESSABLE, "the URL's port is none of 1 to 65535");
     if (privacy == NOTIFICATION_PRIVATE_REFUSED && !bv_address_public_host(host))
         return bv_fail(
             error, BV_E_UNPROCESSABLE, "the URL leads to a loopback, private or reserved address");

@@ -225,6 +225,11 @@ static const struct {
     {"https://:80/hook",                   false, false},
     {"http://[::1/hook",                   false, false},
     {"http://a/",                          false, false},
+    {"http://partner.example:0/",          false, false},
+    {"http://partner.example:65536/",      false, false},
+    {"http://partner.example:http/",       false, false},
+    {"http://partner.example:/",           false, false},
+    {"http://[::1]80/hook",                false, false},
 };
 
 Test(notification_core, urls_are_judged)

@@ -20,6 +20,7 @@ struct bv_test_bus_config {
     uint32_t rebalance_per_mille; /* afterwards every group rebalances: what is out goes stale and
                                      comes again */
     int64_t delay_ms_max;         /* received up to so much later, in order */
+    size_t record_bytes_max;      /* larger ones end with BV_E_TOO_LARGE; 0: none is too large */
 };
 /* Errors: BV_E_NOMEM. Topics come into being when they are named. config is copied; loop is
  * borrowed. */
