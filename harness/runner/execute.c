@@ -1,8 +1,11 @@
 #include "execute.h"
 
+#include "hop.h"
 #include "receive.h"
 #include <stdarg.h>
 #include <stdio.h>
+
+enum { OFFENDERS_MAX = 64 }; /* further ones are only counted */
 
 struct run {
     struct runner_lab *lab;
@@ -11,7 +14,9 @@ struct run {
     const struct execute_listener *listener;
     struct bv_actor *actors[PLAN_ACTORS_MAX];
     size_t actor_count;
-    uint64_t told; /* messages told to the listener */
+    uint64_t told;                                     /* messages told to the listener */
+    const struct bv_message *offenders[OFFENDERS_MAX]; /* no step has answered for them yet */
+    size_t offender_count;
     struct scenario_outcome outcome;
 };
 
@@ -295,8 +300,30 @@ static struct bv_bytes violation_of(const struct run *run, const struct bv_messa
                                        BV_ARG(request->flaw)));
 }
 
-/* Tells what was recorded since the last time and judges it by its contracts. */
-static void settle(struct run *run, struct step_outcome *outcome)
+static void blame(struct run *run, struct step_outcome *outcome, const struct bv_message *message)
+{
+    struct bv_arena *arena = run->base->arena;
+    if (outcome->violation_count < OUTCOME_MESSAGES_MAX)
+        outcome->violations[outcome->violation_count++] = message->id;
+    if (outcome->verdict != VERDICT_PASSED && outcome->verdict != VERDICT_SKIPPED)
+        return;
+    outcome->verdict = VERDICT_FAILED;
+    outcome->expected = bv_arena_format(
+        arena, "%.*s", BV_ARG(message->contract.size ? message->contract : BV_BYTES("a contract")));
+    outcome->actual = bv_arena_format(arena, "%.*s", BV_ARG(violation_of(run, message)));
+    outcome->error = bv_arena_format(arena,
+                                     "%s: %s (message %llu of %s (%.*s) breaks its contract)",
+                                     hop_of(arena, message),
+                                     outcome->actual,
+                                     (unsigned long long)message->id,
+                                     message->actor,
+                                     BV_ARG(message->summary));
+}
+
+/* Tells what was recorded since the last time, and judges by its contracts what the actor of the
+ * step (NULL: any) sent and received by now: what comes to others is for their steps to answer for.
+ */
+static void settle(struct run *run, const char *actor, struct step_outcome *outcome)
 {
     struct bv_recording *recording = run->base->recording;
     uint64_t last = bv_recording_last(recording);
@@ -306,27 +333,21 @@ static void settle(struct run *run, struct step_outcome *outcome)
             run->listener->message(run->listener->argument, message);
         run->outcome.messages++;
         run->outcome.contracts_checked += message->contract.size > 0;
-        struct bv_bytes violation = violation_of(run, message);
-        if (!violation.size)
+        if (!violation_of(run, message).size)
             continue;
         run->outcome.contracts_violated++;
-        if (outcome->violation_count < OUTCOME_MESSAGES_MAX)
-            outcome->violations[outcome->violation_count++] = message->id;
-        if (outcome->verdict == VERDICT_PASSED || outcome->verdict == VERDICT_SKIPPED) {
-            outcome->verdict = VERDICT_FAILED;
-            outcome->expected =
-                bv_arena_format(run->base->arena,
-                                "%.*s",
-                                message->contract.size ? (int)message->contract.size : 10,
-                                message->contract.size ? message->contract.data : "a contract");
-            outcome->actual = bv_arena_format(run->base->arena, "%.*s", BV_ARG(violation));
-            outcome->error = bv_arena_format(run->base->arena,
-                                             "message %llu of %s (%.*s) breaks its contract",
-                                             (unsigned long long)message->id,
-                                             message->actor,
-                                             BV_ARG(message->summary));
-        }
+        if (run->offender_count < BV_COUNT(run->offenders))
+            run->offenders[run->offender_count++] = message;
     }
+    size_t kept = 0;
+    for (size_t i = 0; i < run->offender_count; i++) {
+        const struct bv_message *message = run->offenders[i];
+        if (!actor || strcmp(actor, message->actor) == 0)
+            blame(run, outcome, message);
+        else
+            run->offenders[kept++] = message;
+    }
+    run->offender_count = kept;
 }
 
 static void run_step(struct run *run, size_t index)
@@ -350,7 +371,7 @@ static void run_step(struct run *run, size_t index)
                 run->base->arena, "%s", error.text[0] ? error.text : bv_error_row(rc)->title);
         outcome.duration_us = now_us(run) - outcome.start_us;
         run->base->trace = scenario_trace;
-        settle(run, &outcome);
+        settle(run, step->actor, &outcome);
         if (bv_recording_full(run->base->recording) && outcome.verdict == VERDICT_PASSED) {
             outcome.verdict = VERDICT_BROKEN;
             outcome.error = "the recording of this scenario is full";
@@ -374,13 +395,10 @@ static void wind_up(struct run *run)
         actor->protocol->close(actor);
     }
     struct step_outcome rest = {.verdict = run->outcome.verdict};
-    settle(run, &rest);
+    settle(run, NULL, &rest);
     if (run->outcome.verdict == VERDICT_PASSED && rest.verdict == VERDICT_FAILED) {
         run->outcome.verdict = VERDICT_FAILED;
-        run->outcome.error = bv_arena_format(run->base->arena,
-                                             "%s: %s",
-                                             rest.error ? rest.error : "",
-                                             rest.actual ? rest.actual : "");
+        run->outcome.error = rest.error;
     }
 }
 

@@ -1,7 +1,7 @@
 /* Runs one scenario of a plan, step by step, and tells a listener what happened.
  * Invariants: actors are closed in reverse order whatever happens; after a step that is not green
- * the rest is skipped; a message that breaks its contract makes the step red during which it was
- * recorded. Thread: scenario thread. */
+ * the rest is skipped; a message that breaks its contract makes the next step of its actor red,
+ * or the scenario when there is none. Thread: scenario thread. */
 #ifndef BV_EXECUTE_H
 #define BV_EXECUTE_H
 

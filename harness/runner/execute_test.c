@@ -167,3 +167,21 @@ Test(execute, a_message_that_breaks_its_contract_is_red_though_nobody_asked)
     cr_expect_eq(outcome.contracts_violated, 1);
     cr_expect_eq(outcome.steps[VERDICT_SKIPPED], 1);
 }
+
+Test(execute, a_step_of_the_actor_answers_for_its_messages_and_does_not_wait_on)
+{
+    cr_expect_eq(run("Given actor b is echo\nWhen a offends for b\nAnd a says x\nThen a receives "
+                     "\"x\"\nAnd within 1m b receives \"never\"\nAnd a count == 1"),
+                 VERDICT_FAILED);
+    cr_expect_eq(outcome.steps[VERDICT_PASSED], 5, "only the step of b is red");
+    cr_expect_eq(outcome.steps[VERDICT_SKIPPED], 1);
+    cr_expect(strstr(error_text, "a service -> echo -> b: /a: is missing"), "%s", error_text);
+    cr_expect_lt(outcome.duration_us, 30000000);
+}
+
+Test(execute, a_message_that_no_step_answers_for_makes_the_scenario_red)
+{
+    cr_expect_eq(run("Given actor b is echo\nWhen a offends for b\nAnd a says x"), VERDICT_FAILED);
+    cr_expect_eq(outcome.steps[VERDICT_PASSED], 4, "every step is green");
+    cr_expect_eq(outcome.contracts_violated, 1);
+}

@@ -24,7 +24,8 @@ struct receive_report { /* texts in the scenario's arena */
     uint64_t messages[16];
     size_t message_count;
 };
-/* Effect:   moves actor->cursor and ->current to the last match.
+/* Effect:   moves actor->cursor and ->current to the last match. A message of the actor that breaks
+ * its contract ends the wait early, as if all were well: the caller judges it anyway.
  * Outcomes: BV_MISMATCH: it did not happen (or did, for never); the report and error say what was
  * there instead. Errors:   BV_E_INVALID for values that do not compare, BV_E_NOT_FOUND for a
  * variable, BV_E_NOMEM. */

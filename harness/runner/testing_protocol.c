@@ -60,24 +60,32 @@ static int break_down(struct bv_actor *actor, const struct bv_call *call, struct
     return bv_fail(error, BV_E_INTERNAL, "broken down");
 }
 
+static const struct bv_arg offend_args[] = {
+    {"actor", "for", BV_ARG_TEXT, BV_OPTIONAL, "who receives it; else who says it"},
+};
+
 /* What an inspector would find wrong. */
 static int offend(struct bv_actor *actor, const struct bv_call *call, struct bv_error *error)
 {
-    (void)call, (void)error;
-    struct bv_message message = {.direction = BV_RECEIVED,
+    (void)error;
+    const char *receiver =
+        call->values[0].present ? bv_arena_text(actor->lab->arena, call->values[0].text) : NULL;
+    struct bv_message message = {.actor = receiver ? receiver : actor->name,
+                                 .protocol = actor->protocol->name,
+                                 .direction = BV_RECEIVED,
                                  .summary = BV_BYTES("x"),
                                  .status = BV_NO_NUMBER,
                                  .sequence = BV_NO_NUMBER,
                                  .contract = BV_BYTES("the law"),
                                  .violation = BV_BYTES("/a: is missing")};
-    return bv_actor_record(actor, &message, NULL);
+    return bv_recording_append(actor->lab->recording, &message, NULL);
 }
 
 static const struct bv_verb verbs[] = {
-    {"says",    say_args, BV_COUNT(say_args), BV_TAKES_DOC,     say,        "record" },
-    {"refuses", NULL,     0,                  BV_TAKES_NOTHING, refuse,     "red"    },
-    {"offends", NULL,     0,                  BV_TAKES_NOTHING, offend,     "violate"},
-    {"breaks",  NULL,     0,                  BV_TAKES_NOTHING, break_down, "fault"  },
+    {"says",    say_args,    BV_COUNT(say_args),    BV_TAKES_DOC,     say,        "record" },
+    {"refuses", NULL,        0,                     BV_TAKES_NOTHING, refuse,     "red"    },
+    {"offends", offend_args, BV_COUNT(offend_args), BV_TAKES_NOTHING, offend,     "violate"},
+    {"breaks",  NULL,        0,                     BV_TAKES_NOTHING, break_down, "fault"  },
 };
 static const struct bv_probe probes[] = {
     {"type",     BV_PROBE_PLAIN, bv_probe_type,     ""},
