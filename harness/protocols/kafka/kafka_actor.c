@@ -274,11 +274,12 @@ static const struct bv_arg publish_args[] = {
 static int publisher_of(struct kafka *kafka, struct bv_error *error)
 {
     static const struct setting settings[] = {
-        {"enable.idempotence", "true"   },
-        {"linger.ms",          "0"      },
-        {"message.timeout.ms", "10000"  },
-        {"message.max.bytes",  "2000000"}, /* the broker's limit is what counts */
-        {"log_level",          "2"      }
+        {"enable.idempotence", "true"          },
+        {"linger.ms",          "0"             },
+        {"partitioner",        "murmur2_random"}, /* as the services: a key keeps its partition */
+        {"message.timeout.ms", "10000"         },
+        {"message.max.bytes",  "2000000"       }, /* the broker's limit is what counts */
+        {"log_level",          "2"             }
     };
     if (kafka->publisher)
         return 0;
@@ -427,14 +428,45 @@ static int kafka_send(struct bv_actor *actor, const struct bv_call *call, struct
     return send_record(kafka, &message, error);
 }
 
+/* The same record once more, as a producer does that did not see its acknowledgement. */
+static int kafka_repeat(struct bv_actor *actor, const struct bv_call *call, struct bv_error *error)
+{
+    struct kafka *kafka = actor->state;
+    const struct bv_message *current = actor->current;
+    (void)call;
+    if (!current)
+        return bv_fail(error, BV_E_INVALID, "%s has no record to repeat yet", actor->name);
+    struct bv_message message = {
+        .direction = BV_SENT,
+        .summary = bv_bytes_of(bv_arena_format(
+            actor->lab->arena, "%s %.*s again", kafka->topic, BV_ARG(current->type))),
+        .type = current->type,
+        .key = current->key,
+        .status = BV_NO_NUMBER,
+        .sequence = BV_NO_NUMBER,
+        .fields = current->fields,
+        .field_count = current->field_count,
+        .media_type = current->media_type,
+        .body = current->body,
+        .trace = current->trace,
+    };
+    BV_TRY(publisher_of(kafka, error));
+    BV_TRY(bv_actor_record(actor, &message, NULL));
+    return send_record(kafka, &message, error);
+}
+
 static const struct bv_verb verbs[] = {
+    {"repeats",
+     NULL,         0,
+     BV_TAKES_NOTHING, kafka_repeat,
+     "publish the current record once more, byte for byte: at least once means twice"     },
     {"sends",
      send_args,    BV_COUNT(send_args),
-     BV_NEEDS_DOC, kafka_send,
+     BV_NEEDS_DOC,     kafka_send,
      "send the doc string as it stands (hex: as bytes): a record that breaks its contract"},
     {"publishes",
      publish_args, BV_COUNT(publish_args),
-     BV_NEEDS_DOC, kafka_publish,
+     BV_NEEDS_DOC,     kafka_publish,
      "publish one event: full envelope and headers around the doc string"                 },
 };
 

@@ -106,3 +106,17 @@ Test(kafka_actor, a_payload_must_be_json)
 {
     cr_expect_eq(publish("k", "nonsense"), BV_E_INVALID);
 }
+
+Test(kafka_actor, repeats_the_current_record_byte_for_byte)
+{
+    cr_expect_eq(lab_run(&lab, "repeats", LAB_WORDS(), NULL), BV_E_INVALID, "there is none yet");
+    cr_assert_eq(publish("k", "{\"amountMinor\":5}"), 0);
+    const struct bv_message *first = lab_received(&lab, 1);
+    lab.actor.current = first;
+    cr_assert_eq(lab_run(&lab, "repeats", LAB_WORDS(), NULL), 0, "%s", lab.error.text);
+    const struct bv_message *second = lab_received(&lab, 2);
+    cr_expect(bv_bytes_equal(second->body, first->body));
+    cr_expect(bv_bytes_equal(second->key, first->key));
+    cr_expect_str_eq(lab_probe(&lab, second, "header", "event-id"),
+                     lab_probe(&lab, first, "json", "$.eventId"));
+}
