@@ -4,26 +4,15 @@
 
 #include "rest_actor.h"
 #include "sse_client.h"
-#include "stack.h"
 #include "webhook_actor.h"
-#include "bv/fs.h"
-#include <dlfcn.h>
+#include "bv/loadable.h"
 #include <stdio.h>
 
 static const struct bv_protocol *load(const struct bv_protocol *protocol, struct bv_error *error)
 {
-    char folder[BV_PATH_MAX];
-    char path[BV_PATH_MAX];
     char symbol[64];
-    if (bv_stack_bin_dir(folder, sizeof folder, error) < 0 ||
-        bv_path(path, error, "%s/../lib/bv-%s.so", folder, protocol->name) < 0)
-        return NULL;
     snprintf(symbol, sizeof symbol, "bv_protocol_%s", protocol->name);
-    void *library = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
-    const struct bv_protocol *loaded = library ? dlsym(library, symbol) : NULL;
-    if (!loaded)
-        (void)bv_fail(error, BV_E_NOT_FOUND, "protocol %s: %s", protocol->name, dlerror());
-    return loaded;
+    return bv_loadable(protocol->name, symbol, error);
 }
 
 #define LOADABLE(name)                                                                             \

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <librdkafka/rdkafka.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,7 +18,6 @@
 
 enum {
     CLASS_PATH_BYTES_MAX = 65536,
-    METADATA_TRY_MS = 500,
     TRAINING_MS_MAX = 90000, /* the only boot without the archive, on a busy machine */
 };
 
@@ -144,7 +142,13 @@ static int format_log(const struct stack_world *world, const char *folder, struc
     return rc;
 }
 
-static int create_topics(uint16_t port, int64_t deadline_ms, struct bv_error *error);
+static int create_topics(uint16_t port, int64_t deadline_ms, struct bv_error *error)
+{
+    const struct stack_clients *clients = stack_clients(error);
+    return clients
+               ? clients->kafka_topics(port, stack_topics, stack_topic_count, deadline_ms, error)
+               : BV_E_NOT_FOUND;
+}
 
 static int await_end(pid_t pid, int64_t deadline_ms, struct bv_error *error)
 {
@@ -288,146 +292,6 @@ static int command(const struct stack_world *world,
 }
 
 /* ---- probes ---- */
-
-static void silence(const rd_kafka_t *rk, int level, const char *facility, const char *text)
-{
-    (void)rk, (void)level, (void)facility, (void)text;
-}
-
-static int client_open(uint16_t port, rd_kafka_t **ret_client, struct bv_error *error)
-{
-    char brokers[32], reason[160] = "";
-    snprintf(brokers, sizeof brokers, "127.0.0.1:%u", port);
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    rd_kafka_conf_set_log_cb(conf, silence);
-    static const char *const rows[][2] = {
-        {"reconnect.backoff.ms",     "10"},
-        {"reconnect.backoff.max.ms", "50"},
-        {"broker.address.family",    "v4"}
-    };
-    rd_kafka_conf_set(conf, "bootstrap.servers", brokers, reason, sizeof reason);
-    for (size_t i = 0; i < BV_COUNT(rows); i++)
-        rd_kafka_conf_set(conf, rows[i][0], rows[i][1], reason, sizeof reason);
-    *ret_client = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof reason);
-    if (*ret_client)
-        return 0;
-    rd_kafka_conf_destroy(conf);
-    return bv_fail(error, BV_E_UNAVAILABLE, "librdkafka: %s", reason);
-}
-
-static int metadata_until(rd_kafka_t *client, int64_t deadline_ms, struct bv_error *error)
-{
-    for (;;) {
-        const struct rd_kafka_metadata *metadata = NULL;
-        rd_kafka_resp_err_t err = rd_kafka_metadata(client, 0, NULL, &metadata, METADATA_TRY_MS);
-        int brokers = err == RD_KAFKA_RESP_ERR_NO_ERROR ? metadata->broker_cnt : 0;
-        if (metadata)
-            rd_kafka_metadata_destroy(metadata);
-        if (brokers > 0)
-            return 0;
-        if (bv_now_ms() >= deadline_ms)
-            return bv_fail(
-                error, BV_E_TIMEOUT, "Kafka: no broker in Metadata (%s)", rd_kafka_err2str(err));
-        bv_retry_pause();
-    }
-}
-
-int stack_probe_kafka(uint16_t port, int64_t deadline_ms, struct bv_error *error)
-{
-    rd_kafka_t *client = NULL;
-    BV_TRY(bv_port_await(port, deadline_ms, NULL, error));
-    BV_TRY(client_open(port, &client, error));
-    int rc = metadata_until(client, deadline_ms, error);
-    rd_kafka_destroy(client);
-    return rc;
-}
-
-static int topics_result(rd_kafka_event_t *event, struct bv_error *error)
-{
-    if (!event)
-        return bv_fail(error, BV_E_TIMEOUT, "Kafka: no answer to CreateTopics");
-    if (rd_kafka_event_error(event))
-        return bv_fail(
-            error, BV_E_UNAVAILABLE, "Kafka: CreateTopics: %s", rd_kafka_event_error_string(event));
-    size_t count = 0;
-    const rd_kafka_topic_result_t **results =
-        rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count);
-    for (size_t i = 0; i < count; i++) {
-        rd_kafka_resp_err_t err = rd_kafka_topic_result_error(results[i]);
-        if (err != RD_KAFKA_RESP_ERR_NO_ERROR && err != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
-            return bv_fail(error,
-                           BV_E_UNAVAILABLE,
-                           "Kafka: topic %s: %s",
-                           rd_kafka_topic_result_name(results[i]),
-                           rd_kafka_err2str(err));
-    }
-    return 0;
-}
-
-static int request_topics(rd_kafka_t *client, int64_t deadline_ms, struct bv_error *error)
-{
-    rd_kafka_NewTopic_t *topics[32];
-    char reason[160];
-    assert(stack_topic_count <= BV_COUNT(topics));
-    for (size_t i = 0; i < stack_topic_count; i++)
-        topics[i] = rd_kafka_NewTopic_new(
-            stack_topics[i].name, stack_topics[i].partitions, 1, reason, sizeof reason);
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
-    int64_t left = deadline_ms - bv_now_ms();
-    rd_kafka_AdminOptions_t *options =
-        rd_kafka_AdminOptions_new(client, RD_KAFKA_ADMIN_OP_CREATETOPICS);
-    rd_kafka_AdminOptions_set_operation_timeout(options, 5000, reason, sizeof reason);
-    rd_kafka_CreateTopics(client, topics, stack_topic_count, options, queue);
-    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, left > 0 ? (int)left : 0);
-    int rc = topics_result(event, error);
-    if (event)
-        rd_kafka_event_destroy(event);
-    rd_kafka_AdminOptions_destroy(options);
-    rd_kafka_queue_destroy(queue);
-    rd_kafka_NewTopic_destroy_array(topics, stack_topic_count);
-    return rc;
-}
-
-static bool has_leaders(const struct rd_kafka_metadata *metadata)
-{
-    size_t led = 0;
-    for (int t = 0; t < metadata->topic_cnt; t++) {
-        const struct rd_kafka_metadata_topic *topic = &metadata->topics[t];
-        for (size_t i = 0; i < stack_topic_count; i++) {
-            if (strcmp(topic->topic, stack_topics[i].name) != 0 || topic->err)
-                continue;
-            int leaders = 0;
-            for (int p = 0; p < topic->partition_cnt; p++)
-                leaders += topic->partitions[p].leader >= 0 && !topic->partitions[p].err;
-            led += leaders == stack_topics[i].partitions;
-        }
-    }
-    return led == stack_topic_count;
-}
-
-static int create_topics(uint16_t port, int64_t deadline_ms, struct bv_error *error)
-{
-    rd_kafka_t *client = NULL;
-    BV_TRY(bv_port_await(port, deadline_ms, NULL, error));
-    BV_TRY(client_open(port, &client, error));
-    int rc = metadata_until(client, deadline_ms, error);
-    if (rc == 0)
-        rc = request_topics(client, deadline_ms, error);
-    for (bool led = false; rc == 0 && !led;) {
-        const struct rd_kafka_metadata *metadata = NULL;
-        if (rd_kafka_metadata(client, 1, NULL, &metadata, METADATA_TRY_MS) ==
-            RD_KAFKA_RESP_ERR_NO_ERROR) {
-            led = has_leaders(metadata);
-            rd_kafka_metadata_destroy(metadata);
-        }
-        if (!led && bv_now_ms() >= deadline_ms)
-            rc = bv_fail(error, BV_E_TIMEOUT, "Kafka: topics without a leader");
-        else if (!led)
-            bv_retry_pause();
-    }
-    rd_kafka_destroy(client);
-    return rc;
-}
 
 static int ready(const struct stack_world *world,
                  const struct stack_unit *unit,

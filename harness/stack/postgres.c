@@ -5,7 +5,6 @@
 #include "bv/probe.h"
 #include "bv/process.h"
 
-#include <libpq-fe.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -112,56 +111,14 @@ static int command(const struct stack_world *world,
     return 0;
 }
 
-static int fail_from(PGconn *conn, int code, struct bv_error *error)
-{
-    char text[120];
-    snprintf(text, sizeof text, "%s", PQerrorMessage(conn));
-    text[strcspn(text, "\n")] = '\0';
-    return bv_fail(error, code, "PostgreSQL: %s", text);
-}
-
-static int
-connect_until(uint16_t port, int64_t deadline_ms, PGconn **ret_conn, struct bv_error *error)
-{
-    char conninfo[128];
-    snprintf(conninfo,
-             sizeof conninfo,
-             "host=127.0.0.1 port=%u user=bv dbname=postgres connect_timeout=2",
-             port);
-    for (;;) {
-        BV_TRY(bv_port_await(port, deadline_ms, NULL, error));
-        PGconn *conn = PQconnectdb(conninfo);
-        if (PQstatus(conn) == CONNECTION_OK) {
-            PGresult *one = PQexec(conn, "SELECT 1");
-            bool ok = PQresultStatus(one) == PGRES_TUPLES_OK;
-            PQclear(one);
-            if (ok) {
-                *ret_conn = conn;
-                return 0;
-            }
-        }
-        int rc = bv_now_ms() >= deadline_ms ? fail_from(conn, BV_E_TIMEOUT, error) : 0;
-        PQfinish(conn);
-        BV_TRY(rc);
-        bv_retry_pause(); /* "the database system is starting up" */
-    }
-}
-
-int stack_probe_postgres(uint16_t port, int64_t deadline_ms, struct bv_error *error)
-{
-    PGconn *conn = NULL;
-    BV_TRY(connect_until(port, deadline_ms, &conn, error));
-    PQfinish(conn);
-    return 0;
-}
-
 static int ready(const struct stack_world *world,
                  const struct stack_unit *unit,
                  int64_t deadline_ms,
                  struct bv_error *error)
 {
     (void)world;
-    return stack_probe_postgres(unit->ports[0], deadline_ms, error);
+    const struct stack_clients *clients = stack_clients(error);
+    return clients ? clients->postgres(unit->ports[0], deadline_ms, error) : BV_E_NOT_FOUND;
 }
 
 const struct stack_ops stack_postgres = {prepare, cold, command, ready};

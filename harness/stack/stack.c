@@ -253,6 +253,8 @@ int bv_stack_up(const struct bv_stack_spec *spec,
     struct bv_stack *stack = NULL;
     int channel = -1;
     pid_t middle = 0;
+    if (!stack_clients(error)) /* here, since the tasks that ask the servers are other users' */
+        return BV_E_NOT_FOUND;
     BV_TRY(stack_world_build(spec, &world, error));
     int rc = stack_supervisor_start(world, &channel, &middle, error);
     if (rc == 0)
@@ -520,12 +522,20 @@ static int probe(const struct bv_stack_part *part, int64_t deadline_ms, struct b
 {
     if (part->kind == BV_STACK_SERVICE)
         return stack_probe_service((uint16_t)part->port, deadline_ms, error);
-    if (strcmp(part->name, "postgres") == 0)
-        return stack_probe_postgres((uint16_t)part->port, deadline_ms, error);
-    if (strcmp(part->name, "redis") == 0)
-        return stack_probe_redis((uint16_t)part->port, deadline_ms, error);
-    if (strcmp(part->name, "kafka") == 0)
-        return stack_probe_kafka((uint16_t)part->port, deadline_ms, error);
+    const struct stack_clients *clients = stack_clients(error);
+    if (!clients)
+        return BV_E_NOT_FOUND;
+    const struct {
+        const char *name;
+        int (*probe)(uint16_t port, int64_t deadline_ms, struct bv_error *error);
+    } rows[] = {
+        {"postgres", clients->postgres},
+        {"redis",    clients->redis   },
+        {"kafka",    clients->kafka   },
+    };
+    for (size_t i = 0; i < BV_COUNT(rows); i++)
+        if (strcmp(part->name, rows[i].name) == 0)
+            return rows[i].probe((uint16_t)part->port, deadline_ms, error);
     return 0;
 }
 
