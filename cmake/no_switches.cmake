@@ -1,5 +1,6 @@
 # A program that is not a test build must not know the planted bugs: run after it is linked, with PROGRAM and LIST (bv/breakage.h).
-file(STRINGS ${LIST} rows REGEX "^ *\"[a-z]+(-[a-z]+)+\",")
+file(READ ${LIST} text)
+string(REGEX MATCHALL "\n *\"[a-z]+(-[a-z]+)+\"," rows "${text}")
 list(LENGTH rows count)
 if(count LESS 4)
     message(FATAL_ERROR "${LIST} has ${count} names of planted bugs: is it read wrongly?")
