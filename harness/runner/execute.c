@@ -11,6 +11,7 @@ struct run {
     struct runner_lab *lab;
     struct bv_lab *base;
     const struct plan_scenario *scenario;
+    struct barriers *barriers; /* NULL: none */
     const struct execute_listener *listener;
     struct bv_actor *actors[PLAN_ACTORS_MAX];
     size_t actor_count;
@@ -258,6 +259,24 @@ static int save(struct run *run,
 
 /* ---- a step ---- */
 
+static int meet(struct run *run,
+                const struct plan_step *step,
+                struct step_outcome *outcome,
+                struct bv_error *error)
+{
+    struct barrier_report report;
+    int rc =
+        barriers_meet(run->barriers, run->scenario, step->barrier, step->within_ms, &report, error);
+    outcome->barrier_parties = report.parties;
+    outcome->barrier_arrived = report.arrived;
+    if (rc == BV_MISMATCH) {
+        outcome->expected =
+            bv_arena_format(run->base->arena, "%zu scenarios at the barrier", report.parties);
+        outcome->actual = bv_arena_format(run->base->arena, "%zu came", report.arrived);
+    }
+    return rc;
+}
+
 static int perform(struct run *run,
                    const struct plan_step *step,
                    struct step_outcome *outcome,
@@ -281,6 +300,8 @@ static int perform(struct run *run,
         for (size_t i = 0; i < report.message_count; i++)
             note_message(outcome, report.messages[i]);
         return rc;
+    case PLAN_BARRIER:
+        return meet(run, step, outcome, error);
     }
     return BV_E_INTERNAL;
 }
@@ -372,6 +393,10 @@ static void run_step(struct run *run, size_t index)
         outcome.duration_us = now_us(run) - outcome.start_us;
         run->base->trace = scenario_trace;
         settle(run, step->actor, &outcome);
+        if (runner_lab_interrupted(run->lab)) {
+            outcome.verdict = VERDICT_BROKEN;
+            outcome.error = "interrupted";
+        }
         if (bv_recording_full(run->base->recording) && outcome.verdict == VERDICT_PASSED) {
             outcome.verdict = VERDICT_BROKEN;
             outcome.error = "the recording of this scenario is full";
@@ -405,13 +430,18 @@ static void wind_up(struct run *run)
 int execute_scenario(struct runner_lab *lab,
                      const struct plan_scenario *scenario,
                      size_t number,
+                     struct barriers *barriers,
                      const struct execute_listener *listener,
                      struct scenario_outcome *ret_outcome)
 {
-    struct run run = {
-        .lab = lab, .base = runner_lab_base(lab), .scenario = scenario, .listener = listener};
+    struct run run = {.lab = lab,
+                      .base = runner_lab_base(lab),
+                      .scenario = scenario,
+                      .barriers = barriers,
+                      .listener = listener};
     int rc = runner_lab_begin(lab, number);
     if (rc < 0) {
+        barriers_leave(barriers, scenario);
         runner_lab_end(lab);
         return rc;
     }
@@ -420,6 +450,7 @@ int execute_scenario(struct runner_lab *lab,
         listener->scenario_begins(listener->argument, scenario, run.base, run.outcome.start_us);
     for (size_t i = 0; i < scenario->step_count; i++)
         run_step(&run, i);
+    barriers_leave(barriers, scenario);
     wind_up(&run);
     run.outcome.duration_us = now_us(&run) - run.outcome.start_us;
     if (listener->scenario_ends)

@@ -5,6 +5,7 @@
 #ifndef BV_EXECUTE_H
 #define BV_EXECUTE_H
 
+#include "barrier.h"
 #include "lab.h"
 #include "plan.h"
 
@@ -35,6 +36,8 @@ struct step_outcome { /* texts live in the scenario's arena; NULL: none */
     size_t message_count;
     uint64_t violations[OUTCOME_MESSAGES_MAX];
     size_t violation_count;
+    size_t barrier_parties; /* of a step at a barrier; 0: none */
+    size_t barrier_arrived; /* of them, when this one went on */
     struct bv_trace trace;
 };
 struct scenario_outcome {
@@ -66,11 +69,13 @@ struct execute_listener { /* each may be NULL */
                           const struct scenario_outcome *outcome);
 };
 
-/* Effect: everything above. number is the scenario's in the run, for ${run}. Errors: BV_E_NOMEM;
- * anything else is a verdict. */
+/* Effect: everything above. number is the scenario's in the run, for ${run}. barriers are where it
+ * meets those that run beside it, NULL: it meets nobody. Once the lab is interrupted the step at
+ * hand is broken and the rest skipped. Errors: BV_E_NOMEM; anything else is a verdict. */
 BV_MUST_CHECK int execute_scenario(struct runner_lab *lab,
                                    const struct plan_scenario *scenario,
                                    size_t number,
+                                   struct barriers *barriers,
                                    const struct execute_listener *listener,
                                    struct scenario_outcome *ret_outcome);
 

@@ -64,7 +64,7 @@ static enum verdict run(const char *steps)
     int rc = plan_make(arena, &tables, "x.feature", bv_arena_copy(arena, bv_bytes_of(file)), &plan);
     cr_assert_eq(rc, 0, "%s", plan->diagnostics[0].text);
     cr_assert_eq(runner_lab_open(&config, &lab), 0);
-    cr_assert_eq(execute_scenario(lab, &plan->scenarios[0], 1, &listener, &outcome), 0);
+    cr_assert_eq(execute_scenario(lab, &plan->scenarios[0], 1, NULL, &listener, &outcome), 0);
     runner_lab_close(&lab);
     return outcome.verdict;
 }

@@ -1,6 +1,7 @@
 /* Unrolling: feature and rule backgrounds, outline rows, tags; then each step goes to step.c. */
 #include "step.h"
 
+#include "bv/config.h"
 #include <stdio.h>
 
 static struct bv_bytes replace(struct bv_arena *arena,
@@ -169,6 +170,41 @@ static size_t scenario_total(const struct gherkin_rule *rule)
     return count;
 }
 
+/* A barrier that one scenario alone names is a mistake: it would meet nobody. */
+static void check_barriers(struct compiler *compiler)
+{
+    const struct plan *plan = compiler->plan;
+    for (size_t i = 0; i < plan->scenario_count; i++) {
+        for (size_t s = 0; s < plan->scenarios[i].step_count; s++) {
+            const struct plan_step *step = &plan->scenarios[i].steps[s];
+            const char *others[32];
+            size_t other_count = 0;
+            size_t parties = 0;
+            for (size_t o = 0; step->barrier && o < plan->scenario_count; o++) {
+                bool names = false;
+                for (size_t t = 0; t < plan->scenarios[o].step_count; t++) {
+                    const char *name = plan->scenarios[o].steps[t].barrier;
+                    names = names || (name && strcmp(name, step->barrier) == 0);
+                    if (name && o != i && other_count < BV_COUNT(others))
+                        others[other_count++] = name;
+                }
+                parties += names;
+            }
+            if (parties != 1)
+                continue;
+            const char *near = bv_nearest(step->barrier, others, other_count);
+            compile_error(compiler,
+                          step->line,
+                          0,
+                          "no other scenario names the barrier \"%.60s\"%s%s%s",
+                          step->barrier,
+                          near ? ": did you mean \"" : "",
+                          near ? near : "",
+                          near ? "\"?" : "");
+        }
+    }
+}
+
 int plan_make(struct bv_arena *arena,
               const struct plan_tables *tables,
               const char *file,
@@ -208,6 +244,7 @@ int plan_make(struct bv_arena *arena,
         for (size_t i = 0; i < place.rule->scenario_count; i++)
             BV_TRY(add_outline(compiler, &place, &place.rule->scenarios[i]));
     }
+    check_barriers(compiler);
     if (!plan->scenario_count)
         compile_error(compiler, 1, 0, "there is no scenario in this file");
     if (bv_arena_failed(arena))

@@ -20,11 +20,12 @@ enum {
 };
 
 enum plan_kind {
-    PLAN_ACTOR,   /* actor NAME is PROTOCOL arguments */
-    PLAN_VERB,    /* NAME VERB arguments */
-    PLAN_PROBE,   /* NAME PROBE OP VALUE [and PROBE OP VALUE ...] */
-    PLAN_SAVE,    /* save VARIABLE from NAME PROBE */
-    PLAN_RECEIVES /* [within DURATION | never within DURATION] NAME receives ... */
+    PLAN_ACTOR,    /* actor NAME is PROTOCOL arguments */
+    PLAN_VERB,     /* NAME VERB arguments */
+    PLAN_PROBE,    /* NAME PROBE OP VALUE [and PROBE OP VALUE ...] */
+    PLAN_SAVE,     /* save VARIABLE from NAME PROBE */
+    PLAN_RECEIVES, /* [within DURATION | never within DURATION] NAME receives ... */
+    PLAN_BARRIER   /* barrier NAME [within DURATION] */
 };
 enum plan_wait {
     PLAN_ONCE,    /* the next match */
@@ -65,6 +66,7 @@ struct plan_step {
     const struct bv_probe *order_probe; /* what the cells of an ordered table are; NULL: the type */
     struct bv_bytes order_argument;
     const char *variable; /* of save */
+    const char *barrier;
 };
 struct plan_scenario {
     const struct gherkin_scenario *source;

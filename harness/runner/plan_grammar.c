@@ -83,6 +83,11 @@ int plan_print_grammar(struct bv_buf *buf, const struct plan_tables *tables)
         "    within DURATION NAME receives in order WHAT + table   one match per cell, one after "
         "the other\n"
         "    never within DURATION NAME receives WHAT   no match until the time is over\n"
+        "    barrier NAME [within DURATION]             wait here for every selected scenario of "
+        "the "
+        "file that names it;\n"
+        "                                               they run at the same time, whatever --jobs "
+        "says; 30s when left out\n"
         "\n"
         "    WHAT      [\"TYPE\"] [for key KEY] [[with|and] PROBE [ARGUMENT] OP VALUE]... "
         "[signed]\n"
@@ -95,7 +100,8 @@ int plan_print_grammar(struct bv_buf *buf, const struct plan_tables *tables)
         "3339,\n"
         "              ${trace} id of the scenario's trace, ${stack.BV_...}, ${ACTOR.url}, saved "
         "ones;\n"
-        "              ${filler.1000} so many letters x, ${deep.1000} so many [ and then so many ]\n"
+        "              ${filler.1000} so many letters x, ${deep.1000} so many [ and then so many "
+        "]\n"
         "\n"
         "operators:\n");
     for (int i = 0; i < BV_OP_COUNT; i++)

@@ -651,7 +651,7 @@ static int run_scenarios(struct session *session, struct runner_lab *lab)
             struct scenario_outcome outcome;
             if (selects(session, session->current, &plan->scenarios[i], NULL) != PLAN_SELECTED)
                 continue;
-            BV_TRY(execute_scenario(lab, &plan->scenarios[i], ++number, &listener, &outcome));
+            BV_TRY(execute_scenario(lab, &plan->scenarios[i], ++number, NULL, &listener, &outcome));
             int rc = check_parts(session);
             if (rc < 0 || session->crashed)
                 return rc;
@@ -701,8 +701,13 @@ static int run(struct session *session, const struct wanted *wanted)
         rc = get_stack(session, wanted);
     if (rc == 0 && session->stack)
         rc = contracts_read(session->contracts, &session->error);
-    struct runner_lab_config config = {
-        &session->env, session->stack, session->stack ? session->contracts : NULL, contracts, session->run_id, NULL, NULL};
+    struct runner_lab_config config = {&session->env,
+                                       session->stack,
+                                       session->stack ? session->contracts : NULL,
+                                       contracts,
+                                       session->run_id,
+                                       NULL,
+                                       NULL};
     if (rc == 0)
         rc = runner_lab_open(&config, &lab);
     if (rc == 0) {

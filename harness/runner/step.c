@@ -3,7 +3,7 @@
 #include "bv/config.h"
 #include <stdio.h>
 
-enum { DEFAULT_WITHIN_MS = 5000 };
+enum { DEFAULT_WITHIN_MS = 5000, BARRIER_WITHIN_MS = 30000 };
 
 /* ---- probes ---- */
 
@@ -92,7 +92,7 @@ take_condition(struct compiler *compiler, const struct bv_probe *probe, struct b
 static struct compiler_actor *take_actor(struct compiler *compiler)
 {
     const struct word *word = step_peek(compiler);
-    const char *known[PLAN_ACTORS_MAX + 3];
+    const char *known[PLAN_ACTORS_MAX + 4];
     size_t count = 0;
     for (size_t i = 0; i < compiler->actor_count; i++) {
         if (word && !word->quoted &&
@@ -107,6 +107,7 @@ static struct compiler_actor *take_actor(struct compiler *compiler)
     known[count++] = "actor";
     known[count++] = "save";
     known[count++] = "within";
+    known[count++] = "barrier";
     step_suggest(compiler, "actor", known, count);
     return NULL;
 }
@@ -114,7 +115,7 @@ static struct compiler_actor *take_actor(struct compiler *compiler)
 static bool valid_name(struct bv_bytes name)
 {
     static const char *const reserved[] = {
-        "actor", "save", "within", "never", "stack", "run", "uuid", "now", "trace"};
+        "actor", "save", "within", "never", "barrier", "stack", "run", "uuid", "now", "trace"};
     for (size_t i = 0; i < BV_COUNT(reserved); i++)
         if (bv_bytes_equal(name, bv_bytes_of(reserved[i])))
             return false;
@@ -361,18 +362,42 @@ static void compile_act(struct compiler *compiler)
     step_check_payload(compiler, BV_TAKES_NOTHING);
 }
 
-static void compile_within(struct compiler *compiler)
+static bool take_within(struct compiler *compiler)
 {
-    struct plan_step *step = compiler->step;
     const struct word *word = step_peek(compiler);
-    if (!word || bv_duration_parse(word->text, &step->within_ms) < 0) {
+    if (!word || bv_duration_parse(word->text, &compiler->step->within_ms) < 0) {
         STEP_FAIL(compiler,
                   "\"within\" wants a duration such as 250ms, 5s, 2m, not \"%.60s\"",
                   step_shown(compiler));
-        return;
+        return false;
     }
     compiler->at++;
-    if (take_actor(compiler) && step_expect(compiler, "receives"))
+    return true;
+}
+
+static void compile_barrier(struct compiler *compiler)
+{
+    struct plan_step *step = compiler->step;
+    struct bv_bytes name;
+    step->kind = PLAN_BARRIER;
+    step->within_ms = BARRIER_WITHIN_MS;
+    if (!step_take_text(compiler, "a name", &name))
+        return;
+    if (step_has_variable(name)) {
+        compiler->at--;
+        STEP_FAIL(compiler, "who meets is known before the run: the name has no variables");
+        return;
+    }
+    step->barrier = name.data;
+    if (step_accept(compiler, "within") && !take_within(compiler))
+        return;
+    if (step_peek(compiler))
+        STEP_FAIL(compiler, "\"%.60s\" is too much here", step_shown(compiler));
+}
+
+static void compile_within(struct compiler *compiler)
+{
+    if (take_within(compiler) && take_actor(compiler) && step_expect(compiler, "receives"))
         compile_receives(compiler);
 }
 
@@ -394,6 +419,9 @@ void step_compile(struct compiler *compiler, struct plan_step *step)
         step_check_payload(compiler, BV_TAKES_NOTHING);
     } else if (step_accept(compiler, "save")) {
         compile_save(compiler);
+        step_check_payload(compiler, BV_TAKES_NOTHING);
+    } else if (step_accept(compiler, "barrier")) {
+        compile_barrier(compiler);
         step_check_payload(compiler, BV_TAKES_NOTHING);
     } else if (step_accept(compiler, "never within")) {
         step->wait = PLAN_NEVER;
