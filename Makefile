@@ -1,14 +1,14 @@
 # Thin wrappers over one program, build/<preset>/bin/bv. `make help` lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-PRESET ?= release
+PRESET ?= $(if $(BREAK),dev,release)
 BUILD := build/$(PRESET)
 BV := $(BUILD)/bin/bv
 DEPS := scripts/local-dev/deps.sh
 STORY ?= order-flow
 ARGS ?=
 
-.PHONY: help deps build scenario test test-san test-clang up down status logs doctor bench fresh-check lint docs format clean
+.PHONY: help deps build scenario test test-san test-clang break-check up down status logs doctor bench fresh-check lint docs format clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 22
@@ -22,8 +22,8 @@ build: ## compile with PRESET (release)
 	@mkdir -p build && cmake --preset $(PRESET) > $(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
 	@cmake --build $(BUILD) $(if $(TARGETS),--target $(TARGETS))
 
-scenario: ## run STORY on real servers and write reports/out/latest/index.html
-	@$(MAKE) --no-print-directory build
+scenario: ## run STORY on real servers and write reports/out/latest/index.html; BREAK=NAME plants a bug
+	@$(MAKE) --no-print-directory build $(if $(BREAK),TARGETS=bv-programs)
 	@$(BV) scenario $(STORY) $(ARGS)
 
 test: PRESET := dev
@@ -41,6 +41,11 @@ test-clang: ## compile everything with clang, warnings as errors, and run the un
 	@$(DEPS) test san
 	@$(MAKE) --no-print-directory build PRESET=clang TARGETS="all bv-tests"
 	@ctest --test-dir build/clang -L unit --output-on-failure -j2
+
+break-check: ## plant each bug that BREAK knows, and see the story turn red at the right hop
+	@$(DEPS) scenario
+	@$(MAKE) --no-print-directory build PRESET=dev TARGETS=bv-programs
+	@scripts/local-dev/break-check.sh build/dev
 
 up: build ## start the stack for hands-on work; prints every URL
 	@$(BV) up $(ARGS)

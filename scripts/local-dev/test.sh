@@ -29,5 +29,7 @@ stories=(scenarios/*.feature)
 for story in "${stories[@]}"; do
     "$build/bin/bv" scenario "$story"
 done
+echo "== planted bugs turn the story red"
+scripts/local-dev/break-check.sh "$build"
 total=$(ctest --test-dir "$build" -N | sed -n 's/^Total Tests: //p')
 echo "== $total test programs and ${#stories[@]} stories passed in $((SECONDS - started)) s ($build)"
