@@ -93,6 +93,45 @@ Test(contracts, an_event_must_carry_its_headers_and_key)
     cr_expect(strstr(message.violation.data, "no such contract"), "%s", message.violation.data);
 }
 
+/* A delivery whose fields end before the field of that name (NULL: all). */
+static const char *delivery(const char *without, enum bv_signature signature)
+{
+    static const struct bv_http_field all[] = {
+        {"webhook-id",        BV_BYTES("msg_1")                                                  },
+        {"webhook-timestamp", BV_BYTES("1764000000")                                             },
+        {"webhook-signature", BV_BYTES("v1,x")                                                   },
+        {"traceparent",       BV_BYTES("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")},
+        {"correlation-id",    BV_BYTES("c")                                                      },
+    };
+    struct bv_message message = {
+        .protocol = "webhook",
+        .direction = BV_RECEIVED,
+        .fields = all,
+        .signature = signature,
+        .body = BV_BYTES(
+            "{\"type\":\"ecommerce.order.paid.v1\",\"timestamp\":\"2026-11-23T01:15:01.250Z\","
+            "\"data\":{\"orderId\":\"01936f3e-7c2a-7b31-9d4e-2f6a1c8b5e01\",\"version\":3,"
+            "\"state\":\"PAID\",\"customerId\":\"c\",\"items\":[{\"sku\":\"M\",\"quantity\":2,"
+            "\"unitPriceMinor\":1250}],\"totalMinor\":2500,\"currency\":\"EUR\"}}")};
+    while (message.field_count < BV_COUNT(all) &&
+           (!without || strcmp(all[message.field_count].name, without) != 0))
+        message.field_count++;
+    cr_assert_eq(bv_json_parse(arena, message.body, &message.json, NULL), 0);
+    contracts_inspect(contracts, &message, arena);
+    return message.violation.size ? message.violation.data : "";
+}
+
+Test(contracts, a_webhook_must_be_signed_and_traced)
+{
+    cr_expect_str_eq(delivery(NULL, BV_SIGNED_WELL), "");
+    cr_expect_str_eq(delivery(NULL, BV_SIGNED_UNKNOWN), "", "no secret to check with");
+    cr_expect_str_eq(delivery("webhook-signature", BV_UNSIGNED),
+                     "header webhook-signature is missing");
+    cr_expect_str_eq(delivery("traceparent", BV_SIGNED_WELL), "header traceparent is missing");
+    const char *violation = delivery(NULL, BV_SIGNED_BADLY);
+    cr_expect(strstr(violation, "does not fit"), "%s", violation);
+}
+
 Test(contracts, a_request_that_breaks_its_contract_has_a_flaw_and_no_violation)
 {
     struct bv_message message = {.protocol = "rest",
