@@ -157,7 +157,8 @@ function(bv_loadable name module symbol)
     endif()
 endfunction()
 
-# bv_embed(TARGET symbol FILE)   the bytes of FILE as `const struct bv_bytes symbol` (declare it extern), NUL-terminated after size.
+# bv_embed(TARGET symbol FILE)   the bytes of FILE as `const struct bv_bytes symbol` (declare it extern), NUL-terminated after size,
+#   and their SHA-256 in hexadecimal as `const char symbol_sha256[65]`.
 function(bv_embed target symbol file)
     get_filename_component(path ${file} ABSOLUTE BASE_DIR ${CMAKE_SOURCE_DIR})
     set(out ${CMAKE_CURRENT_BINARY_DIR}/embed_${symbol}.c)

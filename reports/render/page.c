@@ -8,8 +8,11 @@
 #include <string.h>
 
 extern const struct bv_bytes report_css;
+extern const char report_css_sha256[65];
 extern const struct bv_bytes report_js;
+extern const char report_js_sha256[65];
 extern const struct bv_bytes report_theme_js;
+extern const char report_theme_js_sha256[65];
 
 enum { COMMIT_BYTES = 7 }; /* as git abbreviates */
 
@@ -30,9 +33,9 @@ static struct bv_bytes story_of(const struct report *report)
 static void put_head(struct html *html, const struct report *report)
 {
     char style[64], theme[64], script[64];
-    report_csp_source(report_css, style);
-    report_csp_source(report_theme_js, theme);
-    report_csp_source(report_js, script);
+    report_csp_source(report_css_sha256, style);
+    report_csp_source(report_theme_js_sha256, theme);
+    report_csp_source(report_js_sha256, script);
     html_raw(html, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     html_put(html,
              "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src "
@@ -204,6 +207,7 @@ static void put_facts(struct html *html, const struct report *report)
     if (commit.size > COMMIT_BYTES)
         commit.size = COMMIT_BYTES;
     fact(html, "Commit", commit, BV_BYTES(""));
+    fact(html, "Planted bug", text_of(report->run, "break"), BV_BYTES("on purpose"));
     html_raw(html, "</dl>\n");
 }
 
@@ -372,7 +376,12 @@ static int put_page(struct html *html, const struct report *report, const struct
     size_t cap = SIZE_MAX;
     bv_auto(html_release) struct html data = {.out.max = html->out.max,
                                               .scratch.max = html->scratch.max};
-    BV_TRY(report_data_write(&data, report, logs, &cap));
+    struct cause *causes = bv_arena_array(report->arena, struct cause, report->scenario_count + 1);
+    if (!causes)
+        return BV_E_LIMIT;
+    for (size_t i = 0; i < report->scenario_count; i++)
+        cause_find(report, &report->scenarios[i], &causes[i]);
+    BV_TRY(report_data_write(&data, report, logs, causes, &cap));
     put_head(html, report);
     put_bar(html, report, counts);
     html_raw(html, "<main id=\"top\">\n<section class=\"hero\" aria-label=\"Verdict\">\n");
@@ -380,11 +389,13 @@ static int put_page(struct html *html, const struct report *report, const struct
     struct bv_bytes sentence = text_of(report->end, "error");
     if (sentence.size)
         html_put(html, "<p class=\"error\">{}</p>\n", sentence);
+    html_raw(html, "</section>\n");
+    put_failures(html, report, causes);
+    html_raw(html, "<section class=\"about-run\" aria-label=\"The run\">\n");
     put_facts(html, report);
     put_environment(html, report, logs);
     html_raw(html, "</section>\n");
     put_notes(html, report, logs, cap);
-    put_failures(html, report);
     html_raw(html, "<div class=\"columns\">\n");
     put_navigation(html, report);
     html_raw(html,
@@ -392,7 +403,7 @@ static int put_page(struct html *html, const struct report *report, const struct
              "class=\"notes\">Messages, timelines and logs are shown "
              "by a script, which is off.</p></noscript>\n");
     for (size_t i = 0; i < report->scenario_count; i++)
-        put_scenario_section(html, report, i);
+        put_scenario_section(html, report, &causes[i], i);
     html_raw(html,
              "<p id=\"nothing\" class=\"nothing\" hidden>Nothing matches.</p>\n</section></div>\n"
              "<section id=\"latency\" class=\"latency\" aria-label=\"Latency\"></section>\n");

@@ -23,8 +23,8 @@ BV_MUST_CHECK int report_page_of(struct bv_bytes results,
                                  struct html *html,
                                  struct bv_error *error);
 
-/* "sha256-…" of a style or script, as a Content-Security-Policy source. ret_source holds 64 bytes.
- */
-void report_csp_source(struct bv_bytes bytes, char ret_source[64]);
+/* The SHA-256 of a style or script, in hexadecimal, as a Content-Security-Policy source:
+ * "sha256-…". */
+void report_csp_source(const char sha256[65], char ret_source[64]);
 
 #endif

@@ -187,10 +187,11 @@ Test(page, only_its_own_style_and_scripts_may_run)
 {
     render("{\"record\":\"end\",\"verdict\":\"passed\"}\n");
     char source[64];
-    report_csp_source(BV_BYTES("alert('Hello, world.');"), source);
+    report_csp_source("ab39cb72c44ec7818008fd9d9b4502282cc21be1e267582eaba6590e86ff4e78", source);
     cr_expect_str_eq(
-        source, "sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng="); /* the example of CSP Level
-                                                                           3, section 8.3 */
+        source,
+        "sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng="); /* alert('Hello, world.');, the
+                                                                   example of CSP Level 3, 8.3 */
     has("default-src 'none'; img-src data:; base-uri 'none'");
     cr_expect_eq(count("sha256-"), 3);
     lacks("unsafe-inline");
