@@ -224,9 +224,10 @@ static int probe(struct run *run,
                 : bv_arena_format(run->base->arena, "%s has no message yet", actor->name);
         (void)bv_fail(error,
                       BV_E_CONFLICT,
-                      "%s %s is not what was expected",
+                      "%s %s is not what was expected (%s)",
                       actor->name,
-                      filter.probe->name);
+                      filter.probe->name,
+                      actor->current ? hop_of(run->base->arena, actor->current) : "no hop yet");
         return BV_MISMATCH;
     }
     return 0;

@@ -13,6 +13,7 @@ cases=(
     "drop-trace-header|an order takes stock and is announced once|within 5s ledger receives in order for key \${order}|order -> Kafka ecommerce.orders -> ledger: header traceparent is missing"
     "lose-outbox-row|an order takes stock and is announced once|within 5s ledger receives in order for key \${order}|ledger did not receive it within 5000 ms (order -> Kafka ecommerce.orders -> ledger)"
     "duplicate-effect|the open page shows each transition, once and in order|within 5s screen receives in order json \"\$.data.state\" for key \${order}|notification -> WebSocket -> screen: version 3 of"
+    "forget-idempotency-key|the retry of an order is the same order|buyer status == 201 and json \"\$.orderId\" == \${order}|buyer json is not what was expected (order -> REST -> buyer)"
     "skip-signature|a partner that fails twice still gets every transition, signed and in order|within 20s partner receives in order signed and status == 204 for key \${order}|notification -> webhook -> partner: header webhook-signature is missing"
 )
 
@@ -77,6 +78,6 @@ known=$(grep -cE '^ *"[a-z]+(-[a-z]+)+",' platform/libs/bv-common-core/base/incl
 [ "$known" = "${#cases[@]}" ] || die "bv/breakage.h has $known switches, ${#cases[@]} are proven here"
 for row in "switch|red step of order-flow|hop" "${matrix[@]}"; do
     IFS='|' read -r switch step sentence <<<"$row"
-    printf '%-17s  %-95s  %s\n' "$switch" "$step" "$sentence"
+    printf '%-22s  %-95s  %s\n' "$switch" "$step" "$sentence"
 done
 echo "== ${#cases[@]} planted bugs, each red at its step, in $((SECONDS - started)) s"

@@ -1,5 +1,7 @@
 /* Placing an order; the picture stands in order_saga.h. */
 #include "order_saga_internal.h"
+
+#include "bv/breakage.h"
 #include "bv/failpoint.h"
 #include <stdlib.h>
 
@@ -365,6 +367,8 @@ static int copy_request(struct placement *placement, const struct order_request 
     placement->order.version = 1;
     placement->order.created_at_us = placement->order.updated_at_us = bv_wall_us(env);
     bv_uuid_format(bv_uuid_v7(env), placement->order.order_id);
+    if (bv_breaks(BV_BREAK_FORGET_IDEMPOTENCY_KEY)) /* no retry can have the id of a new order */
+        placement->key = bv_bytes_of(placement->order.order_id);
     return bv_arena_failed(arena) ? BV_E_NOMEM : 0;
 }
 

@@ -26,7 +26,10 @@
       "The notification service takes each record of Kafka for a new one, a repeated one too.")    \
     X(BV_BREAK_SKIP_SIGNATURE,                                                                     \
       "skip-signature",                                                                            \
-      "The notification service sends webhooks without the header webhook-signature.")
+      "The notification service sends webhooks without the header webhook-signature.")             \
+    X(BV_BREAK_FORGET_IDEMPOTENCY_KEY,                                                             \
+      "forget-idempotency-key",                                                                    \
+      "The order service takes a retried POST /v1/orders for a new order.")
 enum bv_break {
 #define BV_X_(id, name, wrong) id,
     BV_BREAK_LIST(BV_X_)
