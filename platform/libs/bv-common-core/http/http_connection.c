@@ -73,8 +73,6 @@ void http_connection_close(struct http_connection *connection)
 
 void http_connection_linger(struct http_connection *connection)
 {
-    /* Closing with unread input would send a reset, which may overtake the reply: end our half,
-     * read on for a moment. */
     const bool gone = connection->broken || connection->eof;
     uv_os_fd_t fd = -1;
     if (gone || uv_fileno((uv_handle_t *)&connection->tcp, &fd) != 0 ||
@@ -218,7 +216,6 @@ static void dispatch(struct http_connection *connection)
 void http_connection_finish(struct http_connection *connection)
 {
     struct bv_http_request *request = connection->request;
-    const bool partial = !request->complete || connection->pending_size > 0;
     connection->request = NULL;
     request->connection = NULL;
     http_request_release(request);
@@ -231,8 +228,6 @@ void http_connection_finish(struct http_connection *connection)
         resume(connection);
         return;
     }
-    if (partial && connection->close_after)
-        connection->unread = true;
     connection->phase = PHASE_WRITING;
     if (connection->writing)
         http_connection_due(connection, connection->server->config.write_timeout_ms);
@@ -245,10 +240,7 @@ static void resume(struct http_connection *connection)
 {
     if (connection->phase == PHASE_WRITING) {
         if (connection->close_after || connection->server->draining) {
-            if (connection->unread)
-                http_connection_linger(connection);
-            else
-                http_connection_close(connection);
+            http_connection_linger(connection);
             return;
         }
         connection->phase = PHASE_IDLE;

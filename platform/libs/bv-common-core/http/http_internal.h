@@ -222,13 +222,13 @@ struct http_connection {
     bool broken; /* writing failed */
     bool eof;
     bool feeding;
-    bool unread; /* input is left that nobody will look at */
 };
 extern const llhttp_settings_t http_parser_settings;
 
 void http_connection_accept(struct bv_http_server *server);
 void http_connection_close(struct http_connection *connection);
-/* Ends our half and reads on for a moment, so that no reset overtakes what was sent. */
+/* Ends our half and reads on until the peer has ended its own, or for a moment, so that no reset
+ * overtakes what was sent (RFC 9112, section 9.6). */
 void http_connection_linger(struct http_connection *connection);
 void http_connection_feed(struct http_connection *connection, const char *data, size_t size);
 /* The reply of the current request has been made: releases it and goes on. */
@@ -241,6 +241,8 @@ void http_connection_expired(struct http_connection *connection);
 void http_connection_due(struct http_connection *connection, int64_t delay_ms);
 void http_connection_read_start(struct http_connection *connection);
 void http_connection_drain(struct http_connection *connection);
+/* uri-host [ ":" port ]: what Host and the authority of a target must be. */
+bool http_host_good(struct bv_bytes host);
 /* llhttp stopped with a fault: the refusal that it means. */
 void http_parse_refuse(struct http_connection *connection, int parser_errno);
 

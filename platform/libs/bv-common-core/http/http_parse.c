@@ -63,6 +63,14 @@ static int head_append(struct bv_http_request *request, const char *at, size_t s
     return 0;
 }
 
+/* llhttp takes RTSP and ICE as well; the first piece of the name tells them apart. */
+static int on_protocol(llhttp_t *parser, const char *at, size_t size)
+{
+    if (size > 0 && (*at == 'R' || *at == 'I'))
+        return bad(connection_of(parser)->request, "The protocol is not HTTP.");
+    return 0;
+}
+
 static int on_url(llhttp_t *parser, const char *at, size_t size)
 {
     return head_append(connection_of(parser)->request, at, size);
@@ -130,7 +138,7 @@ static bool host_char(char c)
 }
 
 /* uri-host [ ":" port ] of RFC 3986 section 3.2.2; no user information. */
-static bool host_good(struct bv_bytes host)
+bool http_host_good(struct bv_bytes host)
 {
     size_t i = 0;
     if (host.size == 0)
@@ -174,7 +182,7 @@ static int check_host(struct bv_http_request *request)
             !bv_bytes_equal_nocase(HTTP_NAME(request, i), BV_BYTES("host")))
             continue;
         hosts++;
-        if (!host_good(HTTP_VALUE(request, i)))
+        if (!http_host_good(HTTP_VALUE(request, i)))
             return bad(request, "The Host field is malformed.");
     }
     if (hosts > 1)
@@ -292,7 +300,8 @@ static int on_headers_complete(llhttp_t *parser)
                       "http-version",
                       "HTTP version not supported",
                       "This server speaks HTTP/1.1 and HTTP/1.0.");
-    request->keep_alive = llhttp_should_keep_alive(parser) != 0;
+    request->keep_alive =
+        llhttp_should_keep_alive(parser) != 0 && !(parser->flags & F_CONNECTION_CLOSE);
     if ((rc = check_host(request)) != 0 || (rc = check_codings(parser, request)) != 0 ||
         (rc = check_expect(request, &expect)) != 0)
         return rc;
@@ -312,17 +321,33 @@ static int on_headers_complete(llhttp_t *parser)
     return 0;
 }
 
+static int body_too_large(struct bv_http_request *request)
+{
+    http_request_refuse_code(
+        request, BV_E_TOO_LARGE, "The body is larger than %zu bytes.", request->body_max);
+    request->refusal.broken = true;
+    return HPE_USER;
+}
+
+/* A chunk that cannot fit is refused before its data come. */
+static int on_chunk_header(llhttp_t *parser)
+{
+    struct bv_http_request *request = connection_of(parser)->request;
+    if (!request->discard && parser->content_length > request->body_max - request->body.size)
+        return body_too_large(request);
+    return 0;
+}
+
 static int on_body(llhttp_t *parser, const char *at, size_t size)
 {
     struct bv_http_request *request = connection_of(parser)->request;
     if (request->discard)
         return 0;
-    if (bv_buf_append(&request->body, at, size) == 0)
-        return 0;
-    http_request_refuse_code(
-        request, BV_E_TOO_LARGE, "The body is larger than %zu bytes.", request->body_max);
-    request->refusal.broken = true;
-    return HPE_USER;
+    /* The buffer may have been lent before, with more room than this route gives. */
+    if (size > request->body_max - request->body.size ||
+        bv_buf_append(&request->body, at, size) != 0)
+        return body_too_large(request);
+    return 0;
 }
 
 static int on_chunk_extension(llhttp_t *parser, const char *at, size_t size)
@@ -333,12 +358,17 @@ static int on_chunk_extension(llhttp_t *parser, const char *at, size_t size)
 
 static int on_message_complete(llhttp_t *parser)
 {
-    connection_of(parser)->request->complete = true;
+    struct bv_http_request *request = connection_of(parser)->request;
+    request->complete = true;
+    if (parser->flags &
+        F_CONNECTION_CLOSE) /* a trailer may say so: the parser takes nothing more */
+        request->keep_alive = false;
     return HPE_PAUSED;
 }
 
 const llhttp_settings_t http_parser_settings = {
     .on_message_begin = message_begin,
+    .on_protocol = on_protocol,
     .on_url = on_url,
     .on_url_complete = on_url_complete,
     .on_header_field = on_field,
@@ -346,6 +376,7 @@ const llhttp_settings_t http_parser_settings = {
     .on_header_value_complete = on_value_complete,
     .on_headers_complete = on_headers_complete,
     .on_body = on_body,
+    .on_chunk_header = on_chunk_header,
     .on_chunk_extension_name = on_chunk_extension,
     .on_chunk_extension_value = on_chunk_extension,
     .on_message_complete = on_message_complete,

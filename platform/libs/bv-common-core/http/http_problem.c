@@ -107,11 +107,17 @@ static struct bv_bytes public_detail(const struct bv_error_row *row, const struc
     return error && error->text[0] ? bv_bytes_of(error->text) : bv_bytes_of(row->title);
 }
 
+/* Whoever is told to come back is told when. */
+static bool repeatable(int status)
+{
+    return status == 503 || status == 504 || status == 429;
+}
+
 int bv_http_fail(struct bv_http_request *request, int code, const struct bv_error *error)
 {
     const struct bv_error_row *row = bv_error_row(code);
     const struct bv_http_field authenticate = {"WWW-Authenticate", BV_BYTES("Bearer")};
-    const bool later = row->http_status == 503 || row->http_status == 429;
+    const bool later = repeatable(row->http_status);
     if (request->replied)
         return http_reply(request, NULL);
     if (row->http_status == 500)
@@ -168,7 +174,7 @@ int http_reply_refusal(struct bv_http_request *request)
         .code = refusal->code,
         .hint = hint_of(refusal),
         .detail = bv_bytes_of(refusal->detail),
-        .retry_after_s = refusal->status == 503 ? 1 : 0,
+        .retry_after_s = repeatable(refusal->status) ? 1 : 0,
     };
     return http_reply_problem(request, &problem, &field, count);
 }

@@ -188,29 +188,49 @@ static struct bv_bytes decode(struct bv_arena *arena, struct bv_bytes text, enum
     return bv_bytes_utf8(decoded) ? decoded : BV_BYTES_NONE;
 }
 
-/* http://authority/path -> /path; false when the target has no form that we take. */
+static size_t scheme_size(struct bv_bytes target)
+{
+    static const struct bv_bytes schemes[] = {
+        {"http://",  7},
+        {"https://", 8}
+    };
+    for (size_t i = 0; i < BV_COUNT(schemes); i++)
+        if (target.size >= schemes[i].size &&
+            bv_bytes_equal_nocase((struct bv_bytes){target.data, schemes[i].size}, schemes[i]))
+            return schemes[i].size;
+    return 0;
+}
+
+/* http://authority/path?query -> /path?query, NONE when there is neither; false when the authority
+ * is no good. */
+static bool skip_authority(struct bv_bytes *target)
+{
+    const size_t scheme = scheme_size(*target);
+    const char *start = target->data + scheme;
+    const char *end = target->data + target->size;
+    const char *at = start;
+    if (scheme == 0)
+        return false;
+    while (at < end && *at != '/' && *at != '?')
+        at++;
+    *target = (struct bv_bytes){at, (size_t)(end - at)};
+    return http_host_good((struct bv_bytes){start, (size_t)(at - start)});
+}
+
+/* Outcome false: the target has no form that we take. */
 static bool split_target(struct bv_http_request *request)
 {
     struct bv_bytes target = request->target;
     for (size_t i = 0; i < target.size; i++)
         if (target.data[i] <= ' ' || target.data[i] >= 0x7f || target.data[i] == '#')
             return false;
-    if (target.size > 0 && target.data[0] != '/') {
-        const size_t scheme = bv_bytes_starts(target, BV_BYTES("http://"))    ? 7
-                              : bv_bytes_starts(target, BV_BYTES("https://")) ? 8
-                                                                              : 0;
-        if (scheme == 0 || target.size == scheme)
-            return false;
-        const char *rest = memchr(target.data + scheme, '/', target.size - scheme);
-        if (!rest || memchr(target.data + scheme, '?', (size_t)(rest - target.data) - scheme))
-            return false;
-        target = (struct bv_bytes){rest, (size_t)(target.data + target.size - rest)};
-    }
-    if (target.size == 0)
+    if (target.size == 0 || (target.data[0] != '/' && !skip_authority(&target)))
         return false;
-    const char *mark = memchr(target.data, '?', target.size);
+    const char *mark = target.size ? memchr(target.data, '?', target.size) : NULL;
     request->path =
         (struct bv_bytes){target.data, mark ? (size_t)(mark - target.data) : target.size};
+    if (request->path.size == 0)
+        request->path = BV_BYTES("/");
     if (mark)
         request->query =
             (struct bv_bytes){mark + 1, (size_t)(target.data + target.size - mark) - 1};

@@ -92,24 +92,6 @@ static ssize_t on_send(
     return -1;
 }
 
-static void on_message(wslay_event_context_ptr context,
-                       const struct wslay_event_on_msg_recv_arg *message,
-                       void *argument)
-{
-    struct bv_http_stream *stream = argument;
-    (void)context;
-    if (message->opcode == WSLAY_CONNECTION_CLOSE && message->msg_length == 1) { /* half a code */
-        stream->failed = true;
-        bv_http_stream_close(stream, WSLAY_CODE_PROTOCOL_ERROR, "protocol error");
-    }
-    if (wslay_is_ctrl_frame(message->opcode) || stream->closing || !stream->events.message)
-        return;
-    stream->events.message(stream->events.argument,
-                           stream,
-                           (struct bv_bytes){(const char *)message->msg, message->msg_length},
-                           message->opcode == WSLAY_TEXT_FRAME);
-}
-
 static int send_control(struct bv_http_stream *stream, wslay_event_context_ptr context)
 {
     struct bv_buf *out = &stream->server->out;
@@ -121,6 +103,38 @@ static int send_control(struct bv_http_stream *stream, wslay_event_context_ptr c
     if (out->size > 0)
         queue_raw(stream, bv_buf_view(out));
     return 0;
+}
+
+/* wslay lets half a code pass, and a reason that is no UTF-8 when it comes in small pieces. */
+static void check_close(struct bv_http_stream *stream, struct bv_bytes payload)
+{
+    const bool half = payload.size == 1;
+    if (!half &&
+        (payload.size <= 2 || bv_bytes_utf8((struct bv_bytes){payload.data + 2, payload.size - 2})))
+        return;
+    stream->failed = true;
+    bv_http_stream_close(stream,
+                         half ? WSLAY_CODE_PROTOCOL_ERROR : WSLAY_CODE_INVALID_FRAME_PAYLOAD_DATA,
+                         half ? "protocol error" : "no UTF-8");
+}
+
+static void on_message(wslay_event_context_ptr context,
+                       const struct wslay_event_on_msg_recv_arg *message,
+                       void *argument)
+{
+    struct bv_http_stream *stream = argument;
+    if (message->opcode == WSLAY_CONNECTION_CLOSE)
+        check_close(stream, (struct bv_bytes){(const char *)message->msg, message->msg_length});
+    if (wslay_is_ctrl_frame(message->opcode) || stream->closing || !stream->events.message)
+        return;
+    if (send_control(stream, context) != 0) { /* pongs of pings that came within this message */
+        stream->connection->broken = true;
+        return;
+    }
+    stream->events.message(stream->events.argument,
+                           stream,
+                           (struct bv_bytes){(const char *)message->msg, message->msg_length},
+                           message->opcode == WSLAY_TEXT_FRAME);
 }
 
 /* A close frame went out by wslay: the answer to the peer's, or a fault of the peer (1002, 1007,
@@ -200,6 +214,14 @@ static bool key_good(struct bv_bytes key)
     return key.size == 24 && bv_base64_decode(key, raw, &size) == 0 && size == 16;
 }
 
+static bool key_alone(const struct bv_http_request *request)
+{
+    size_t keys = 0;
+    for (uint32_t i = 0; i < request->field_count; i++)
+        keys += bv_bytes_equal_nocase(HTTP_NAME(request, i), BV_BYTES("sec-websocket-key"));
+    return keys == 1;
+}
+
 static int check_handshake(struct bv_http_request *request, struct bv_error *error)
 {
     if (request->method != BV_GET || request->http10 ||
@@ -208,8 +230,8 @@ static int check_handshake(struct bv_http_request *request, struct bv_error *err
         return refuse(request, error, 426, "This path speaks WebSocket: upgrade the connection.");
     if (!bv_bytes_equal(bv_http_header(request, "sec-websocket-version"), BV_BYTES("13")))
         return refuse(request, error, 426, "Sec-WebSocket-Version must be 13.");
-    if (!key_good(bv_http_header(request, "sec-websocket-key")))
-        return refuse(request, error, 400, "Sec-WebSocket-Key must be 16 bytes in base64.");
+    if (!key_alone(request) || !key_good(bv_http_header(request, "sec-websocket-key")))
+        return refuse(request, error, 400, "Sec-WebSocket-Key must be 16 bytes in base64, once.");
     return 0;
 }
 

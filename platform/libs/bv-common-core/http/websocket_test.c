@@ -461,3 +461,14 @@ Test(websocket, closing_the_server_tells_every_stream, .init = begin)
     cr_expect_eq(closed_count, 1);
     client_close(c);
 }
+
+/* However small the pieces are in which it comes. */
+Test(websocket, a_close_reason_that_is_no_utf8_is_1007, .init = begin, .fini = end)
+{
+    static const unsigned char close_frame[] = {
+        0x88, 0x85, 0, 0, 0, 0, 0x03, 0xE8, 'b', 'y', 0x84};
+    connect_socket();
+    for (size_t i = 0; i < sizeof close_frame; i++)
+        client_send_bytes(c, &close_frame[i], 1);
+    expect_failure(1007);
+}

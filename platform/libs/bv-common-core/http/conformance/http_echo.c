@@ -214,8 +214,8 @@ static int open_websocket(struct bv_http_request *request,
 {
     const struct bv_http_stream_events events = {on_message, on_closed, echo};
     struct bv_http_stream *stream = NULL;
-    echo->handled++;
     BV_TRY(bv_http_websocket_start(request, config, &events, &stream, error));
+    echo->handled++;
     echo->streams_opened++;
     return 0;
 }
@@ -247,8 +247,8 @@ static int get_sse(struct bv_http_request *request, void *context, struct bv_err
     const struct bv_http_stream_events events = {NULL, on_closed, echo};
     struct bv_http_stream *stream = NULL;
     struct bv_http_message *message = NULL;
-    echo->handled++;
     BV_TRY(bv_http_sse_start(request, &config, &events, &stream, error));
+    echo->handled++;
     echo->streams_opened++;
     if (bv_http_message_new(BV_BYTES("1"), BV_BYTES("hello"), BV_BYTES("one\ntwo"), &message) !=
             0 ||
