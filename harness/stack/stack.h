@@ -34,7 +34,7 @@ enum bv_stack_ports {
 enum bv_stack_restart {
     BV_STACK_RESTART_NEVER, /* a service that ends stays ended */
     BV_STACK_RESTART_ENDED  /* it is started again at once, with the same ports and environment;
-                               given up after five ends in a row before it was ready */
+                               given up after twenty ends in a row before it was ready */
 };
 
 /* What happened to one part while the stack boots or stops. */

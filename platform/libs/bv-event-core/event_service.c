@@ -13,8 +13,11 @@ int bv_service_events_open(struct bv_service *frame,
     struct bv_loop *loop = bv_service_loop(frame);
     struct bv_log *log = bv_service_log(frame);
     struct bv_metrics *metrics = bv_service_metrics(frame);
-    const struct bv_kafka_config kafka = {
-        .brokers = brokers, .client_id = client_id, .queue_max = QUEUE_MAX, .linger_ms = LINGER_MS};
+    const struct bv_kafka_config kafka = {.brokers = brokers,
+                                          .client_id = client_id,
+                                          .instance = bv_service_common(frame)->instance,
+                                          .queue_max = QUEUE_MAX,
+                                          .linger_ms = LINGER_MS};
     BV_TRY(bv_kafka_open(loop, &kafka, log, metrics, ret_bus));
     if (!pg_url)
         return 0;

@@ -287,6 +287,7 @@ static void bus_free(struct kafka_bus **slot)
     }
     free(bus->brokers);
     free(bus->client_id);
+    free(bus->instance);
     free(bus);
 }
 
@@ -341,11 +342,12 @@ int bv_kafka_open(struct bv_loop *loop,
         .metrics = metrics,
         .brokers = strdup(config->brokers),
         .client_id = strdup(config->client_id ? config->client_id : "bitvelocity"),
+        .instance = strdup(config->instance ? config->instance : ""),
         .queue_max = config->queue_max ? config->queue_max : 10000,
         .linger_ms = config->linger_ms,
         .wake.fd = -1,
     };
-    int rc = bus->brokers && bus->client_id ? 0 : BV_E_NOMEM;
+    int rc = bus->brokers && bus->client_id && bus->instance ? 0 : BV_E_NOMEM;
     if (rc == 0)
         rc = bv_arena_open(4 * 1024 * 1024, &bus->stats_arena);
     if (rc == 0)

@@ -49,6 +49,7 @@ struct kafka_bus {
     struct bv_metrics *metrics; /* borrowed, may be NULL */
     char *brokers;              /* owned */
     char *client_id;            /* owned */
+    char *instance;             /* owned; "": none */
     int64_t queue_max;
     int64_t linger_ms;
     rd_kafka_t *producer;

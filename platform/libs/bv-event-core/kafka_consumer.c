@@ -366,7 +366,9 @@ static int client_open(struct kafka_subscription *subscription,
     const struct kafka_setting own[] = {
         {"group.id",          config->group                                         },
         {"auto.offset.reset", config->from == BV_FROM_LATEST ? "latest" : "earliest"},
+        {"group.instance.id", subscription->bus->instance                           },
     };
+    const size_t own_count = subscription->bus->instance[0] ? BV_COUNT(own) : BV_COUNT(own) - 1;
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set_events(conf,
                              RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_REBALANCE |
@@ -375,7 +377,7 @@ static int client_open(struct kafka_subscription *subscription,
     struct bv_error error = {0};
     int rc = kafka_conf_apply(conf, consumer_settings, BV_COUNT(consumer_settings), &error);
     if (rc == 0)
-        rc = kafka_conf_apply(conf, own, BV_COUNT(own), &error);
+        rc = kafka_conf_apply(conf, own, own_count, &error);
     if (rc < 0) {
         bv_log(subscription->bus->log,
                BV_ERROR,

@@ -10,7 +10,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/futex.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,6 +32,7 @@ void bv_failpoint_reached(enum bv_failpoint point)
     atomic_store(&board->armed, 0);
     atomic_store(&board->fired_at_us, (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
     atomic_fetch_add(&board->fired[point], 1);
+    syscall(SYS_futex, &board->fired[point], FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
     kill(getpid(), SIGKILL);
     for (;;)
         pause(); /* the signal is on its way: nothing may run after the point */

@@ -4,8 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <linux/futex.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 const struct bv_failpoint_row bv_failpoint_rows[BV_FAILPOINT_COUNT] = {
@@ -35,6 +38,30 @@ void bv_failpoint_arm(struct bv_failpoint_board *board, enum bv_failpoint point,
 void bv_failpoint_disarm(struct bv_failpoint_board *board)
 {
     atomic_store(&board->armed, 0);
+}
+
+int bv_failpoint_await(struct bv_failpoint_board *board,
+                       enum bv_failpoint point,
+                       uint32_t before,
+                       int64_t timeout_ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    int64_t until_ns = until.tv_nsec + timeout_ms % 1000 * 1000000;
+    until.tv_sec += timeout_ms / 1000 + until_ns / 1000000000;
+    until.tv_nsec = until_ns % 1000000000;
+    while (atomic_load(&board->fired[point]) == before) {
+        long rc = syscall(SYS_futex,
+                          &board->fired[point],
+                          FUTEX_WAIT_BITSET,
+                          before,
+                          &until,
+                          NULL,
+                          FUTEX_BITSET_MATCH_ANY);
+        if (rc < 0 && errno == ETIMEDOUT)
+            return BV_E_TIMEOUT;
+    }
+    return 0;
 }
 
 int bv_failpoint_board_map(int fd, struct bv_failpoint_board **ret_board)

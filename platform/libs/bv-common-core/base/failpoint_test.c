@@ -110,6 +110,8 @@ Test(failpoint, the_board_arms_counts_the_death_and_disarms, .init = board_open,
     cr_expect_eq(board->fired[BV_FAILPOINT_RELAY_PRODUCED], 1);
     cr_expect_eq(board->fired[BV_FAILPOINT_RELAY_SELECTED], 0);
     cr_expect_gt(board->fired_at_us, 0);
+    cr_expect_eq(bv_failpoint_await(board, BV_FAILPOINT_RELAY_PRODUCED, 0, 0), 0);
+    cr_expect_eq(bv_failpoint_await(board, BV_FAILPOINT_RELAY_PRODUCED, 1, 1), BV_E_TIMEOUT);
     cr_expect_eq(child_of(board_path, NULL, 5, &rounds), 0, "one arming kills once");
     bv_failpoint_arm(board, BV_FAILPOINT_RELAY_PRODUCED, 1);
     cr_expect(killed(child_of(board_path, NULL, 5, &rounds)));
@@ -117,6 +119,22 @@ Test(failpoint, the_board_arms_counts_the_death_and_disarms, .init = board_open,
     bv_failpoint_arm(board, BV_FAILPOINT_RELAY_PRODUCED, 1);
     bv_failpoint_disarm(board);
     cr_expect_eq(child_of(board_path, NULL, 5, &rounds), 0);
+}
+
+Test(failpoint, a_death_wakes_who_waits_for_it, .init = board_open, .fini = board_end)
+{
+    bv_failpoint_arm(board, BV_FAILPOINT_RELAY_SELECTED, 1);
+    pid_t pid = fork();
+    if (pid == 0) {
+        setenv("BV_FAILPOINT_FILE", board_path, 1);
+        if (bv_failpoint_start(NULL) == 0)
+            BV_FAILPOINT(RELAY_SELECTED);
+        _exit(0);
+    }
+    cr_expect_eq(bv_failpoint_await(board, BV_FAILPOINT_RELAY_SELECTED, 0, 60000), 0);
+    int status = 0;
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_expect(killed(status));
 }
 
 Test(failpoint, a_file_that_is_no_board_stops_the_start, .init = board_open, .fini = board_end)

@@ -133,6 +133,8 @@ static inline void bv_bus_close(struct bv_bus **bus)
 struct bv_kafka_config {
     const char *brokers;   /* "127.0.0.1:9092,…" */
     const char *client_id; /* NULL: "bitvelocity" */
+    const char *instance;  /* NULL or "": none. A name that this replica keeps over restarts and no
+                              other has: its consumers are static members of their groups */
     int64_t queue_max;     /* records waiting for acknowledgement, 1..1000000; 0: 10000 */
     int64_t linger_ms;     /* 0..1000: how long a batch waits for company */
 };
@@ -142,7 +144,8 @@ struct bv_kafka_config {
  * queue full is BV_E_LIMIT. An unknown topic is refused after 10 s. Consumers: one per
  * subscription, cooperative-sticky, offsets committed after the effect every 200 ms, at rebalance
  * and at unsubscribe; session timeout 6 s, so what a crashed member held is received again by
- * others after that time. Metrics:   bv_bus_published_total{topic,result},
+ * others after that time; with an instance name (KIP-345) the restarted member itself takes it up
+ * again at once. Metrics:   bv_bus_published_total{topic,result},
  * bv_bus_received_total{group,topic}, bv_bus_queue, bv_bus_lag{group,topic}. Ownership: loop, log
  * and metrics are borrowed for the bus's life; log and metrics may be NULL. config is copied.
  * Errors:    BV_E_INVALID (config), BV_E_NOMEM, BV_E_IO. Brokers that are away are no error. */

@@ -235,5 +235,11 @@ void bv_failpoint_board_close(struct bv_failpoint_board **board);
 /* Arms point to fire at its passage-th passage from now, 1 and up; replaces what was armed. */
 void bv_failpoint_arm(struct bv_failpoint_board *board, enum bv_failpoint point, uint32_t passage);
 void bv_failpoint_disarm(struct bv_failpoint_board *board);
+/* Waits until a process has died at point, that is until the count of deaths is no longer before;
+ * blocks. Errors: BV_E_TIMEOUT. Source: futex(2). */
+BV_MUST_CHECK int bv_failpoint_await(struct bv_failpoint_board *board,
+                                     enum bv_failpoint point,
+                                     uint32_t before,
+                                     int64_t timeout_ms);
 
 #endif
