@@ -8,7 +8,7 @@ DEPS := scripts/local-dev/deps.sh
 STORY ?= order-flow
 ARGS ?=
 
-.PHONY: help deps build scenario test test-san test-clang break-check up down status logs doctor bench fresh-check lint docs format clean
+.PHONY: help deps build scenario test test-san test-clang break-check up down status logs doctor bench fuzz fresh-check lint docs format clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 22
@@ -32,8 +32,10 @@ test: ## unit, contract, fuzz-replay and integration tests, then the story
 	@$(MAKE) --no-print-directory build PRESET=dev TARGETS="all bv-tests"
 	@scripts/local-dev/test.sh build/dev
 
-test-san: ## the same tests under AddressSanitizer and UndefinedBehaviorSanitizer, leaks count
+test-san: ## the same tests under address, undefined behaviour and leak sanitizers; threads under the thread sanitizer
 	@$(DEPS) test san
+	@$(MAKE) --no-print-directory build PRESET=tsan TARGETS=bv-tsan
+	@ctest --test-dir build/tsan -L tsan --output-on-failure
 	@$(MAKE) --no-print-directory build PRESET=asan TARGETS="all bv-tests"
 	@scripts/local-dev/test.sh build/asan
 
@@ -67,6 +69,12 @@ bench: ## the figures: boot, orders beside pgbench, products beside nginx, scena
 	@$(DEPS) scenario bench
 	@$(MAKE) --no-print-directory build
 	@python3 scripts/local-dev/bench.py $(BUILD) $(ARGS)
+
+# SECONDS is also a variable of the shell: only one given on the command line counts.
+fuzz: ## run fuzz TARGET (all without), SECONDS=60 each; fuzz/README.md says what they assert
+	@$(DEPS) fuzz
+	@$(MAKE) --no-print-directory build PRESET=fuzz TARGETS=$(if $(TARGET),$(TARGET)_fuzz,bv-fuzz)
+	@scripts/local-dev/fuzz.sh build/fuzz $(if $(findstring command,$(origin SECONDS)),$(SECONDS),60) $(TARGET)
 
 fresh-check: ## both README commands in a minimal Debian 12, as root and as a sudo user
 	@$(DEPS) fresh

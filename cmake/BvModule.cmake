@@ -4,6 +4,8 @@
 #   which stay private: their headers do not reach the modules above.
 #   Beside each source x.c a file x_test.c becomes a Criterion program (ctest label "unit") and x_it_test.c one that
 #   needs running servers (label "integration"); x_fuzz.c becomes a fuzz target that ordinary builds replay over its corpus.
+# bv_threads_test(NAME USES module…)   NAME_tsan.c as a plain program, test NAME.threads: Criterion's process model aborts under the
+#   thread sanitizer, so what crosses threads is checked this way too. `make test-san` runs these under it (target bv-tsan).
 # bv_program(NAME LAYER n USES … SYSTEM … SOURCES …)   the same for an executable; the target bv-programs builds them all.
 #
 # Layers: 0-9 bv-common-core (base, loop, then protocols), 10 security and event, 20 test-core, 30 services, 40-49 harness,
@@ -83,6 +85,7 @@ function(_bv_tests name test_uses sources)
                 set_tests_properties(${base}.fuzz-replay PROPERTIES LABELS unit TIMEOUT 120)
             endif()
             add_dependencies(bv-tests ${base}_fuzz)
+            add_dependencies(bv-fuzz ${base}_fuzz)
         endif()
     endforeach()
 endfunction()
@@ -105,6 +108,21 @@ function(bv_module name)
     _bv_tests(${name} "${M_USES};${M_TEST_USES}" "${M_SOURCES}")
 endfunction()
 
+function(bv_threads_test name)
+    cmake_parse_arguments(M "" "" "USES" ${ARGN})
+    if(NOT BV_TESTS AND NOT BV_SANITIZE STREQUAL "thread")
+        return()
+    endif()
+    add_executable(${name}_tsan ${name}_tsan.c)
+    target_link_libraries(${name}_tsan PRIVATE ${M_USES} Threads::Threads)
+    _bv_flags(${name}_tsan)
+    set_target_properties(${name}_tsan PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+    add_test(NAME ${name}.threads COMMAND ${name}_tsan)
+    set_tests_properties(${name}.threads PROPERTIES LABELS "unit;tsan" TIMEOUT 120)
+    add_dependencies(bv-tests ${name}_tsan)
+    add_dependencies(bv-tsan ${name}_tsan)
+endfunction()
+
 function(bv_program name)
     cmake_parse_arguments(M "" "LAYER" "USES;SYSTEM;TEST_USES;SOURCES" ${ARGN})
     _bv_check_layers(${name} ${M_LAYER} ${M_USES})
@@ -116,7 +134,7 @@ function(bv_program name)
     if(NOT BV_TEST_SWITCHES)
         add_custom_command(TARGET ${name} POST_BUILD VERBATIM
             COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:${name}>
-                -DLIST=${CMAKE_SOURCE_DIR}/platform/libs/bv-common-core/base/include/bv/breakage.h
+                -DHEADERS=${CMAKE_SOURCE_DIR}/platform/libs/bv-common-core/base/include/bv
                 -P ${CMAKE_SOURCE_DIR}/cmake/no_switches.cmake)
     endif()
 endfunction()
