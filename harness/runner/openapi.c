@@ -109,6 +109,7 @@ int openapi_from_yaml(struct bv_buf *json, struct bv_bytes yaml, struct bv_error
         return BV_E_NOMEM;
     yaml_parser_set_input_string(&parser, (const unsigned char *)yaml.data, yaml.size);
     int rc = 0;
+    size_t documents = 0;
     for (bool end = false; rc == 0 && !end;) {
         if (!yaml_parser_parse(&parser, &event)) {
             rc = bv_fail(error,
@@ -119,7 +120,12 @@ int openapi_from_yaml(struct bv_buf *json, struct bv_bytes yaml, struct bv_error
             break;
         }
         end = event.type == YAML_STREAM_END_EVENT;
-        rc = on_event(&w, &event, &depth, keys, error);
+        documents += event.type == YAML_DOCUMENT_START_EVENT;
+        rc = documents == (end ? 0 : 2) ? bv_fail(error,
+                                                  BV_E_INVALID,
+                                                  "line %zu: one document is expected",
+                                                  event.start_mark.line + 1)
+                                        : on_event(&w, &event, &depth, keys, error);
         yaml_event_delete(&event);
     }
     yaml_parser_delete(&parser);

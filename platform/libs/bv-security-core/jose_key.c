@@ -207,6 +207,9 @@ static int rsa_from_jwk(struct bv_bytes n, struct bv_bytes e, EVP_PKEY **ret_pke
         return BV_E_TOO_LARGE;
     BV_TRY(bv_base64url_decode(n, n_raw, &n_size));
     BV_TRY(bv_base64url_decode(e, e_raw, &e_size));
+    /* An exponent of 1 would make every text its own signature (RFC 8017, 3.1: odd, from 3). */
+    if (e_size == 0 || !(e_raw[e_size - 1] & 1) || (e_size == 1 && e_raw[0] == 1) || e_raw[0] == 0)
+        return BV_E_INVALID;
     BIGNUM *n_number = BN_bin2bn(n_raw, (int)n_size, NULL);
     BIGNUM *e_number = BN_bin2bn(e_raw, (int)e_size, NULL);
     OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();

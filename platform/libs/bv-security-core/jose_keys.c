@@ -59,8 +59,8 @@ static int add_jwk(struct bv_jose_keys *keys, const struct bv_json *jwk, struct 
     int rc = bv_jose_key_from_jwk(jwk, &key, error);
     if (rc == BV_JOSE_OTHER_KIND)
         return 0;
-    if (rc == 0)
-        rc = bv_jose_keys_add(keys, &key);
+    if (rc == 0 && (rc = bv_jose_keys_add(keys, &key)) == BV_E_LIMIT)
+        rc = bv_fail(error, rc, "a JWKS has at most %d keys", JWKS_KEYS_MAX);
     bv_jose_key_free(&key);
     return rc;
 }

@@ -188,3 +188,45 @@ Test(jwks, skips_keys_of_other_kinds)
             BV_BYTES("{\"keys\":[{\"kty\":\"RSA\",\"n\":\"!\",\"e\":\"AQAB\"}]}"), &keys, NULL),
         BV_E_INVALID);
 }
+
+/* With an exponent of 1 every text would be its own signature. */
+Test(jwks, an_rsa_key_needs_a_sound_exponent)
+{
+    static const char *const exponents[] = {"\"\"", "\"AQ\"", "\"AAE\"", "\"Ag\"", "7", "\"AQAA\""};
+    for (size_t i = 0; i < BV_COUNT(exponents); i++) {
+        struct bv_jose_keys *keys = NULL;
+        struct bv_error error = {0};
+        char json[600], modulus[343];
+        memset(modulus, 'v', sizeof modulus - 1);
+        modulus[sizeof modulus - 2] = 'w'; /* no stray bits */
+        modulus[sizeof modulus - 1] = '\0';
+        snprintf(json,
+                 sizeof json,
+                 "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"%s\",\"e\":%s}]}",
+                 modulus,
+                 exponents[i]);
+        cr_expect_eq(bv_jose_keys_from_jwks(bv_bytes_of(json), &keys, &error),
+                     BV_E_INVALID,
+                     "%s",
+                     exponents[i]);
+        cr_expect_neq(error.text[0], '\0');
+        cr_expect_null(keys);
+    }
+}
+
+Test(jwks, more_keys_than_the_limit_are_refused_with_a_reason)
+{
+    bv_auto(bv_buf_release) struct bv_buf json = {.max = 65536};
+    struct bv_jose_keys *keys = NULL;
+    struct bv_error error = {0};
+    bv_buf_text(&json, "{\"keys\":[");
+    for (int i = 0; i < 17; i++)
+        bv_buf_format(&json,
+                      "%s{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"kid\":\"k%d\","
+                      "\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}",
+                      i ? "," : "",
+                      i);
+    bv_buf_text(&json, "]}");
+    cr_expect_eq(bv_jose_keys_from_jwks(bv_buf_view(&json), &keys, &error), BV_E_LIMIT);
+    cr_expect_not_null(strstr(error.text, "16"), "%s", error.text);
+}

@@ -61,17 +61,31 @@ bool bv_address_public_v6(const uint8_t *octets)
     return (octets[0] & 0xe0) == 0x20; /* global unicast, 2000::/3 */
 }
 
+/* inet_aton's spellings, also with the final dot that makes a name absolute (WHATWG URL, 3.5). */
+static bool is_v4(const char *host, size_t size, struct in_addr *ret_address)
+{
+    char text[64]; /* 0377.0377.0377.0377 and then some */
+    if (size >= sizeof text)
+        return inet_aton(host, ret_address) != 0;
+    memcpy(text, host, size);
+    text[size] = '\0';
+    return inet_aton(text, ret_address) != 0;
+}
+
 bool bv_address_public_host(const char *host)
 {
     struct in_addr v4;
     struct in6_addr v6;
     size_t size = strlen(host);
-    if (inet_aton(host, &v4))
-        return bv_address_public_v4(ntohl(v4.s_addr));
+    for (size_t i = 0; i < size; i++) /* no host has one; inet_aton takes what stands before it */
+        if ((unsigned char)host[i] <= ' ' || host[i] == 0x7f)
+            return false;
     if (inet_pton(AF_INET6, host, &v6) == 1)
         return bv_address_public_v6(v6.s6_addr);
     if (size > 0 && host[size - 1] == '.')
         size--;
+    if (is_v4(host, size, &v4))
+        return bv_address_public_v4(ntohl(v4.s_addr));
     bool local = size >= 9 && strncasecmp(host + size - 9, "localhost", 9) == 0 &&
                  (size == 9 || host[size - 10] == '.');
     return !local;

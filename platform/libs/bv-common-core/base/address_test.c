@@ -39,6 +39,10 @@ static const struct {
     {"2001:0:1::1",      false},
     {"2001:db8::1",      false},
     {"localhost",        false},
+    {"127.0.0.1.",       false},
+    {"0x7f.1.",          false},
+    {"9.1\nx.localhost", false},
+    {"8.8.8.8.",         true },
     {"LOCALHOST.",       false},
     {"x.localhost",      false},
 };

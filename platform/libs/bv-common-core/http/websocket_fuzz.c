@@ -16,7 +16,8 @@ echo(void *argument, struct bv_http_stream *stream, struct bv_bytes message, boo
     FUZZ_REQUIRE(!is_text || bv_bytes_utf8(message));
     if (!is_text || bv_http_message_new(BV_BYTES_NONE, BV_BYTES_NONE, message, &answer) != 0)
         return;
-    (void)bv_http_stream_send(stream, answer, BV_BYTES_NONE);
+    const int rc = bv_http_stream_send(stream, answer, BV_BYTES_NONE);
+    FUZZ_REQUIRE(rc == 0 || rc == BV_E_CLOSED || rc == BV_E_LIMIT);
     bv_http_message_free(&answer);
 }
 

@@ -1,3 +1,4 @@
+#include <arpa/inet.h>
 #include <stdlib.h>
 
 #include "pg_internal.h"
@@ -17,8 +18,10 @@ void pg_conninfo_release(struct pg_conninfo *info)
 
 static bool is_loopback(const char *host)
 {
+    struct in_addr v4; /* whole: 127.example.org is a name like any other */
     return host[0] == '/' || host[0] == '@' || host[0] == '\0' || strcmp(host, "localhost") == 0 ||
-           strcmp(host, "::1") == 0 || strncmp(host, "127.", 4) == 0;
+           strcmp(host, "::1") == 0 ||
+           (inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127);
 }
 
 /* Several hosts ("a,b"): an encrypted default as soon as one may be elsewhere. */

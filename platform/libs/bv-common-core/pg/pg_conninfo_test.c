@@ -24,6 +24,7 @@ static const struct {
     {"postgresql://bv@db.example/x",                "(none)" },
     {"host=127.0.0.1,db.example",                   "(none)" },
     {"host=db.example hostaddr=127.0.0.1",          "disable"},
+    {"host=127.db.example",                         "(none)" },
     {"host=localhost hostaddr=10.0.0.1",            "(none)" },
     {"postgresql://bv@127.0.0.1/x?sslmode=require", "require"},
 };
