@@ -1,97 +1,72 @@
-#include "results.h"
+/* The records of the run, and what a line is. Those of a scenario: results_scenario.c. */
+#include "results_lines.h"
 
 #include "stack.h"
-#include "bv/fs.h"
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
-enum {
-    LINE_BYTES_MAX = 16 << 20,
-    XML_BYTES_MAX = 64 << 20,
-    TAIL_LINES = 20,
-    TAIL_BYTES = 16384,
-    SCENARIOS_TRACED_MAX = 1024
-};
-
-struct results {
-    const struct bv_env *env;
-    FILE *file;
-    struct bv_buf line;
-    struct bv_buf cases; /* <testcase>s of junit.xml */
-    char folder[BV_PATH_MAX];
-    char story[64];
-    char scenario[16];  /* id of the one that runs */
-    const char *source; /* path of its file, borrowed */
-    const char *feature_name;
-    size_t feature_number;
-    size_t scenario_number;
-    int64_t origin_us; /* monotonic */
-    int64_t origin_wall_us;
-    uint8_t traces[SCENARIOS_TRACED_MAX][16]; /* of the scenarios, by number from 1 */
-    struct results_totals totals;
-    bool failed; /* something could not be written */
-};
+enum { TAIL_LINES = 20, TAIL_BYTES = 16384 };
 
 /* ---- lines ---- */
 
-static struct bv_json_writer begin(struct results *results, const char *record)
+struct bv_json_writer results_begin(struct bv_buf *line, const char *record)
 {
-    bv_buf_reset(&results->line);
-    struct bv_json_writer w = bv_json_writer(&results->line);
+    bv_buf_reset(line);
+    struct bv_json_writer w = bv_json_writer(line);
     bv_jw_object(&w);
     bv_jw_kv_text(&w, "record", record);
     return w;
 }
 
-static void flush(struct results *results)
+void results_write(struct results *results, struct bv_bytes bytes)
 {
-    (void)bv_buf_char(&results->line, '\n');
-    if (results->line.failed ||
-        fwrite(results->line.data, 1, results->line.size, results->file) != results->line.size ||
+    if (fwrite(bytes.data, 1, bytes.size, results->file) != bytes.size ||
         fflush(results->file) != 0)
         results->failed = true;
 }
 
-static void end(struct results *results, struct bv_json_writer *w)
+void results_end_line(struct results *results, struct bv_json_writer *w)
 {
     bv_jw_end(w);
-    flush(results);
+    (void)bv_buf_char(&results->line, '\n');
+    if (results->line.failed)
+        results->failed = true;
+    else
+        results_write(results, bv_buf_view(&results->line));
 }
 
-static void text(struct bv_json_writer *w, const char *key, const char *value)
+void results_text(struct bv_json_writer *w, const char *key, const char *value)
 {
     if (value && value[0])
         bv_jw_kv_text(w, key, value);
 }
 
-static void bytes(struct bv_json_writer *w, const char *key, struct bv_bytes value)
+void results_bytes(struct bv_json_writer *w, const char *key, struct bv_bytes value)
 {
     if (value.size)
         bv_jw_kv_string(w, key, value);
 }
 
-static int64_t since(const struct results *results, int64_t mono_us)
+int64_t results_since(const struct results *results, int64_t mono_us)
 {
     return mono_us > results->origin_us ? mono_us - results->origin_us : 0;
 }
 
 static int64_t now(const struct results *results)
 {
-    return since(results, bv_mono_us(results->env));
+    return results_since(results, bv_mono_us(results->env));
 }
 
-static void ids(struct bv_json_writer *w, const char *key, const uint64_t *list, size_t count)
+void results_counts(struct bv_json_writer *w, const char *key, const size_t *counts)
 {
     bv_jw_key(w, key);
-    bv_jw_array(w);
-    for (size_t i = 0; i < count; i++)
-        bv_jw_int(w, (int64_t)list[i]);
+    bv_jw_object(w);
+    for (int i = 0; i < VERDICT_COUNT; i++)
+        bv_jw_kv_int(w, verdict_word((enum verdict)i), (int64_t)counts[i]);
     bv_jw_end(w);
 }
 
@@ -108,12 +83,19 @@ int results_open(const struct bv_env *env,
     if (!results)
         return BV_E_NOMEM;
     results->env = env;
-    results->line.max = LINE_BYTES_MAX;
-    results->cases.max = XML_BYTES_MAX;
+    results->line.max = RESULTS_LINE_BYTES_MAX;
+    results->expected = run->scenario_count;
+    results->feature_count = run->file_count;
+    results->cases = calloc(run->scenario_count + 1, sizeof *results->cases);
+    results->traces = calloc(run->scenario_count + 1, sizeof *results->traces);
+    results->features = calloc(run->file_count + 1, sizeof *results->features);
+    pthread_mutex_init(&results->lock, NULL);
     results->origin_us = bv_mono_us(env);
     results->origin_wall_us = bv_wall_us(env);
     snprintf(results->story, sizeof results->story, "%s", run->story);
-    int rc = bv_path(results->folder, error, "%s", run->folder);
+    int rc = results->cases && results->traces && results->features ? 0 : BV_E_NOMEM;
+    if (rc == 0)
+        rc = bv_path(results->folder, error, "%s", run->folder);
     if (rc == 0)
         rc = bv_path(path, error, "%s/results.jsonl", run->folder);
     if (rc == 0 && !(results->file = fopen(path, "we")))
@@ -123,7 +105,7 @@ int results_open(const struct bv_env *env,
         return rc;
     }
     bv_time_format(results->origin_wall_us, time);
-    struct bv_json_writer w = begin(results, "run");
+    struct bv_json_writer w = results_begin(&results->line, "run");
     bv_jw_kv_int(&w, "schema", 1);
     bv_jw_kv_text(&w, "run", run->run);
     bv_jw_kv_text(&w, "startedAt", time);
@@ -136,8 +118,11 @@ int results_open(const struct bv_env *env,
     bv_jw_kv_text(&w, "tags", run->tags ? run->tags : "");
     bv_jw_kv_text(&w, "reproduce", run->reproduce);
     bv_jw_kv_text(&w, "commit", run->commit ? run->commit : "");
-    text(&w, "break", run->planted);
-    end(results, &w);
+    bv_jw_kv_int(&w, "jobs", run->jobs);
+    bv_jw_kv_text(&w, "order", run->order);
+    bv_jw_kv_int(&w, "seed", run->seed);
+    results_text(&w, "break", run->planted);
+    results_end_line(results, &w);
     *ret_results = results;
     return 0;
 }
@@ -149,7 +134,12 @@ void results_close(struct results **results)
     if ((*results)->file)
         fclose((*results)->file);
     bv_buf_release(&(*results)->line);
-    bv_buf_release(&(*results)->cases);
+    for (size_t i = 0; (*results)->cases && i < (*results)->expected; i++)
+        free((*results)->cases[i]);
+    free((*results)->cases);
+    free((*results)->traces);
+    free((*results)->features);
+    pthread_mutex_destroy(&(*results)->lock);
     free(*results);
     *results = NULL;
 }
@@ -200,16 +190,17 @@ static void write_url(struct bv_json_writer *w, const char *url)
     const char *scheme = url ? strstr(url, "://") : NULL;
     char shown[BV_PATH_MAX];
     if (!at || !scheme || at < scheme)
-        text(w, "url", url);
+        results_text(w, "url", url);
     else if (snprintf(shown, sizeof shown, "%.*s%s", (int)(scheme + 3 - url), url, at + 1) <
              (int)sizeof shown)
-        text(w, "url", shown);
+        results_text(w, "url", shown);
 }
 
 void results_environment(struct results *results, const struct bv_stack *stack)
 {
     static const char *const kinds[] = {"server", "database", "service"};
-    struct bv_json_writer w = begin(results, "environment");
+    pthread_mutex_lock(&results->lock);
+    struct bv_json_writer w = results_begin(&results->line, "environment");
     bv_jw_kv_int(&w, "us", now(results));
     bv_jw_key(&w, "stack");
     bv_jw_object(&w);
@@ -240,217 +231,30 @@ void results_environment(struct results *results, const struct bv_stack *stack)
     }
     bv_jw_end(&w);
     write_host(&w);
-    end(results, &w);
-}
-
-static void write_tags(struct bv_json_writer *w, const struct bv_bytes *tags, size_t count)
-{
-    bv_jw_key(w, "tags");
-    bv_jw_array(w);
-    for (size_t i = 0; i < count; i++)
-        bv_jw_string(w, tags[i]);
-    bv_jw_end(w);
+    results_end_line(results, &w);
+    pthread_mutex_unlock(&results->lock);
 }
 
 void results_feature(struct results *results, const struct plan *plan, size_t number)
 {
     const struct gherkin_rule *feature = &plan->document->feature;
     char id[16];
+    if (results->features[number - 1])
+        return;
+    results->features[number - 1] = true;
     snprintf(id, sizeof id, "f%zu", number);
-    results->feature_number = number;
-    results->source = plan->file;
-    results->feature_name = feature->name.data;
-    struct bv_json_writer w = begin(results, "feature");
+    struct bv_json_writer w = results_begin(&results->line, "feature");
     bv_jw_kv_text(&w, "id", id);
     bv_jw_kv_text(&w, "file", plan->file);
     bv_jw_kv_int(&w, "line", feature->at.line);
     bv_jw_kv_string(&w, "name", feature->name);
-    bytes(&w, "description", feature->description);
+    results_bytes(&w, "description", feature->description);
     bv_jw_key(&w, "tags");
     bv_jw_array(&w);
     for (size_t i = 0; i < feature->tags.count; i++)
         bv_jw_string(&w, feature->tags.list[i].name);
     bv_jw_end(&w);
-    end(results, &w);
-}
-
-void results_scenario(struct results *results,
-                      const struct plan_scenario *scenario,
-                      const struct bv_lab *lab,
-                      int64_t start_us)
-{
-    char feature[16];
-    char trace[33];
-    snprintf(results->scenario, sizeof results->scenario, "s%zu", ++results->scenario_number);
-    snprintf(feature, sizeof feature, "f%zu", results->feature_number);
-    bv_trace_id_format(&lab->trace, trace);
-    if (results->scenario_number <= SCENARIOS_TRACED_MAX)
-        memcpy(results->traces[results->scenario_number - 1], lab->trace.trace_id, 16);
-    struct bv_json_writer w = begin(results, "scenario");
-    bv_jw_kv_text(&w, "id", results->scenario);
-    bv_jw_kv_text(&w, "feature", feature);
-    bv_jw_kv_int(&w, "us", since(results, start_us));
-    bv_jw_kv_int(&w, "line", scenario->line);
-    bv_jw_kv_string(&w, "name", scenario->name);
-    bytes(&w, "description", scenario->source->description);
-    bytes(&w, "rule", scenario->rule);
-    write_tags(&w, scenario->tags, scenario->tag_count);
-    bv_jw_kv_text(&w, "run", lab->run);
-    bv_jw_kv_text(&w, "traceId", trace);
-    end(results, &w);
-}
-
-void results_actor(struct results *results, const struct plan_step *step, int64_t at_us)
-{
-    struct bv_json_writer w = begin(results, "actor");
-    bv_jw_kv_text(&w, "scenario", results->scenario);
-    bv_jw_kv_int(&w, "us", since(results, at_us));
-    bv_jw_kv_text(&w, "name", step->actor);
-    bv_jw_kv_text(&w, "protocol", step->protocol->name);
-    bv_jw_kv_string(&w, "text", step->source->text);
-    end(results, &w);
-}
-
-void results_message(struct results *results, const struct bv_message *message)
-{
-    bv_buf_reset(&results->line);
-    struct bv_json_writer w = bv_json_writer(&results->line);
-    bv_message_write(&w, results->scenario, message, results->origin_us);
-    flush(results);
-}
-
-static void write_source(struct bv_json_writer *w, const struct gherkin_step *source)
-{
-    if (source->doc.at.line) {
-        bv_jw_kv_string(w, "docString", source->doc.content);
-        bytes(w, "docMediaType", source->doc.media_type);
-    }
-    if (!source->table.count)
-        return;
-    bv_jw_key(w, "table");
-    bv_jw_array(w);
-    for (size_t r = 0; r < source->table.count; r++) {
-        bv_jw_array(w);
-        for (size_t c = 0; c < source->table.rows[r].count; c++)
-            bv_jw_string(w, source->table.rows[r].cells[c].value);
-        bv_jw_end(w);
-    }
-    bv_jw_end(w);
-}
-
-void results_step(struct results *results,
-                  const struct plan_step *step,
-                  size_t index,
-                  const struct step_outcome *outcome)
-{
-    static const char *const types[] = {"context", "action", "outcome"};
-    char id[40];
-    struct bv_bytes keyword = step->source->keyword;
-    while (keyword.size && keyword.data[keyword.size - 1] == ' ')
-        keyword.size--;
-    snprintf(id, sizeof id, "%s.%zu", results->scenario, index + 1);
-    struct bv_json_writer w = begin(results, "step");
-    bv_jw_kv_text(&w, "id", id);
-    bv_jw_kv_text(&w, "scenario", results->scenario);
-    bv_jw_kv_int(&w, "us", since(results, outcome->start_us));
-    bv_jw_kv_int(&w, "durationUs", outcome->duration_us);
-    text(&w, "file", results->source);
-    bv_jw_kv_int(&w, "line", step->line);
-    bv_jw_kv_string(&w, "keyword", keyword);
-    if (step->type <= GHERKIN_OUTCOME)
-        bv_jw_kv_text(&w, "type", types[step->type]);
-    bv_jw_kv_string(&w, "text", step->source->text);
-    if (step->background)
-        bv_jw_kv_bool(&w, "background", true);
-    write_source(&w, step->source);
-    bv_jw_kv_text(&w, "verdict", verdict_word(outcome->verdict));
-    text(&w, "actor", step->actor);
-    text(&w, "expected", outcome->expected);
-    text(&w, "actual", outcome->actual);
-    text(&w, "error", outcome->error);
-    text(&w, "reason", outcome->reason);
-    ids(&w, "messages", outcome->messages, outcome->message_count);
-    if (outcome->violation_count)
-        ids(&w, "violations", outcome->violations, outcome->violation_count);
-    if (bv_trace_present(&outcome->trace)) {
-        char span[16];
-        bv_jw_kv_string(
-            &w, "spanId", (struct bv_bytes){span, bv_hex_encode(outcome->trace.span_id, 8, span)});
-    }
-    end(results, &w);
-}
-
-/* ---- junit.xml ---- */
-
-static void xml(struct bv_buf *buf, struct bv_bytes value)
-{
-    for (size_t i = 0; i < value.size; i++) {
-        char c = value.data[i];
-        if (c == '&')
-            (void)bv_buf_text(buf, "&amp;");
-        else if (c == '<')
-            (void)bv_buf_text(buf, "&lt;");
-        else if (c == '>')
-            (void)bv_buf_text(buf, "&gt;");
-        else if (c == '"')
-            (void)bv_buf_text(buf, "&quot;");
-        else if ((unsigned char)c >= ' ' || c == '\t' || c == '\n')
-            (void)bv_buf_char(buf, c);
-    }
-}
-
-static void add_case(struct results *results,
-                     const struct plan_scenario *scenario,
-                     const struct scenario_outcome *outcome)
-{
-    struct bv_buf *buf = &results->cases;
-    const char *tag = outcome->verdict == VERDICT_BROKEN    ? "error"
-                      : outcome->verdict == VERDICT_SKIPPED ? "skipped"
-                                                            : "failure";
-    (void)bv_buf_text(buf, "    <testcase classname=\"");
-    xml(buf, bv_bytes_of(results->feature_name));
-    (void)bv_buf_text(buf, "\" name=\"");
-    xml(buf, scenario->name);
-    (void)bv_buf_text(buf, "\" file=\"");
-    xml(buf, bv_bytes_of(results->source));
-    (void)bv_buf_format(
-        buf, "\" line=\"%u\" time=\"%.3f\"", scenario->line, (double)outcome->duration_us / 1e6);
-    if (outcome->verdict == VERDICT_PASSED) {
-        (void)bv_buf_text(buf, "/>\n");
-        return;
-    }
-    (void)bv_buf_format(buf, ">\n      <%s message=\"", tag);
-    xml(buf, bv_bytes_of(outcome->error ? outcome->error : ""));
-    (void)bv_buf_text(buf, "\"/>\n    </testcase>\n");
-}
-
-static void write_junit(struct results *results)
-{
-    char path[BV_PATH_MAX];
-    char time[BV_TIME_TEXT_SIZE];
-    struct bv_buf buf = {.max = XML_BYTES_MAX + 4096};
-    const size_t *counts = results->totals.scenarios;
-    size_t total = counts[VERDICT_PASSED] + counts[VERDICT_FAILED] + counts[VERDICT_BROKEN] +
-                   counts[VERDICT_SKIPPED];
-    bv_time_format(results->origin_wall_us, time);
-    (void)bv_buf_format(
-        &buf, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite name=\"");
-    xml(&buf, bv_bytes_of(results->story));
-    (void)bv_buf_format(&buf,
-                        "\" tests=\"%zu\" failures=\"%zu\" errors=\"%zu\" skipped=\"%zu\" "
-                        "time=\"%.3f\" timestamp=\"%s\">\n",
-                        total,
-                        counts[VERDICT_FAILED],
-                        counts[VERDICT_BROKEN],
-                        counts[VERDICT_SKIPPED],
-                        (double)now(results) / 1e6,
-                        time);
-    (void)bv_buf_bytes(&buf, bv_buf_view(&results->cases));
-    (void)bv_buf_text(&buf, "  </testsuite>\n</testsuites>\n");
-    if (buf.failed || bv_path(path, NULL, "%s/junit.xml", results->folder) < 0 ||
-        bv_fs_write(path, bv_buf_view(&buf), 0644, NULL) < 0)
-        results->failed = true;
-    bv_buf_release(&buf);
+    results_end_line(results, &w);
 }
 
 static void write_id(struct bv_json_writer *w, const char *key, const uint8_t *id, size_t size)
@@ -459,68 +263,42 @@ static void write_id(struct bv_json_writer *w, const char *key, const uint8_t *i
     bv_jw_kv_string(w, key, (struct bv_bytes){hex, bv_hex_encode(id, size, hex)});
 }
 
+/* Number of the scenario that has the trace, 0: none. With the lock held. */
+static size_t scenario_of(const struct results *results, const uint8_t trace_id[16])
+{
+    for (size_t i = 0; i < results->last; i++)
+        if (memcmp(results->traces[i], trace_id, 16) == 0)
+            return i + 1;
+    return 0;
+}
+
 void results_span(struct results *results, const struct span_record *span)
 {
     static const char *const statuses[] = {"unset", "ok", "error"};
     static const uint8_t none[8] = {0};
     char scenario[24];
-    size_t number = 0;
-    while (number < results->scenario_number && number < SCENARIOS_TRACED_MAX &&
-           memcmp(results->traces[number], span->trace_id, 16) != 0)
-        number++;
-    if (number == results->scenario_number || number == SCENARIOS_TRACED_MAX)
-        return;
-    int64_t us = span->start_wall_us - results->origin_wall_us;
-    snprintf(scenario, sizeof scenario, "s%zu", number + 1);
-    struct bv_json_writer w = begin(results, "span");
-    bv_jw_kv_text(&w, "scenario", scenario);
-    bv_jw_kv_int(&w, "us", us > 0 ? us : 0);
-    bv_jw_kv_int(&w, "durationUs", span->duration_us > 0 ? span->duration_us : 0);
-    bv_jw_kv_text(&w, "service", span->service);
-    bv_jw_kv_text(&w, "name", span->name);
-    write_id(&w, "traceId", span->trace_id, 16);
-    write_id(&w, "spanId", span->span_id, 8);
-    if (memcmp(span->parent_id, none, 8) != 0)
-        write_id(&w, "parentSpanId", span->parent_id, 8);
-    bv_jw_kv_text(&w, "status", statuses[span->status]);
-    end(results, &w);
+    pthread_mutex_lock(&results->lock);
+    size_t number = scenario_of(results, span->trace_id);
+    if (number) {
+        int64_t us = span->start_wall_us - results->origin_wall_us;
+        snprintf(scenario, sizeof scenario, "s%zu", number);
+        struct bv_json_writer w = results_begin(&results->line, "span");
+        bv_jw_kv_text(&w, "scenario", scenario);
+        bv_jw_kv_int(&w, "us", us > 0 ? us : 0);
+        bv_jw_kv_int(&w, "durationUs", span->duration_us > 0 ? span->duration_us : 0);
+        bv_jw_kv_text(&w, "service", span->service);
+        bv_jw_kv_text(&w, "name", span->name);
+        write_id(&w, "traceId", span->trace_id, 16);
+        write_id(&w, "spanId", span->span_id, 8);
+        if (memcmp(span->parent_id, none, 8) != 0)
+            write_id(&w, "parentSpanId", span->parent_id, 8);
+        bv_jw_kv_text(&w, "status", statuses[span->status]);
+        results_end_line(results, &w);
+    }
+    pthread_mutex_unlock(&results->lock);
 }
 
 /* ---- ends ---- */
-
-static void write_counts(struct bv_json_writer *w, const char *key, const size_t *counts)
-{
-    bv_jw_key(w, key);
-    bv_jw_object(w);
-    for (int i = 0; i < VERDICT_COUNT; i++)
-        bv_jw_kv_int(w, verdict_word((enum verdict)i), (int64_t)counts[i]);
-    bv_jw_end(w);
-}
-
-void results_scenario_end(struct results *results,
-                          const struct plan_scenario *scenario,
-                          const struct scenario_outcome *outcome,
-                          const char *reproduce)
-{
-    struct results_totals *totals = &results->totals;
-    totals->scenarios[outcome->verdict]++;
-    for (int i = 0; i < VERDICT_COUNT; i++)
-        totals->steps[i] += outcome->steps[i];
-    totals->messages += outcome->messages;
-    totals->contracts_checked += outcome->contracts_checked;
-    totals->contracts_violated += outcome->contracts_violated;
-    add_case(results, scenario, outcome);
-    struct bv_json_writer w = begin(results, "scenario-end");
-    bv_jw_kv_text(&w, "scenario", results->scenario);
-    bv_jw_kv_int(&w, "us", now(results));
-    bv_jw_kv_int(&w, "durationUs", outcome->duration_us);
-    bv_jw_kv_text(&w, "verdict", verdict_word(outcome->verdict));
-    text(&w, "error", outcome->error);
-    write_counts(&w, "steps", outcome->steps);
-    bv_jw_kv_int(&w, "messages", (int64_t)outcome->messages);
-    bv_jw_kv_text(&w, "reproduce", reproduce);
-    end(results, &w);
-}
 
 /* The last lines of a log, without reading more than TAIL_BYTES of it. */
 static void write_tail(struct bv_json_writer *w, FILE *file)
@@ -561,12 +339,14 @@ void results_log(struct results *results, const char *part, const char *path, co
     while (getline(&line, &capacity, file) > 0)
         errors += strstr(line, "\"level\":\"error\"") != NULL;
     free(line);
-    struct bv_json_writer w = begin(results, "log");
+    pthread_mutex_lock(&results->lock);
+    struct bv_json_writer w = results_begin(&results->line, "log");
     bv_jw_kv_text(&w, "part", part);
     bv_jw_kv_text(&w, "path", relative);
     bv_jw_kv_int(&w, "errors", errors);
     write_tail(&w, file);
-    end(results, &w);
+    results_end_line(results, &w);
+    pthread_mutex_unlock(&results->lock);
     fclose(file);
 }
 
@@ -574,12 +354,13 @@ int results_end(struct results *results, int exit_status, const char *error)
 {
     static const char *const verdicts[] = {"passed", "failed", "broken"};
     struct rusage usage;
-    struct bv_json_writer w = begin(results, "end");
+    pthread_mutex_lock(&results->lock);
+    struct bv_json_writer w = results_begin(&results->line, "end");
     bv_jw_kv_int(&w, "us", now(results));
     bv_jw_kv_text(&w, "verdict", verdicts[exit_status]);
     bv_jw_kv_int(&w, "exit", exit_status);
-    text(&w, "error", error);
-    write_counts(&w, "scenarios", results->totals.scenarios);
+    results_text(&w, "error", error);
+    results_counts(&w, "scenarios", results->totals.scenarios);
     bv_jw_key(&w, "contracts");
     bv_jw_object(&w);
     bv_jw_kv_int(&w, "checked", (int64_t)results->totals.contracts_checked);
@@ -590,7 +371,8 @@ int results_end(struct results *results, int exit_status, const char *error)
                      "cpuMs",
                      (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
                          (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000);
-    end(results, &w);
-    write_junit(results);
-    return results->failed ? BV_E_IO : 0;
+    results_end_line(results, &w);
+    bool failed = junit_write(results, now(results)) < 0 || results->failed;
+    pthread_mutex_unlock(&results->lock);
+    return failed ? BV_E_IO : 0;
 }

@@ -1,37 +1,30 @@
-/* Options, files, stack, run, report. What a scenario does is in execute.c. */
+/* Options, stack, run, report. What a scenario does is in execute.c, who runs when in crew.c. */
 #include "scenario.h"
 
 #include "console.h"
+#include "crew.h"
+#include "interrupt.h"
 #include "protocols.h"
+#include "reproduce.h"
 #include "results.h"
-#include "scenario_options.h"
+#include "seed.h"
 #include "stack.h"
+#include "tokens.h"
 #include "bv/breakage.h"
 #include "bv/config.h"
-#include "bv/fs.h"
 #include "bv/process.h"
 #include "bv/terminal.h"
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { EXIT_PASSED, EXIT_RED, EXIT_LAB };
 enum {
-
-    STORIES_MAX = 64,
-    FILE_BYTES_MAX = 1 << 20,
+    SERVICES_MAX = 64,
     ARENA_BYTES_MAX = 256 << 20,
+    SEED_DRAWN_MAX = 1000000000, /* one that people can type */
     PROBE_MS = 500,
-};
-
-struct story {
-    const char *operand; /* as given */
-    const char *path;
-    uint32_t line; /* only the scenario there, 0: all */
-    struct plan *plan;
 };
 
 struct session {
@@ -41,156 +34,32 @@ struct session {
     char root[BV_PATH_MAX];
     struct contracts *contracts;
     struct plan_tables tables;
-    const char *services[STORIES_MAX];
+    const char *services[SERVICES_MAX];
     struct story stories[SCENARIO_FILES_MAX];
     size_t story_count;
+    const struct tag_expression *tags; /* NULL: any */
+    struct schedule schedule;
+    int64_t seed;
+    uint64_t draws;  /* the seed of all but the order, see choose_seed */
+    char name[16];   /* of the run's stack and folder, never the same */
     char run[32];    /* folder name */
     char run_id[16]; /* ${run} without its number */
     char folder[BV_PATH_MAX];
-    char reproduce[256];
-    char settings[64]; /* of the own stack: the planted bug */
+    char reproduce[REPRODUCE_BYTES];
+    char settings[64];               /* of the own stack: the planted bug */
+    const volatile int *interrupted; /* the signal that ends the run */
+    int interrupt_fd;
     struct bv_stack *stack;
     struct results *results;
     struct spans *spans; /* of the own stack; NULL: none */
     int64_t boot_ms;
     struct console console;
-    const struct story *current;
-    bool crashed; /* a service ended by itself: red, whatever the steps say */
+    pthread_mutex_t lock; /* while scenarios run: guards what follows, and questions to the stack */
+    bool crashed;         /* a service ended by itself: red, whatever the steps say */
     struct bv_error error;
 };
 
-/* ---- files ---- */
-
-static bool is_folder(const char *path)
-{
-    struct stat status;
-    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
-}
-
-/* The checkout: $BV_ROOT, upward from here, or where this was built. */
-static int find_root(struct session *session)
-{
-    char *here = getcwd(NULL, 0);
-    const char *given = getenv("BV_ROOT");
-    char path[BV_PATH_MAX];
-    int rc = BV_E_NOT_FOUND;
-    if (given)
-        rc = bv_path(session->root, &session->error, "%s", given);
-    while (rc == BV_E_NOT_FOUND && here && here[0]) {
-        if (bv_path(path, NULL, "%s/contracts/events", here) == 0 && is_folder(path))
-            rc = bv_path(session->root, &session->error, "%s", here);
-        char *slash = strrchr(here, '/');
-        if (slash)
-            *slash = '\0';
-    }
-    free(here);
-    if (rc == BV_E_NOT_FOUND && is_folder(BV_SOURCE_DIR "/contracts/events"))
-        rc = bv_path(session->root, &session->error, "%s", BV_SOURCE_DIR);
-    return rc == BV_E_NOT_FOUND
-               ? bv_fail(&session->error,
-                         rc,
-                         "the checkout is not found: run inside it, or set BV_ROOT")
-               : rc;
-}
-
-static int unknown_story(struct session *session, const char *name)
-{
-    char folder[BV_PATH_MAX];
-    const char *names[STORIES_MAX];
-    size_t count = 0;
-    BV_TRY(bv_path(folder, &session->error, "%s/scenarios", session->root));
-    DIR *dir = opendir(folder);
-    for (struct dirent *entry; dir && count < STORIES_MAX && (entry = readdir(dir));) {
-        const char *dot = strstr(entry->d_name, ".feature");
-        if (dot && !dot[8])
-            names[count++] = bv_arena_text(
-                session->arena, (struct bv_bytes){entry->d_name, (size_t)(dot - entry->d_name)});
-    }
-    if (dir)
-        closedir(dir);
-    const char *near = bv_nearest(name, names, count);
-    return bv_fail(&session->error,
-                   BV_E_NOT_FOUND,
-                   "no story \"%.60s\" in scenarios/%s%s%s",
-                   name,
-                   near ? ": did you mean " : "",
-                   near ? near : "",
-                   near ? "?" : "");
-}
-
-static int find_story(struct session *session, const char *operand, struct story *story)
-{
-    char path[BV_PATH_MAX];
-    int64_t line = 0;
-    const char *colon = strrchr(operand, ':');
-    struct bv_bytes name = bv_bytes_of(operand);
-    if (colon && bv_bytes_int64(bv_bytes_of(colon + 1), 1, 1000000, &line) == 0)
-        name.size = (size_t)(colon - operand);
-    char *text = bv_arena_text(session->arena, name);
-    if (!text)
-        return BV_E_NOMEM;
-    bool file = strchr(text, '/') || strstr(text, ".feature");
-    BV_TRY(file ? bv_path(path, &session->error, "%s", text)
-                : bv_path(path, &session->error, "%s/scenarios/%s.feature", session->root, text));
-    if (access(path, R_OK) != 0 && !file)
-        return unknown_story(session, text);
-    *story = (struct story){.operand = text,
-                            .line = (uint32_t)line,
-                            .path = bv_arena_text(session->arena, bv_bytes_of(path))};
-    return story->path ? 0 : BV_E_NOMEM;
-}
-
-/* The path as people type it: relative to the checkout where it lies inside. */
-static const char *shown_path(const struct session *session, const char *path)
-{
-    size_t size = strlen(session->root);
-    return strncmp(path, session->root, size) == 0 && path[size] == '/' ? path + size + 1 : path;
-}
-
-static int read_story(struct session *session, struct story *story)
-{
-    bv_auto(bv_buf_release) struct bv_buf text = {.max = FILE_BYTES_MAX};
-    BV_TRY(bv_fs_read(story->path, &text, &session->error));
-    struct bv_bytes copy =
-        bv_arena_copy(session->arena, text.data ? bv_buf_view(&text) : BV_BYTES(""));
-    const char *shown = shown_path(session, story->path);
-    if (!copy.data)
-        return BV_E_NOMEM;
-    int rc = plan_make(session->arena, &session->tables, shown, copy, &story->plan);
-    if (rc != PLAN_REFUSED)
-        return rc;
-    for (size_t i = 0; i < story->plan->diagnostic_count; i++) {
-        const struct plan_diagnostic *diagnostic = &story->plan->diagnostics[i];
-        if (diagnostic->column)
-            fprintf(stderr,
-                    "%s:%u:%u: %s\n",
-                    shown,
-                    diagnostic->line,
-                    diagnostic->column,
-                    diagnostic->text);
-        else
-            fprintf(stderr, "%s:%u: %s\n", shown, diagnostic->line, diagnostic->text);
-    }
-    return PLAN_REFUSED;
-}
-
 /* ---- selection ---- */
-
-static int selects(const struct session *session,
-                   const struct story *story,
-                   const struct plan_scenario *scenario,
-                   struct bv_error *error)
-{
-    if (story->line && story->line != scenario->line && story->line != scenario->source->at.line) {
-        /* any line inside the scenario */
-        const struct gherkin_scenario *source = scenario->source;
-        uint32_t last =
-            source->step_count ? source->steps[source->step_count - 1].at.line : source->at.line;
-        if (source->example_count || story->line < source->at.line || story->line > last)
-            return 0;
-    }
-    return plan_selects(scenario, bv_bytes_of(session->options.tags), error);
-}
 
 struct wanted {
     const char *names[PLAN_NEEDS_MAX];
@@ -200,44 +69,94 @@ struct wanted {
     size_t steps;
 };
 
+static void want(struct wanted *wanted, const struct plan_scenario *scenario)
+{
+    wanted->scenarios++;
+    wanted->steps += scenario->step_count;
+    wanted->all = wanted->all || scenario->needs_all;
+    for (size_t n = 0; n < scenario->need_count; n++) {
+        bool known = false;
+        for (size_t w = 0; w < wanted->count; w++)
+            known = known || strcmp(wanted->names[w], scenario->needs[n]) == 0;
+        if (!known && wanted->count < PLAN_NEEDS_MAX)
+            wanted->names[wanted->count++] = scenario->needs[n];
+    }
+}
+
+static int read_tags(struct session *session)
+{
+    if (!session->options.tags)
+        return 0;
+    BV_TRY(tag_expression_parse(
+        session->arena, bv_bytes_of(session->options.tags), &session->tags, &session->error));
+    return tag_expression_check(session->tags, &session->error);
+}
+
+/* Which scenarios run, and when. */
 static int collect(struct session *session, struct wanted *wanted)
 {
+    struct seed_random random;
+    struct bv_env shuffle = {session->env.clock, &random.random, NULL};
+    size_t total = 0;
+    size_t count = 0;
+    for (size_t s = 0; s < session->story_count; s++)
+        total += session->stories[s].plan->scenario_count;
+    struct schedule_job *jobs = bv_arena_array(session->arena, struct schedule_job, total + 1);
+    if (!jobs)
+        return BV_E_NOMEM;
     for (size_t s = 0; s < session->story_count; s++) {
         const struct plan *plan = session->stories[s].plan;
         for (size_t i = 0; i < plan->scenario_count; i++) {
-            const struct plan_scenario *scenario = &plan->scenarios[i];
-            int rc = selects(session, &session->stories[s], scenario, &session->error);
-            if (rc < 0)
-                return rc;
-            if (rc != PLAN_SELECTED)
+            if (!story_selects(&session->stories[s], &plan->scenarios[i], session->tags))
                 continue;
-            wanted->scenarios++;
-            wanted->steps += scenario->step_count;
-            wanted->all = wanted->all || scenario->needs_all;
-            for (size_t n = 0; n < scenario->need_count; n++) {
-                bool known = false;
-                for (size_t w = 0; w < wanted->count; w++)
-                    known = known || strcmp(wanted->names[w], scenario->needs[n]) == 0;
-                if (!known && wanted->count < PLAN_NEEDS_MAX)
-                    wanted->names[wanted->count++] = scenario->needs[n];
-            }
+            want(wanted, &plan->scenarios[i]);
+            jobs[count++] =
+                (struct schedule_job){.plan = plan, .scenario = &plan->scenarios[i], .story = s};
         }
     }
-    if (!wanted->scenarios)
+    if (!count)
         return bv_fail(&session->error, BV_E_NOT_FOUND, "no scenario is selected");
-    return 0;
+    seed_init(&random, (uint64_t)session->seed, SEED_ORDER);
+    return schedule_make(session->arena,
+                         jobs,
+                         count,
+                         session->options.order == SCENARIO_RANDOM ? &shuffle : NULL,
+                         &session->schedule,
+                         &session->error);
 }
 
-/* ---- folder of the run ---- */
+/* ---- seed and folder of the run ---- */
+
+static void draw_letters(const struct bv_env *env, char *out, size_t count)
+{
+    static const char letters[] = "ABCDEFGHJKMNPQRSTVWXYZ0123456789";
+    for (size_t i = 0; i < count; i++)
+        out[i] = letters[bv_random_below(env, sizeof letters - 1)];
+    out[count] = '\0';
+}
+
+/* A stack that keeps running remembers the names of earlier runs, so on one the seed gives the
+ * order alone. */
+static void choose_seed(struct session *session)
+{
+    struct seed_random random;
+    struct bv_env env = {session->env.clock, &random.random, NULL};
+    session->seed = session->options.seed >= 0
+                        ? session->options.seed
+                        : (int64_t)bv_random_below(&session->env, SEED_DRAWN_MAX);
+    session->draws = (uint64_t)session->seed;
+    if (session->options.stack)
+        session->draws = bv_random_u64(&session->env);
+    seed_init(&random, session->draws, SEED_RUN);
+    draw_letters(&env, session->run_id, 8);
+    draw_letters(&session->env, session->name, 8);
+}
 
 static int make_folder(struct session *session)
 {
-    static const char letters[] = "ABCDEFGHJKMNPQRSTVWXYZ0123456789";
     char path[BV_PATH_MAX];
     struct tm parts;
     time_t seconds = bv_wall_us(&session->env) / 1000000;
-    for (size_t i = 0; i < 8; i++)
-        session->run_id[i] = letters[bv_random_below(&session->env, sizeof letters - 1)];
     gmtime_r(&seconds, &parts);
     snprintf(session->run,
              sizeof session->run,
@@ -248,7 +167,7 @@ static int make_folder(struct session *session)
              parts.tm_hour % 100,
              parts.tm_min % 100,
              parts.tm_sec % 100,
-             session->run_id);
+             session->name);
     if (session->options.out)
         BV_TRY(bv_path(session->folder, &session->error, "%s", session->options.out));
     else
@@ -264,7 +183,7 @@ static void point_latest(const struct session *session)
     char fresh[BV_PATH_MAX];
     char latest[BV_PATH_MAX];
     if (session->options.out || bv_path(latest, NULL, "%s/reports/out/latest", session->root) < 0 ||
-        bv_path(fresh, NULL, "%s/reports/out/.latest-%s", session->root, session->run_id) < 0)
+        bv_path(fresh, NULL, "%s/reports/out/.latest-%s", session->root, session->name) < 0)
         return;
     if (symlink(session->run, fresh) == 0 && rename(fresh, latest) != 0)
         unlink(fresh);
@@ -311,59 +230,15 @@ static int plant(struct session *session)
     return 0;
 }
 
-/* "make scenario STORY=order-flow" or "bv scenario x.feature", with the planted bug. */
-static int reproduce_begin(char out[256], const char *operand, bool plain)
-{
-    const char *bug = bv_break_chosen();
-    return plain ? snprintf(out,
-                            256,
-                            "make scenario%s%s STORY=%s",
-                            bug ? " BREAK=" : "",
-                            bug ? bug : "",
-                            operand)
-                 : snprintf(out,
-                            256,
-                            "%s%s%sbv scenario %s",
-                            bug ? "BREAK=" : "",
-                            bug ? bug : "",
-                            bug ? " " : "",
-                            operand);
-}
+/* ---- one scenario ---- */
 
-/* ---- reproduce lines ---- */
-
-static void reproduce_run(struct session *session)
-{
-    const struct story *story = &session->stories[0];
-    bool plain = session->story_count == 1 && !strchr(story->operand, '/') &&
-                 !strstr(story->operand, ".feature");
-    int size = reproduce_begin(session->reproduce, story->operand, plain);
-    for (size_t i = 1;
-         i < session->story_count && size > 0 && (size_t)size < sizeof session->reproduce;
-         i++)
-        size += snprintf(session->reproduce + size,
-                         sizeof session->reproduce - (size_t)size,
-                         " %s",
-                         session->stories[i].operand);
-    if (session->options.tags && size > 0 && (size_t)size < sizeof session->reproduce)
-        snprintf(session->reproduce + size,
-                 sizeof session->reproduce - (size_t)size,
-                 plain ? " ARGS=\"--tags '%s'\"" : " --tags '%s'",
-                 session->options.tags);
-}
-
-static void reproduce_scenario(const struct session *session,
-                               const struct plan_scenario *scenario,
-                               char out[256])
-{
-    const char *operand = session->current->operand;
-    bool plain = !strchr(operand, '/') && !strstr(operand, ".feature");
-    int size = reproduce_begin(out, operand, plain);
-    if (size > 0 && size < 256)
-        snprintf(out + size, 256 - (size_t)size, ":%u", scenario->line);
-}
-
-/* ---- listening to the execution ---- */
+/* What listens to a scenario that runs. */
+struct scene {
+    struct session *session;
+    const struct schedule_job *job;
+    struct results_scenario *results;
+    struct console_scenario *console;
+};
 
 /* What the services have told of their work by now. */
 static void drain_spans(struct session *session)
@@ -378,27 +253,26 @@ static void on_scenario(void *argument,
                         const struct bv_lab *lab,
                         int64_t start_us)
 {
-    struct session *session = argument;
-    results_scenario(session->results, scenario, lab, start_us);
-    console_scenario(&session->console, scenario);
+    struct scene *scene = argument;
+    results_scenario(scene->results, scenario, lab, start_us);
 }
 
 static void on_step_begins(void *argument, const struct plan_step *step)
 {
-    struct session *session = argument;
-    console_step_begins(&session->console, step);
+    struct scene *scene = argument;
+    console_step_begins(scene->console, step);
 }
 
 static void on_actor(void *argument, const struct plan_step *step, int64_t at_us)
 {
-    struct session *session = argument;
-    results_actor(session->results, step, at_us);
+    struct scene *scene = argument;
+    results_actor(scene->results, step, at_us);
 }
 
 static void on_message(void *argument, const struct bv_message *message)
 {
-    struct session *session = argument;
-    results_message(session->results, message);
+    struct scene *scene = argument;
+    results_message(scene->results, message);
 }
 
 static void on_step(void *argument,
@@ -407,21 +281,101 @@ static void on_step(void *argument,
                     const struct step_outcome *outcome,
                     struct bv_recording *recording)
 {
-    struct session *session = argument;
-    results_step(session->results, step, index, outcome);
-    console_step(&session->console, step, outcome, recording);
+    struct scene *scene = argument;
+    results_step(scene->results, step, index, outcome);
+    console_step(scene->console, step, outcome, recording);
 }
 
 static void on_scenario_end(void *argument,
                             const struct plan_scenario *scenario,
                             const struct scenario_outcome *outcome)
 {
+    struct scene *scene = argument;
+    struct session *session = scene->session;
+    char reproduce[REPRODUCE_BYTES];
+    reproduce_scenario(
+        &session->stories[scene->job->story], &session->schedule, scene->job, reproduce);
+    results_scenario_end(scene->results, scenario, outcome, reproduce);
+    console_scenario_end(scene->console, outcome, reproduce);
+}
+
+/* A service that ended is the platform's failure, a server that ended the lab's. */
+static int check_parts(struct session *session)
+{
+    if (!session->stack || *session->interrupted ||
+        bv_stack_check(session->stack, &session->error) == 0)
+        return 0;
+    for (size_t i = 0; i < bv_stack_count(session->stack); i++) {
+        const struct bv_stack_part *part = bv_stack_at(session->stack, i);
+        struct bv_stack_health health = {0};
+        if (part->kind != BV_STACK_SERVICE)
+            continue;
+        bv_stack_probe(part, PROBE_MS, &health);
+        session->crashed = session->crashed || health.processes == 0;
+    }
+    return session->crashed ? CREW_STOP : session->error.code;
+}
+
+static void close_scene(struct scene *scene)
+{
+    results_scenario_close(&scene->results);
+    if (scene->console)
+        console_scenario_close(&scene->console);
+    free(scene);
+}
+
+static int begin_scene(void *argument,
+                       const struct schedule_job *job,
+                       enum crew_company company,
+                       struct execute_listener *ret_listener)
+{
     struct session *session = argument;
-    char reproduce[256];
-    reproduce_scenario(session, scenario, reproduce);
-    results_scenario_end(session->results, scenario, outcome, reproduce);
-    console_scenario_end(&session->console, outcome, reproduce);
+    struct scene *scene = calloc(1, sizeof *scene);
+    struct results_place place = {job->plan, job->story + 1, job->number};
+    if (!scene)
+        return BV_E_NOMEM;
+    scene->session = session;
+    scene->job = job;
+    int rc = results_scenario_open(session->results,
+                                   &place,
+                                   company == CREW_ALONE ? RESULTS_DIRECT : RESULTS_BLOCK,
+                                   &scene->results);
+    if (rc == 0)
+        rc = console_scenario(&session->console,
+                              job->plan,
+                              job->scenario,
+                              company == CREW_ALONE ? CONSOLE_DIRECT : CONSOLE_BLOCK,
+                              &scene->console);
+    if (rc < 0) {
+        close_scene(scene);
+        return rc;
+    }
+    *ret_listener = (struct execute_listener){
+        scene, on_scenario, on_step_begins, on_actor, on_message, on_step, on_scenario_end};
+    return 0;
+}
+
+static int
+end_scene(void *argument, const struct schedule_job *job, const struct execute_listener *listener)
+{
+    struct session *session = argument;
+    (void)job;
+    close_scene(listener->argument);
     drain_spans(session);
+    pthread_mutex_lock(&session->lock);
+    int rc = session->crashed ? CREW_STOP : check_parts(session);
+    pthread_mutex_unlock(&session->lock);
+    return rc;
+}
+
+/* Somebody waits for an answer of a service: without the stack it does not come. */
+static void end_stuck(void *argument)
+{
+    struct session *session = argument;
+    if (!session->stack || session->options.stack || session->options.keep_stack)
+        return;
+    if (bv_stack_stop(bv_stack_name(session->stack), NULL, NULL, NULL) < 0)
+        bv_complain("the stack does not stop");
 }
 
 /* ---- stack ---- */
@@ -455,10 +409,16 @@ static int announce(struct session *session, const struct wanted *wanted)
     if (!file)
         return 0;
     fprintf(file,
-            "%zu scenario%s, %zu steps\n",
+            "%zu scenario%s, %zu steps",
             wanted->scenarios,
             wanted->scenarios == 1 ? "" : "s",
             wanted->steps);
+    if (session->options.jobs > 1)
+        fprintf(file, ", %lld at a time", (long long)session->options.jobs);
+    fprintf(file,
+            "; %sseed %lld\n",
+            session->options.order == SCENARIO_RANDOM ? "random order, " : "",
+            (long long)session->seed);
     if (session->options.stack || (!wanted->count && !wanted->all))
         return 0;
     fprintf(file, "starting");
@@ -495,11 +455,12 @@ static int get_stack(struct session *session, const struct wanted *wanted)
         return 0; /* only actors that need no stack */
     BV_TRY(spans_open(&session->env, &session->spans, &session->error));
     struct bv_stack_spec spec = {
-        .name = session->options.keep_stack ? session->run_id : NULL,
+        .name = session->options.keep_stack ? session->name : NULL,
         .wanted = wanted->all ? NULL : wanted->names,
         .wanted_count = wanted->all ? 0 : wanted->count,
         .life = session->options.keep_stack ? BV_STACK_DETACHED : BV_STACK_FOREGROUND,
         .otlp_url = spans_url(session->spans),
+        .cancel = session->interrupted,
         .settings = session->settings[0] ? session->settings : NULL,
         .progress = on_boot,
         .progress_argument = session,
@@ -596,7 +557,10 @@ static void print_summary(const struct session *session, int status)
             totals->messages,
             totals->contracts_checked,
             totals->contracts_violated);
-    fprintf(file, "report  %s/index.html\n", shown_path(session, session->folder));
+    size_t size = strlen(session->root);
+    bool inside =
+        strncmp(session->folder, session->root, size) == 0 && session->folder[size] == '/';
+    fprintf(file, "report  %s/index.html\n", session->folder + (inside ? size + 1 : 0));
 }
 
 static void print_json(const struct session *session, int status)
@@ -607,6 +571,7 @@ static void print_json(const struct session *session, int status)
     bv_jw_object(&w);
     bv_jw_kv_text(&w, "run", session->run);
     bv_jw_kv_int(&w, "exit", status);
+    bv_jw_kv_int(&w, "seed", session->seed);
     bv_jw_kv_int(&w, "passed", (int64_t)totals->scenarios[VERDICT_PASSED]);
     bv_jw_kv_int(&w, "failed", (int64_t)totals->scenarios[VERDICT_FAILED]);
     bv_jw_kv_int(&w, "broken", (int64_t)totals->scenarios[VERDICT_BROKEN]);
@@ -621,43 +586,39 @@ static void print_json(const struct session *session, int status)
 
 /* ---- the run ---- */
 
-/* A service that ended is the platform's failure, a server that ended the lab's. */
-static int check_parts(struct session *session)
+static int run_scenarios(struct session *session)
 {
-    if (!session->stack || bv_stack_check(session->stack, &session->error) == 0)
-        return 0;
-    for (size_t i = 0; i < bv_stack_count(session->stack); i++) {
-        const struct bv_stack_part *part = bv_stack_at(session->stack, i);
-        struct bv_stack_health health = {0};
-        if (part->kind != BV_STACK_SERVICE)
-            continue;
-        bv_stack_probe(part, PROBE_MS, &health);
-        session->crashed = session->crashed || health.processes == 0;
-    }
-    return session->crashed ? 0 : session->error.code;
-}
-
-static int run_scenarios(struct session *session, struct runner_lab *lab)
-{
-    const struct execute_listener listener = {
-        session, on_scenario, on_step_begins, on_actor, on_message, on_step, on_scenario_end};
-    size_t number = 0;
-    for (size_t s = 0; s < session->story_count; s++) {
-        session->current = &session->stories[s];
-        const struct plan *plan = session->current->plan;
-        results_feature(session->results, plan, s + 1);
-        console_feature(&session->console, plan);
-        for (size_t i = 0; i < plan->scenario_count; i++) {
-            struct scenario_outcome outcome;
-            if (selects(session, session->current, &plan->scenarios[i], NULL) != PLAN_SELECTED)
-                continue;
-            BV_TRY(execute_scenario(lab, &plan->scenarios[i], ++number, NULL, &listener, &outcome));
-            int rc = check_parts(session);
-            if (rc < 0 || session->crashed)
-                return rc;
-        }
-    }
-    return 0;
+    char contracts[BV_PATH_MAX];
+    struct tokens *tokens = NULL;
+    BV_TRY(bv_path(contracts, &session->error, "%s/contracts", session->root));
+    BV_TRY(tokens_open(&tokens));
+    struct runner_lab_config lab = {.env = &session->env,
+                                    .stack = session->stack,
+                                    .contracts = session->stack ? session->contracts : NULL,
+                                    .contracts_folder = contracts,
+                                    .run = session->run_id,
+                                    .tokens = tokens,
+                                    .seed = &session->draws};
+    struct crew_config crew = {
+        .lab = &lab,
+        .jobs = (size_t)session->options.jobs,
+        .interrupt_fd = session->interrupt_fd,
+        .hooks = {session, begin_scene, end_scene, end_stuck}
+    };
+    struct bv_error error = {0};
+    results_environment(session->results, session->stack);
+    int rc = crew_run(&crew, &session->schedule, &error);
+    tokens_close(&tokens);
+    const struct results_totals *totals = results_totals(session->results);
+    if (rc == CREW_INTERRUPTED)
+        return bv_fail(&session->error,
+                       BV_E_CANCELLED,
+                       "interrupted: %zu of %zu scenarios had ended by themselves",
+                       totals->scenarios[VERDICT_PASSED] + totals->scenarios[VERDICT_FAILED],
+                       session->schedule.job_count);
+    if (rc < 0 && error.text[0] && !session->error.text[0])
+        session->error = error;
+    return rc;
 }
 
 static int exit_status(struct session *session, int rc)
@@ -678,43 +639,36 @@ static int run(struct session *session, const struct wanted *wanted)
 {
     const char *files[SCENARIO_FILES_MAX];
     char commit[64];
-    char contracts[BV_PATH_MAX];
-    struct runner_lab *lab = NULL;
     for (size_t i = 0; i < session->story_count; i++)
-        files[i] = shown_path(session, session->stories[i].path);
+        files[i] = session->stories[i].shown;
     BV_TRY(make_folder(session));
-    reproduce_run(session);
+    reproduce_run(session->stories,
+                  session->story_count,
+                  &session->options,
+                  session->seed,
+                  session->reproduce);
     read_commit(session, commit);
-    BV_TRY(bv_path(contracts, &session->error, "%s/contracts", session->root));
-    struct results_run record = {session->folder,
-                                 session->run,
-                                 session->stories[0].operand,
-                                 files,
-                                 session->story_count,
-                                 session->options.tags,
-                                 session->reproduce,
-                                 commit,
-                                 bv_break_chosen()};
+    struct results_run record = {.folder = session->folder,
+                                 .run = session->run,
+                                 .story = session->stories[0].operand,
+                                 .files = files,
+                                 .file_count = session->story_count,
+                                 .tags = session->options.tags,
+                                 .reproduce = session->reproduce,
+                                 .commit = commit,
+                                 .planted = bv_break_chosen(),
+                                 .scenario_count = session->schedule.job_count,
+                                 .jobs = session->options.jobs,
+                                 .order = scenario_order_word(session->options.order),
+                                 .seed = session->seed};
     BV_TRY(results_open(&session->env, &record, &session->results, &session->error));
     int rc = announce(session, wanted);
     if (rc == 0)
         rc = get_stack(session, wanted);
     if (rc == 0 && session->stack)
         rc = contracts_read(session->contracts, &session->error);
-    struct runner_lab_config config = {&session->env,
-                                       session->stack,
-                                       session->stack ? session->contracts : NULL,
-                                       contracts,
-                                       session->run_id,
-                                       NULL,
-                                       NULL};
     if (rc == 0)
-        rc = runner_lab_open(&config, &lab);
-    if (rc == 0) {
-        results_environment(session->results, session->stack);
-        rc = run_scenarios(session, lab);
-    }
-    runner_lab_close(&lab);
+        rc = run_scenarios(session);
     keep_logs(session);
     session->boot_ms = session->stack ? bv_stack_boot_ms(session->stack) : 0;
     let_go(session); /* the services send their last spans when they stop */
@@ -740,11 +694,11 @@ static int prepare(struct session *session)
 {
     char folder[BV_PATH_MAX];
     BV_TRY(bv_arena_open(ARENA_BYTES_MAX, &session->arena));
-    BV_TRY(find_root(session));
+    BV_TRY(story_root(session->root, &session->error));
     BV_TRY(bv_path(folder, &session->error, "%s/contracts", session->root));
     BV_TRY(contracts_open(folder, &session->contracts, &session->error));
     size_t count = 0;
-    for (size_t i = 0; i < bv_stack_choice_count() && count < STORIES_MAX; i++) {
+    for (size_t i = 0; i < bv_stack_choice_count() && count < SERVICES_MAX; i++) {
         struct bv_stack_choice choice = bv_stack_choice(i);
         if (choice.kind == BV_STACK_SERVICE)
             session->services[count++] = choice.name;
@@ -762,10 +716,35 @@ static int print_steps(struct session *session)
     return 0;
 }
 
+/* Every story of the command line, and its mistakes. */
+static int read_stories(struct session *session)
+{
+    int refused = 0;
+    for (size_t i = 0; i < session->options.operand_count; i++) {
+        struct story story;
+        bool merged = false;
+        BV_TRY(story_find(
+            session->arena, session->root, session->options.operands[i], &story, &session->error));
+        for (size_t s = 0; s < session->story_count; s++)
+            merged = merged || story_merge(&session->stories[s], &story);
+        if (merged)
+            continue;
+        int rc = story_read(session->arena, &session->tables, &story, &session->error);
+        if (rc < 0)
+            return rc;
+        refused += rc == PLAN_REFUSED;
+        session->stories[session->story_count++] = story;
+    }
+    return refused ? bv_fail(&session->error,
+                             BV_E_INVALID,
+                             "%s: the story has mistakes, see above",
+                             session->options.check ? "checked" : "nothing was run")
+                   : 0;
+}
+
 static int scenario(struct session *session, int argc, char **argv)
 {
     struct wanted wanted = {0};
-    int refused = 0;
     int rc = scenario_options_read(&session->options, argc, argv, &session->error);
     if (rc != 0)
         return rc < 0 ? rc : EXIT_PASSED;
@@ -773,27 +752,22 @@ static int scenario(struct session *session, int argc, char **argv)
     BV_TRY(prepare(session));
     if (session->options.steps)
         return print_steps(session);
-    console_open(&session->console, session->options.json ? NULL : stdout);
-    for (size_t i = 0; i < session->options.operand_count; i++) {
-        struct story *story = &session->stories[session->story_count++];
-        BV_TRY(find_story(session, session->options.operands[i], story));
-        rc = read_story(session, story);
-        if (rc < 0)
-            return rc;
-        refused += rc == PLAN_REFUSED;
-    }
-    if (refused)
-        return bv_fail(&session->error,
-                       BV_E_INVALID,
-                       "%s: the story has mistakes, see above",
-                       session->options.check ? "checked" : "nothing was run");
+    BV_TRY(read_tags(session));
+    BV_TRY(read_stories(session));
+    choose_seed(session);
     BV_TRY(collect(session, &wanted));
-    if (!session->options.check)
-        return run(session, &wanted);
-    printf("%zu scenarios, %zu steps: every actor, verb, probe, variable and contract is known\n",
-           wanted.scenarios,
-           wanted.steps);
-    return 0;
+    if (session->options.check) {
+        printf(
+            "%zu scenarios, %zu steps: every actor, verb, probe, variable and contract is known\n",
+            wanted.scenarios,
+            wanted.steps);
+        return 0;
+    }
+    BV_TRY(interrupt_catch(&session->interrupted, &session->interrupt_fd));
+    console_close(&session->console);
+    console_open(&session->console, session->options.json ? NULL : stdout);
+    session->console.total = session->schedule.job_count;
+    return run(session, &wanted);
 }
 
 int bv_scenario_main(int argc, char **argv)
@@ -802,6 +776,8 @@ int bv_scenario_main(int argc, char **argv)
     if (!session)
         return EXIT_LAB;
     session->env = (struct bv_env){&bv_clock_system, &bv_random_system, NULL};
+    pthread_mutex_init(&session->lock, NULL);
+    console_open(&session->console, NULL);
     int rc = scenario(session, argc, argv);
     if (rc < 0)
         bv_complain("%s", session->error.text[0] ? session->error.text : bv_error_row(rc)->title);
@@ -811,6 +787,9 @@ int bv_scenario_main(int argc, char **argv)
     results_close(&session->results);
     contracts_close(&session->contracts);
     bv_arena_close(&session->arena);
+    console_close(&session->console);
+    pthread_mutex_destroy(&session->lock);
     free(session);
+    interrupt_end();
     return rc < 0 ? EXIT_LAB : rc;
 }
