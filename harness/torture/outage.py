@@ -3,7 +3,7 @@
 client may rely on: every answer is a success or a 503/504 problem with Retry-After, within the service's deadline; afterwards the platform recovers by
 itself, a repeated key gives the one order it made, no acknowledged order is lost, none stays PENDING, stock balances, every event arrives.
 
-Usage: outage.py BUILD_DIR [CASE...]      CASE is DEPENDENCY or DEPENDENCY/HOW: postgres, redis/killed, kafka/frozen
+Usage: outage.py BUILD_DIR [CASE...]      CASE is DEPENDENCY[/HOW[:SECONDS]]: postgres, redis/killed, postgres/frozen:14
 Prints one row per case; exit 1 when a promise was broken, 2 when the lab itself failed.
 """
 import http.client
@@ -76,11 +76,12 @@ def tell(pids, what):
             pass
 
 
-def gone(pid):
+def state(pid):
+    """One letter, as ps has it; Z also when it is gone."""
     try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except OSError:
-        return True
+        return "Z"
 
 
 def await_true(what, seconds, condition):
@@ -119,15 +120,25 @@ class Stack:
     def port(self, service):
         return urllib.parse.urlparse(self.url(service)).port
 
+    def pid(self, part):
+        """As it is now: the supervisor may have started it again."""
+        if self.parts[part]["kind"] == "service":
+            status = subprocess.run([self.bv, "status", "--name", self.name, "--json"], capture_output=True, text=True)
+            for one in json.loads(status.stdout)["parts"]:
+                self.parts.get(one["name"], {})["pid"] = one["pid"]
+        return self.parts[part]["pid"]
+
     def take_away(self, part, how):
         """Returns what brings it back."""
-        pid = self.parts[part]["pid"]
+        pid = self.pid(part)
         if how == "frozen":
             pids = tree(pid)
             tell(pids, signal.SIGSTOP)
+            await_true(f"{part} stands still", 10, lambda: all(state(one) in "TZ" for one in pids))
             return lambda: tell(reversed(pids), signal.SIGCONT)
         if self.parts[part]["kind"] == "service":
             os.kill(pid, signal.SIGKILL)
+            await_true(f"{part} ends", 10, lambda: state(pid) == "Z")
             return lambda: None  # the supervisor starts it again
         proc = pathlib.Path(f"/proc/{pid}")
         argv = proc.joinpath("cmdline").read_bytes().rstrip(b"\0").split(b"\0")
@@ -138,7 +149,7 @@ class Stack:
         cwd, owner = os.readlink(proc / "cwd"), proc.stat()
         pids = tree(pid)
         tell(pids, signal.SIGKILL)
-        await_true(f"{part} ends", 10, lambda: all(gone(one) for one in pids))
+        await_true(f"{part} ends", 10, lambda: all(state(one) == "Z" for one in pids))
         return lambda: self.start_again(part, argv, environ, cwd, owner)
 
     def start_again(self, part, argv, environ, cwd, owner):
@@ -344,13 +355,10 @@ def check_books(stack, clients, sku, on_hand):
 
 def events_of(stack, ids):
     """How many orders have how many live messages."""
-    rows = stack.sql("notification", "select data::json->>'orderId', count(*) from live_messages group by 1").splitlines()
-    counts = {}
-    for row in rows:
-        order_id, count = row.split("|")
-        if order_id in ids:
-            counts[int(count)] = counts.get(int(count), 0) + 1
-    return counts
+    wanted = "'{" + ",".join(ids) + "}'::uuid[]"
+    rows = stack.sql("notification", "select told, count(*) from (select count(*) as told from live_messages "
+                     f"where (data::json->>'orderId')::uuid = any({wanted}) group by data::json->>'orderId') as t group by told").splitlines()
+    return {int(row.split("|")[0]): int(row.split("|")[1]) for row in rows}
 
 
 def run_case(stack, tokens, dependency, how, seconds, readyz):
@@ -390,11 +398,16 @@ def run_case(stack, tokens, dependency, how, seconds, readyz):
 
 
 def chosen(words):
-    known = {f"{case[0]}/{case[1]}" for case in CASES} | {case[0] for case in CASES}
-    unknown = [word for word in words if word not in known]
-    if unknown:
-        raise LabFault(f"no case {unknown[0]}; there are {', '.join(sorted(known))}")
-    return [case for case in CASES if not words or case[0] in words or f"{case[0]}/{case[1]}" in words]
+    if not words:
+        return CASES
+    found = []
+    for word in words:
+        name, _, seconds = word.partition(":")
+        matching = [case for case in CASES if name in (case[0], f"{case[0]}/{case[1]}")]
+        if not matching:
+            raise LabFault(f"no case {name}; there are {', '.join(f'{case[0]}/{case[1]}' for case in CASES)}")
+        found += [(case[0], case[1], float(seconds or case[2]), case[3]) for case in matching]
+    return found
 
 
 def run(build, words):

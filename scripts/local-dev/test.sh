@@ -31,5 +31,7 @@ for story in "${stories[@]}"; do
 done
 echo "== planted bugs turn the story red"
 scripts/local-dev/break-check.sh "$build"
+echo "== outages: dependencies killed and frozen under load"
+python3 harness/torture/outage.py "$build" postgres/killed postgres/frozen redis/frozen kafka/frozen inventory/frozen auth/killed
 total=$(ctest --test-dir "$build" -N | sed -n 's/^Total Tests: //p')
 echo "== $total test programs and ${#stories[@]} stories passed in $((SECONDS - started)) s ($build)"

@@ -52,6 +52,8 @@ static void count_call(struct bv_pg *pool, const struct pg_call *call, int rc)
 void pg_pool_finish(struct bv_pg *pool, struct pg_call *call, int rc)
 {
     pool->calls--;
+    if (rc == 0 || call->failure.sqlstate[0])
+        pool->heard_us = bv_mono_us(pool->env);
     count_call(pool, call, rc);
     if (rc == 0)
         call->done(call->argument,
@@ -323,10 +325,23 @@ void bv_pg_close(struct bv_pg **pg)
     *pg = NULL;
 }
 
+/* A server that hangs keeps its sockets; what it owes for long, with no answer to anybody since,
+ * tells. */
+static bool silent(const struct bv_pg *pg)
+{
+    for (size_t i = 0; i < pg->conn_count; i++) {
+        const struct pg_call *oldest = pg->conns[i].in_flight.head;
+        if (oldest && oldest->started_us > pg->heard_us &&
+            bv_mono_us(pg->env) - oldest->started_us > PG_SILENT_MS * 1000)
+            return true;
+    }
+    return false;
+}
+
 bool bv_pg_ready(const struct bv_pg *pg)
 {
     for (size_t i = 0; i < pg->conn_count; i++)
         if (pg->conns[i].state == PG_READY)
-            return true;
+            return !silent(pg);
     return false;
 }

@@ -23,6 +23,7 @@ enum {
     PG_CONNECT_TIMEOUT_MS = 5000,
     PG_GRACE_MIN_MS = 50,
     PG_GRACE_MAX_MS = 1000,
+    PG_SILENT_MS = 2000,
 };
 
 /* ---- calls ---- */
@@ -139,7 +140,8 @@ struct bv_pg {
     struct pg_conn *conns; /* owned, conn_count of them */
     size_t conn_count;
     struct pg_call_list waiting;
-    size_t calls; /* waiting and in flight */
+    size_t calls;     /* waiting and in flight */
+    int64_t heard_us; /* when the server last ended a call */
     struct bv_idle *idle;
     struct bv_timer *sweep;
     bool sweeping;

@@ -17,6 +17,18 @@ static int get_healthz(struct bv_http_request *request, void *context, struct bv
     return bv_http_reply(request, &response);
 }
 
+/* Ready, with less than all: what is missing is named. */
+static int reply_degraded(struct bv_http_request *request, const struct bv_error *missing)
+{
+    struct bv_buf body = {.max = 1024};
+    struct bv_json_writer w = bv_json_writer(&body);
+    bv_jw_object(&w);
+    bv_jw_kv_text(&w, "status", "degraded");
+    bv_jw_kv_text(&w, "detail", missing->text);
+    bv_jw_end(&w);
+    return bv_http_reply_json(request, 200, &body);
+}
+
 static int get_readyz(struct bv_http_request *request, void *context, struct bv_error *error)
 {
     struct bv_service *service = context;
@@ -25,6 +37,8 @@ static int get_readyz(struct bv_http_request *request, void *context, struct bv_
             error, BV_E_UNAVAILABLE, "The service is %s.", service_phase_name(service->phase));
     if (service->spec->ready)
         BV_TRY(service->spec->ready(service->state, error));
+    if (error->text[0])
+        return reply_degraded(request, error);
     static const struct bv_http_response response = {
         .status = 200,
         .content_type = "application/json",

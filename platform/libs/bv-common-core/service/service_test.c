@@ -31,13 +31,15 @@ enum greet_fail {
     GREET_NEVER_STOPS,
     GREET_NOT_READY,
     GREET_BLOCKS,
-    GREET_ABORTS
+    GREET_ABORTS,
+    GREET_DEGRADED
 };
 
 struct greet {
     struct bv_service *service;
     const struct greet_config *config;
     struct bv_http_token waiting;
+    void *built; /* owned: released after a fault of init, too */
 };
 
 #define AT(member) offsetof(struct greet_config, member)
@@ -49,7 +51,7 @@ static const struct bv_option greet_options[] = {
      0,                                                       40,
      BV_SECRET_VALUE,                                                        "",
      "Something secret."                                                                                        },
-    {"fail",           AT(fail),     BV_OPT_INT,  "0",     0, 6,  BV_PUBLIC, "", "Which part of the life fails."},
+    {"fail",           AT(fail),     BV_OPT_INT,  "0",     0, 7,  BV_PUBLIC, "", "Which part of the life fails."},
 };
 #undef AT
 
@@ -95,18 +97,15 @@ static const struct bv_http_route greet_routes[] = {
 };
 
 static int
-greet_init(struct bv_service *service, const void *config, void **ret_state, struct bv_error *error)
+greet_init(void *state, struct bv_service *service, const void *config, struct bv_error *error)
 {
-    const struct greet_config *own = config;
-    if (own->fail == GREET_INIT_FAILS)
-        return bv_fail(error, BV_E_UNAVAILABLE, "no greeting today");
-    struct greet *greet = calloc(1, sizeof(*greet));
-    if (!greet)
-        return BV_E_NOMEM;
+    struct greet *greet = state;
     greet->service = service;
-    greet->config = own;
-    *ret_state = greet;
-    return 0;
+    greet->config = config;
+    greet->built = malloc(1);
+    return greet->config->fail == GREET_INIT_FAILS
+               ? bv_fail(error, BV_E_UNAVAILABLE, "no greeting today")
+               : 0;
 }
 
 static int greet_start(void *state, struct bv_error *error)
@@ -123,6 +122,8 @@ static int greet_start(void *state, struct bv_error *error)
 static int greet_ready(void *state, struct bv_error *error)
 {
     const struct greet *greet = state;
+    if (greet->config->fail == GREET_DEGRADED)
+        (void)bv_fail(error, BV_E_UNAVAILABLE, "half asleep");
     return greet->config->fail == GREET_NOT_READY
                ? bv_fail(error, BV_E_UNAVAILABLE, "still waking up")
                : 0;
@@ -137,10 +138,9 @@ static void greet_stop(void *state)
         bv_service_stopped(greet->service);
 }
 
-static void greet_release(void **state)
+static void greet_release(void *state)
 {
-    free(*state);
-    *state = NULL;
+    free(((struct greet *)state)->built);
 }
 
 static const char *const topics_in[] = {"greetings.asked", NULL};
@@ -155,6 +155,7 @@ static const struct bv_service_spec greet_spec = {
     .route_count = BV_COUNT(greet_routes),
     .openapi = &openapi,
     .topics_in = topics_in,
+    .state_bytes = sizeof(struct greet),
     .init = greet_init,
     .start = greet_start,
     .ready = greet_ready,
@@ -382,6 +383,17 @@ Test(service, not_ready_says_why)
     cr_expect_not_null(strstr(answer, "application/problem+json"), "%s", answer);
     cr_expect_not_null(strstr(answer, "still waking up"), "%s", answer);
     cr_expect_eq(get(&child, "/healthz"), 200);
+    kill(child.pid, SIGTERM);
+    cr_expect_eq(await_exit(&child, NULL, 0), 0, "%s", child.log);
+}
+
+Test(service, ready_with_less_than_all_says_what_is_missing)
+{
+    static struct child child;
+    RUN_SERVER(&child, "--fail", "7");
+    cr_expect_eq(get(&child, "/readyz"), 200);
+    cr_expect_not_null(strstr(answer, "\"status\":\"degraded\""), "%s", answer);
+    cr_expect_not_null(strstr(answer, "half asleep"), "%s", answer);
     kill(child.pid, SIGTERM);
     cr_expect_eq(await_exit(&child, NULL, 0), 0, "%s", child.log);
 }

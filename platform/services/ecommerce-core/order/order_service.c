@@ -1,6 +1,5 @@
 #include "order_service.h"
 #include "bv/event_service.h"
-#include <stdlib.h>
 
 #define PG_CALLS_MAX 8192
 #define PG_CALL_TIMEOUT_MS 5000
@@ -11,11 +10,9 @@
 
 extern const struct bv_bytes order_openapi;
 
-static void service_release(void **state)
+static void service_release(void *state)
 {
-    struct order_service *service = *state;
-    if (!service)
-        return;
+    struct order_service *service = state;
     bv_consumer_close(&service->payments);
     order_saga_close(&service->saga);
     order_stock_close(&service->stock);
@@ -26,8 +23,6 @@ static void service_release(void **state)
     bv_outbox_relay_close(&service->relay);
     bv_bus_close(&service->bus);
     bv_guard_close(&service->guard);
-    free(service);
-    *state = NULL;
 }
 
 static void committed(void *argument)
@@ -67,36 +62,21 @@ static int open_saga(struct order_service *service)
     return order_saga_open(&deps, &service->saga);
 }
 
-static int build(struct order_service *service)
+static int
+service_init(void *state, struct bv_service *frame, const void *config, struct bv_error *error)
 {
-    const struct order_config *config = service->config;
-    BV_TRY(bv_guard_attach(service->frame, config->auth_url, &service->guard));
+    struct order_service *service = state;
+    (void)error;
+    service->frame = frame;
+    service->config = config;
+    BV_TRY(bv_guard_attach(service->frame, service->config->auth_url, &service->guard));
     BV_TRY(bv_service_events_open(service->frame,
                                   "order",
-                                  config->kafka_brokers,
-                                  config->pg_url,
+                                  service->config->kafka_brokers,
+                                  service->config->pg_url,
                                   &service->bus,
                                   &service->relay));
     return open_saga(service);
-}
-
-static int
-service_init(struct bv_service *frame, const void *config, void **ret_state, struct bv_error *error)
-{
-    struct order_service *service = calloc(1, sizeof(*service));
-    (void)error;
-    if (!service)
-        return BV_E_NOMEM;
-    service->frame = frame;
-    service->config = config;
-    void *state = service;
-    int rc = build(service);
-    if (rc < 0) {
-        service_release(&state);
-        return rc;
-    }
-    *ret_state = state;
-    return 0;
 }
 
 static int service_start(void *state, struct bv_error *error)
@@ -116,6 +96,8 @@ static int service_ready(void *state, struct bv_error *error)
         return bv_fail(error, BV_E_UNAVAILABLE, "the keys of the auth service are not there yet");
     if (!bv_bus_ready(service->bus))
         return bv_fail(error, BV_E_UNAVAILABLE, "Kafka is not reachable");
+    if (!order_stock_answers(service->stock)) /* orders are still read, moved and taken up later */
+        (void)bv_fail(error, BV_E_UNAVAILABLE, "inventory does not answer: new orders get 503");
     return 0;
 }
 
@@ -151,6 +133,7 @@ const struct bv_service_spec order_spec = {
     .openapi = &order_openapi,
     .topics_in = topics_in,
     .topics_out = topics_out,
+    .state_bytes = sizeof(struct order_service),
     .init = service_init,
     .start = service_start,
     .ready = service_ready,

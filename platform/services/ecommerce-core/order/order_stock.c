@@ -19,6 +19,7 @@ struct order_stock {
     struct order_stock_config config;
     struct bv_breaker breaker;
     struct bv_series *refused;
+    bool silent; /* the last call got no answer */
 };
 
 struct ask {
@@ -41,6 +42,7 @@ static void report(struct order_stock *stock, int rc)
 {
     bool peer_failed =
         rc == BV_E_UNAVAILABLE || rc == BV_E_TIMEOUT || rc == BV_E_INTERNAL || rc == BV_E_LIMIT;
+    stock->silent = peer_failed;
     enum bv_call_result result = rc == 0       ? BV_CALL_OK
                                  : peer_failed ? BV_CALL_FAILED
                                                : BV_CALL_IGNORED;
@@ -186,6 +188,11 @@ int order_stock_settle(struct order_stock *stock,
                 &request,
                 on_settled,
                 (struct ask){.stock = stock, .done.settle = done, .argument = argument});
+}
+
+bool order_stock_answers(const struct order_stock *stock)
+{
+    return !stock->silent;
 }
 
 void order_stock_close(struct order_stock **stock)

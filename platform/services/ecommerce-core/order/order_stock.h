@@ -50,6 +50,8 @@ BV_MUST_CHECK int order_stock_settle(struct order_stock *stock,
                                      const char *reason,
                                      order_settle_done *done,
                                      void *argument);
+/* Whether inventory's last answer was one: for /readyz. */
+bool order_stock_answers(const struct order_stock *stock);
 void order_stock_close(struct order_stock **stock);
 
 #endif

@@ -1,7 +1,6 @@
 #include "product_service.h"
 #include "bv/event_service.h"
 #include <stdio.h>
-#include <stdlib.h>
 
 #define PG_CONNECTIONS 2
 #define PG_CALLS_MAX 4096
@@ -12,11 +11,9 @@
 
 extern const struct bv_bytes product_openapi;
 
-static void service_release(void **state)
+static void service_release(void *state)
 {
-    struct product_service *service = *state;
-    if (!service)
-        return;
+    struct product_service *service = state;
     bv_consumer_close(&service->flushes);
     bv_outbox_relay_close(&service->relay);
     bv_bus_close(&service->bus);
@@ -25,8 +22,6 @@ static void service_release(void **state)
         service->store->ops->release(&service->store); /* … and end there */
     product_catalogue_close(&service->catalogue);
     bv_guard_close(&service->guard);
-    free(service);
-    *state = NULL;
 }
 
 /* Another replica's change, or our own once more: dropping twice is harmless, so no inbox is
@@ -98,36 +93,21 @@ static int open_catalogue(struct product_service *service)
     return product_catalogue_open(&catalogue, &deps, &service->catalogue);
 }
 
-static int build(struct product_service *service)
+static int
+service_init(void *state, struct bv_service *frame, const void *config, struct bv_error *error)
 {
-    const struct product_config *config = service->config;
-    BV_TRY(bv_guard_attach(service->frame, config->auth_url, &service->guard));
+    struct product_service *service = state;
+    (void)error;
+    service->frame = frame;
+    service->config = config;
+    BV_TRY(bv_guard_attach(service->frame, service->config->auth_url, &service->guard));
     BV_TRY(open_catalogue(service));
     return bv_service_events_open(service->frame,
                                   "product",
-                                  config->kafka_brokers,
-                                  config->pg_url,
+                                  service->config->kafka_brokers,
+                                  service->config->pg_url,
                                   &service->bus,
                                   &service->relay);
-}
-
-static int
-service_init(struct bv_service *frame, const void *config, void **ret_state, struct bv_error *error)
-{
-    struct product_service *service = calloc(1, sizeof(*service));
-    (void)error;
-    if (!service)
-        return BV_E_NOMEM;
-    service->frame = frame;
-    service->config = config;
-    void *state = service;
-    int rc = build(service);
-    if (rc < 0) {
-        service_release(&state);
-        return rc;
-    }
-    *ret_state = state;
-    return 0;
 }
 
 static int service_start(void *state, struct bv_error *error)
@@ -143,8 +123,14 @@ static int service_ready(void *state, struct bv_error *error)
         return bv_fail(error, BV_E_UNAVAILABLE, "PostgreSQL is not reachable");
     if (!bv_guard_ready(service->guard))
         return bv_fail(error, BV_E_UNAVAILABLE, "the keys of the auth service are not there yet");
-    return 0; /* Redis and Kafka may be away: the service goes on, slower and with its events
-                 waiting in the outbox */
+    /* Redis and Kafka may be away: the service goes on, slower and with its events waiting in the
+     * outbox. */
+    if (!bv_redis_ready(service->redis))
+        (void)bv_fail(
+            error, BV_E_UNAVAILABLE, "Redis is not reachable: every read asks PostgreSQL");
+    else if (!bv_bus_ready(service->bus))
+        (void)bv_fail(error, BV_E_UNAVAILABLE, "Kafka is not reachable: events wait in the outbox");
+    return 0;
 }
 
 static void flushes_stopped(void *argument)
@@ -174,6 +160,7 @@ const struct bv_service_spec product_spec = {
     .openapi = &product_openapi,
     .topics_in = topics_in,
     .topics_out = topics_out,
+    .state_bytes = sizeof(struct product_service),
     .init = service_init,
     .start = service_start,
     .ready = service_ready,

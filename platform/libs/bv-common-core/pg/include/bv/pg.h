@@ -45,7 +45,9 @@ BV_MUST_CHECK int bv_pg_open(struct bv_loop *loop,
 /* Every call still waiting or in flight ends with BV_E_CANCELLED (in flight: outcome unknown);
  * bv_pg_call from their done gets BV_E_CLOSED. Not from within a done. */
 void bv_pg_close(struct bv_pg **pg);
-bool bv_pg_ready(const struct bv_pg *pg); /* at least one connection is up: for /readyz */
+/* For /readyz: at least one connection is up, and the server has answered something since the oldest
+ * call that is older than 2 s. */
+bool bv_pg_ready(const struct bv_pg *pg);
 
 struct bv_pg_statement { /* static const; name is unique per program; at most 512 in one pool */
     const char *name;

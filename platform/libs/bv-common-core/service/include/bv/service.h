@@ -44,24 +44,25 @@ struct bv_service_spec {
     const struct bv_bytes *openapi; /* embedded file, NULL: none */
     const char *const *topics_in;   /* for --describe, NULL-terminated; may be NULL */
     const char *const *topics_out;
-    /* init builds the service (connects lazily), returns its state. Errors: any fault, with detail
-     * in error: the process ends with exit status 1. It may set the authenticator and open streams'
-     * hubs on bv_service_http; after a fault it has released what it built, release is not called.
-     */
-    int (*init)(struct bv_service *service,
+    size_t state_bytes; /* of the service's own struct, which the frame makes all-zero and frees */
+    /* init builds the service in state (connects lazily). Errors: any fault, with detail in error:
+     * release is called, the process ends with exit status 1. It may set the authenticator and open
+     * streams' hubs on bv_service_http. */
+    int (*init)(void *state,
+                struct bv_service *service,
                 const void *config,
-                void **ret_state,
                 struct bv_error *error);
     int (*start)(void *state,
                  struct bv_error *error); /* begins consuming; NULL: nothing to do. After a fault
                                              release is called, stop is not */
     int (*ready)(
         void *state,
-        struct bv_error *error); /* 0, or BV_E_UNAVAILABLE with the reason; cheap; NULL: always */
+        struct bv_error *error); /* 0, or BV_E_UNAVAILABLE with the reason; 0 with a text in *error:
+                                    ready with less than all ("degraded"); cheap; NULL: always */
     /* Ends intake and must call bv_service_stopped when in-flight work is done (or at once). Runs
      * after the HTTP server has drained. NULL: nothing to do. */
     void (*stop)(void *state);
-    void (*release)(void **state); /* frees; NULL: nothing to do */
+    void (*release)(void *state); /* of what state holds, half-built or not at all; NULL: nothing */
 };
 /* Effect:    runs the program: --help, --describe, --print-config, --print-options (Markdown, for
  * the README), or serves until SIGTERM or SIGINT; a second signal ends it at once (exit status 1).
