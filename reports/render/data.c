@@ -2,8 +2,9 @@
  * key, st status, q sequence, an the id that it answers, l latency in microseconds, f fields
  * [[name, value]…], m media type, b body (JSON is compact), j 1 when b is JSON, z size of the body
  * on the wire, c size of b before it was cut, tr trace (index), sp span, sg signature, ct contract,
- * v violation. Of a span: n name, sv service, u, du, tr, sp, pa parent, e 1 when it failed. Absent
- * means none. */
+ * v violation. Of a span: n name, sv service, u, du, tr, sp, pa parent, e 1 when it failed. Of a
+ * cause (where a red scenario breaks): k kind, h hop, s sentence, f message before it, t message
+ * that shows it, a actor (index), e what is missing, u when. Absent means none. */
 #include "data.h"
 
 #include <stdlib.h>
@@ -19,6 +20,7 @@ struct data {
     struct html *html;
     const struct report *report;
     const struct report_logs *logs;
+    const struct cause *causes;
     struct bv_json_writer *w;
     struct bv_bytes *traces; /* arena */
     size_t trace_count;
@@ -317,6 +319,24 @@ static void put_step(struct data *data, const struct bv_json *step)
     bv_jw_end(data->w);
 }
 
+static void put_cause(struct data *data, struct cast *cast, const struct cause *cause)
+{
+    bv_jw_key(data->w, "cause");
+    bv_jw_object(data->w);
+    put(data, "k", bv_bytes_of(cause_word(cause->kind)));
+    put(data, "h", cause->hop);
+    put(data, "s", cause->sentence);
+    if (cause->from)
+        bv_jw_kv_int(data->w, "f", cause->from);
+    if (cause->to)
+        bv_jw_kv_int(data->w, "t", cause->to);
+    if (cause->actor.size)
+        bv_jw_kv_int(data->w, "a", (int64_t)actor_index(cast, cause->actor, BV_BYTES("")));
+    put(data, "e", cause->expected);
+    bv_jw_kv_int(data->w, "u", cause->us);
+    bv_jw_end(data->w);
+}
+
 static void put_scenario(struct data *data, size_t index)
 {
     const struct report_scenario *scenario = &data->report->scenarios[index];
@@ -353,6 +373,8 @@ static void put_scenario(struct data *data, size_t index)
     for (size_t i = 0; i < scenario->spans.count; i++)
         put_span(data, scenario->spans.list[i]);
     bv_jw_end(data->w);
+    if (data->causes && data->causes[index].kind != CAUSE_NONE)
+        put_cause(data, &cast, &data->causes[index]);
     bv_jw_end(data->w);
 }
 
@@ -380,11 +402,12 @@ static void put_logs(struct data *data)
 int report_data_write(struct html *html,
                       const struct report *report,
                       const struct report_logs *logs,
+                      const struct cause *causes,
                       size_t *ret_cap)
 {
     bv_auto(bv_buf_release) struct bv_buf text = {.max = REPORT_DATA_BYTES_MAX};
     struct bv_json_writer w = bv_json_writer(&text);
-    struct data data = {.html = html, .report = report, .logs = logs, .w = &w};
+    struct data data = {.html = html, .report = report, .logs = logs, .causes = causes, .w = &w};
     BV_TRY(read_bodies(&data));
     data.cap = choose_cap(&data);
     bv_jw_object(&w);

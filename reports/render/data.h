@@ -5,6 +5,7 @@
 #ifndef BV_DATA_H
 #define BV_DATA_H
 
+#include "cause.h"
 #include "html.h"
 #include "logs.h"
 #include "records.h"
@@ -17,15 +18,17 @@
 /* Appends the document to html as the content of a script element.
  * Format:    {"traces":[hex…], "parts":[name…], "lines":[[us,part,level,text]…],
  *            "scenarios":[{"us","end","trace","actors":[[name,protocol]…],"steps":[[us,durationUs,verdict,line,[id…],[id…]]…],
- *            "messages":[{…}…],"spans":[…]}…]}; members of a message are listed at the top of
- * data.c. Verdicts are their number in REPORT_VERDICT_LIST, directions 0 sent, 1 received, 2 note.
- * Ownership: everything is borrowed for the call; memory is taken from report->arena.
+ *            "messages":[{…}…],"spans":[…],"cause":{…}}…]}; members of messages, spans and causes
+ * are listed at the top of data.c. Verdicts are their number in REPORT_VERDICT_LIST, directions 0
+ * sent, 1 received, 2 note. Ranges:    causes has one element per scenario, or is NULL: none are
+ * known. Ownership: everything is borrowed for the call; memory is taken from report->arena.
  * Outcomes:  none. *ret_cap is the size that bodies were cut to, SIZE_MAX when none was.
  * Errors:    BV_E_TOO_LARGE, BV_E_LIMIT.
  * Thread:    owner. */
 BV_MUST_CHECK int report_data_write(struct html *html,
                                     const struct report *report,
                                     const struct report_logs *logs,
+                                    const struct cause *causes,
                                     size_t *ret_cap);
 
 #endif

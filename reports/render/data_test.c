@@ -26,7 +26,7 @@ static const struct bv_json *render(struct bv_bytes records)
     struct bv_error error = {0};
     const struct bv_json *json = NULL;
     cr_assert_eq(report_read(records, &report, &error), 0);
-    cr_assert_eq(report_data_write(&html, &report, &none, &cap), 0);
+    cr_assert_eq(report_data_write(&html, &report, &none, NULL, &cap), 0);
     cr_assert_eq(
         bv_json_parse(report.arena, bv_buf_view(&html.out), &json, &error), 0, "%s", error.text);
     return json;

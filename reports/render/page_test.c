@@ -97,7 +97,7 @@ Test(page, a_red_run_shows_what_was_expected_what_came_and_how_to_run_it_again)
     has("<dt>Expected</dt><dd><pre>in order within 5s:");
     has("<dt>Actual</dt><dd><pre>2 messages:");
     has("data-copy=\"make scenario STORY=order-flow ARGS=&#39;--tags @step-2&#39;\"");
-    has("<a href=\"#s2-13\">");
+    has("<a class=\"title\" href=\"#s2-13\">");
     has("id=\"s2-13\" data-v=\"failed\"");
     has("Skipped: an earlier step of the scenario failed");
 }

@@ -72,6 +72,18 @@ static void put_table(struct html *html, const struct bv_json *table)
     html_raw(html, "</tbody></table>\n");
 }
 
+static void put_sides(struct html *html, const struct bv_json *step)
+{
+    struct bv_bytes expected = text_of(step, "expected");
+    struct bv_bytes actual = text_of(step, "actual");
+    if (expected.size || actual.size)
+        html_put(html,
+                 "<dl class=\"diff\"><div><dt>Expected</dt><dd><pre>{}</pre></dd></div>"
+                 "<div><dt>Actual</dt><dd><pre>{}</pre></dd></div></dl>\n",
+                 expected,
+                 actual);
+}
+
 static void put_difference(struct html *html, const struct bv_json *step)
 {
     struct bv_bytes error = text_of(step, "error");
@@ -82,12 +94,7 @@ static void put_difference(struct html *html, const struct bv_json *step)
     html_put(html, "<div class=\"fail fail-{}\">\n", word(report_verdict_of(step)));
     if (error.size)
         html_put(html, "<p class=\"why\">{}</p>\n", error);
-    if (expected.size || actual.size)
-        html_put(html,
-                 "<dl class=\"diff\"><div><dt>Expected</dt><dd><pre>{}</pre></dd></div>"
-                 "<div><dt>Actual</dt><dd><pre>{}</pre></dd></div></dl>\n",
-                 expected,
-                 actual);
+    put_sides(html, step);
     html_raw(html, "</div>\n");
 }
 
@@ -209,7 +216,38 @@ static void put_scenario_head(struct html *html,
              html_duration(html, length_of(scenario)));
 }
 
-void put_scenario_section(struct html *html, const struct report *report, size_t index)
+/* The hop and what happened there; the step says what it wanted further down. */
+static void put_cause(struct html *html, const struct cause *cause, size_t index)
+{
+    if (!cause->sentence.size)
+        return;
+    html_raw(html, "<p class=\"hop\">");
+    if (cause->hop.size)
+        html_put(html, "<b>{}</b> ", cause->hop);
+    html_put(html, "<span>{}</span></p>\n", cause->sentence);
+    if (!cause->fact_count)
+        return;
+    html_raw(html, "<dl class=\"trail\">");
+    for (size_t i = 0; i < cause->fact_count; i++) {
+        const struct cause_fact *fact = &cause->facts[i];
+        html_put(html, "<div><dt>{}</dt><dd>", bv_bytes_of(fact->name));
+        if (fact->message)
+            html_put(html,
+                     "<a href=\"#s{}-m{}\">{}</a>",
+                     html_int(html, (int64_t)index + 1),
+                     html_int(html, fact->message),
+                     fact->text);
+        else
+            html_text(html, fact->text);
+        html_raw(html, "</dd></div>\n");
+    }
+    html_raw(html, "</dl>\n");
+}
+
+void put_scenario_section(struct html *html,
+                          const struct report *report,
+                          const struct cause *cause,
+                          size_t index)
 {
     const struct report_scenario *scenario = &report->scenarios[index];
     struct bv_bytes again = text_of(scenario->end, "reproduce");
@@ -223,7 +261,9 @@ void put_scenario_section(struct html *html, const struct report *report, size_t
     html_raw(html, "<div class=\"inside\">\n");
     if (description.size)
         html_put(html, "<p class=\"about\">{}</p>\n", description);
-    if (report_is_red(verdict) && error.size)
+    if (report_is_red(verdict) && cause->sentence.size)
+        put_cause(html, cause, index);
+    else if (report_is_red(verdict) && error.size)
         html_put(html, "<p class=\"error\">{}</p>\n", error);
     if (report_is_red(verdict) && again.size)
         put_command(html, again);
@@ -239,56 +279,138 @@ void put_scenario_section(struct html *html, const struct report *report, size_t
 
 /* ---- what failed ---- */
 
-static const struct bv_json *first_red(const struct report_scenario *scenario, size_t *ret_number)
+static void put_failure_place(struct html *html,
+                              const struct report_scenario *scenario,
+                              const struct cause *cause,
+                              size_t index)
 {
-    for (size_t i = 0; i < scenario->steps.count; i++)
-        if (report_is_red(report_verdict_of(scenario->steps.list[i]))) {
-            *ret_number = i + 1;
-            return scenario->steps.list[i];
-        }
-    return NULL;
-}
-
-static void put_failure(struct html *html, const struct report *report, size_t index)
-{
-    const struct report_scenario *scenario = &report->scenarios[index];
     enum report_verdict verdict = report_scenario_verdict(scenario);
-    size_t number = 0;
-    const struct bv_json *step = first_red(scenario, &number);
-    struct bv_bytes error = step ? text_of(step, "error") : text_of(scenario->end, "error");
-    if (step)
-        html_put(html,
-                 "<li><a href=\"#s{}-{}\">",
-                 html_int(html, (int64_t)index + 1),
-                 html_int(html, (int64_t)number));
-    else
-        html_put(html, "<li><a href=\"#s{}\">", html_int(html, (int64_t)index + 1));
+    html_put(html, "<a class=\"title\" href=\"#s{}", html_int(html, (int64_t)index + 1));
+    if (cause->step)
+        html_put(html, "-{}", html_int(html, (int64_t)cause->step_number));
     html_put(html,
-             "<span class=\"v v-{}\"></span><span class=\"sr\">{}: </span><b>{}</b>",
+             "\"><span class=\"v v-{}\"></span><span class=\"sr\">{}: </span><b>{}</b>",
              word(verdict),
              bv_bytes_of(report_verdict_title(verdict)),
              text_of(scenario->record, "name"));
-    if (step) {
+    if (cause->step) {
         html_put(html,
-                 " <span class=\"dim\">line {}</span> <span class=\"what\">",
-                 html_int(html, bv_json_int(bv_json_get(step, "line"), 0)));
-        put_step_text(html, text_of(step, "text"));
+                 " <span class=\"dim\">step {}, line {}</span> <span class=\"what\">{} ",
+                 html_int(html, (int64_t)cause->step_number),
+                 html_int(html, bv_json_int(bv_json_get(cause->step, "line"), 0)),
+                 text_of(cause->step, "keyword"));
+        put_step_text(html, text_of(cause->step, "text"));
         html_raw(html, "</span>");
     }
-    html_put(html, "<span class=\"why\">{}</span></a></li>\n", error);
+    html_raw(html, "</a>\n");
 }
 
-void put_failures(struct html *html, const struct report *report)
+static void put_failure_card(struct html *html,
+                             const struct report_scenario *scenario,
+                             const struct cause *cause,
+                             size_t index)
+{
+    struct bv_bytes again = text_of(scenario->end, "reproduce");
+    struct bv_bytes error = text_of(cause->step ? cause->step : scenario->end, "error");
+    html_put(html, "<li class=\"card fail-{}\">", word(report_scenario_verdict(scenario)));
+    put_failure_place(html, scenario, cause, index);
+    if (cause->sentence.size)
+        put_cause(html, cause, index);
+    if (error.size && (!cause->sentence.size || cause->kind == CAUSE_LAB))
+        html_put(html, "<p class=\"why\">{}</p>\n", error);
+    put_sides(html, cause->step);
+    if (again.size)
+        put_command(html, again);
+    html_raw(html, "</li>\n");
+}
+
+static void put_failure_line(struct html *html,
+                             const struct report_scenario *scenario,
+                             const struct cause *cause,
+                             size_t index)
+{
+    struct bv_bytes again = text_of(scenario->end, "reproduce");
+    struct bv_bytes error = text_of(cause->step ? cause->step : scenario->end, "error");
+    html_put(html, "<li class=\"line fail-{}\">", word(report_scenario_verdict(scenario)));
+    put_failure_place(html, scenario, cause, index);
+    if (cause->sentence.size)
+        html_put(html, "<p class=\"why\">{}</p>\n", cause->sentence);
+    else
+        html_put(html, "<p class=\"why\">{}</p>\n", error);
+    if (again.size)
+        put_command(html, again);
+    html_raw(html, "</li>\n");
+}
+
+/* Red scenarios with the same hop as number index. */
+static size_t same_hop(const struct report *report, const struct cause *causes, size_t index)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < report->scenario_count; i++)
+        if (causes[index].hop.size && causes[i].kind != CAUSE_NONE &&
+            bv_bytes_equal(causes[i].hop, causes[index].hop))
+            count++;
+    return count;
+}
+
+/* Many red scenarios often have one reason: the hop that most of them share. */
+static void
+put_common(struct html *html, const struct report *report, const struct cause *causes, size_t red)
+{
+    size_t best = 0, most = 1;
+    for (size_t i = 0; i < report->scenario_count && i < FAILURE_LINES; i++)
+        if (same_hop(report, causes, i) > most) {
+            most = same_hop(report, causes, i);
+            best = i;
+        }
+    if (most > 1)
+        html_put(html,
+                 "<p class=\"common\">{} of {} break at the same hop: <b>{}</b></p>\n",
+                 html_int(html, (int64_t)most),
+                 html_int(html, (int64_t)red),
+                 causes[best].hop);
+}
+
+/* A second scenario that breaks at the same hop needs no second card. */
+static bool told_before(const struct report *report, const struct cause *causes, size_t index)
+{
+    for (size_t i = 0; i < index; i++)
+        if (causes[index].hop.size && causes[index].kind == causes[i].kind &&
+            bv_bytes_equal(causes[i].hop, causes[index].hop) &&
+            report_is_red(report_scenario_verdict(&report->scenarios[i])))
+            return true;
+    return false;
+}
+
+void put_failures(struct html *html, const struct report *report, const struct cause *causes)
 {
     size_t counts[REPORT_VERDICTS];
+    size_t shown = 0, cards = 0;
     report_count(report, counts);
-    if (counts[REPORT_FAILED] + counts[REPORT_BROKEN] == 0)
+    size_t red = counts[REPORT_FAILED] + counts[REPORT_BROKEN];
+    if (red == 0)
         return;
     html_raw(html,
              "<section class=\"failures\" aria-label=\"What went wrong\">\n<h2>What went "
-             "wrong</h2>\n<ol>\n");
-    for (size_t i = 0; i < report->scenario_count; i++)
-        if (report_is_red(report_scenario_verdict(&report->scenarios[i])))
-            put_failure(html, report, i);
-    html_raw(html, "</ol></section>\n");
+             "wrong</h2>\n");
+    put_common(html, report, causes, red);
+    html_raw(html, "<ol>\n");
+    for (size_t i = 0; i < report->scenario_count && shown < FAILURE_CARDS + FAILURE_LINES; i++) {
+        const struct report_scenario *scenario = &report->scenarios[i];
+        if (!report_is_red(report_scenario_verdict(scenario)))
+            continue;
+        shown++;
+        if (cards < FAILURE_CARDS && !told_before(report, causes, i)) {
+            cards++;
+            put_failure_card(html, scenario, &causes[i], i);
+        } else {
+            put_failure_line(html, scenario, &causes[i], i);
+        }
+    }
+    html_raw(html, "</ol>\n");
+    if (red > shown)
+        html_put(html,
+                 "<p class=\"dim\">and {} more: the filters above show them.</p>\n",
+                 html_int(html, (int64_t)(red - shown)));
+    html_raw(html, "</section>\n");
 }

@@ -545,12 +545,45 @@ class Timeline {
             if (step.ids.length || step.verdict)
                 this.points.push(step.us, step.us + step.du);
         this.busy = merged([...s.messages.filter(m => m.answer).map(m => [m.u, m.answer.u]), ...s.spans.filter(p => p.du).map(p => [p.u, p.u + p.du])]);
+        this.breakAt();
         const last = Math.max(s.us + 1, ...this.points.slice(0, 50000));
         const first = Math.min(s.end, ...this.points.slice(0, 50000));
         this.from = Math.min(first, Math.max(s.us, first - Math.min(4000, (last - first) * 0.02)));
         this.to = Math.max(last, s.end);
         this.build();
         new ResizeObserver(() => this.draw(this.stage.clientWidth)).observe(this.stage);
+    }
+    /* Where the chain breaks, as bv-report found it: at a message, or where one is missing, on the lane of who waited for it. */
+    breakAt() {
+        const cause = this.s.raw.cause;
+        if (!cause || cause.k === 'lab')
+            return;
+        const from = this.s.byId.get(cause.f), to = this.s.byId.get(cause.t);
+        const row = to ? to.row : this.lanes.findIndex(lane => !lane.service && lane.name === (this.s.raw.actors[cause.a] || [])[0]);
+        if (row < 0 || row === undefined)
+            return;
+        const missing = cause.k === 'missing';
+        /* A gap is seen at the message after it: the missing one belongs between the two. */
+        const at = missing && to && from ? (from.u + to.u) / 2 : to ? to.u : cause.u;
+        this.fault = {from, to, row, missing, u: at, by: (cause.h || '').split(' → ')[0], label: missing ? (shortType(cause.e) || 'it') + ' is missing' : {untraced: 'no traceparent', unsigned: 'no signature', duplicate: 'a second time',
+            contract: 'breaks its contract', answer: 'not as expected'}[cause.k] || ''};
+        this.points.push(at);
+    }
+    drawFault() {
+        const fault = this.fault;
+        if (!fault)
+            return '';
+        const x = this.x(fault.u), y = this.y(fault.row), g = sv('g', {class: 'fault'});
+        const span = fault.missing && this.s.spans.filter(p => p.service === fault.by && p.u <= fault.u).pop();
+        const [fromRow, fromUs] = span ? [span.lane, Math.min(span.u + span.du, fault.u)] : fault.from ? [fault.from.row, fault.from.u] : [];
+        if (fromRow !== undefined && fromRow !== fault.row) {
+            const x1 = this.x(fromUs), y1 = this.y(fromRow), down = Math.sign(y - y1), bend = Math.max(14, Math.abs(y - y1) / 2) * down;
+            g.append(sv('path', {class: 'broken', d: 'M' + x1 + ' ' + (y1 + down * 5) + 'C' + x1 + ' ' + (y1 + bend) + ' ' + x + ' ' + (y - bend) + ' ' + x + ' ' + (y - down * 9)}));
+        }
+        g.append(fault.missing ? sv('path', {class: 'cross', d: 'M' + (x - 5) + ' ' + (y - 5) + 'l10 10m0 -10l-10 10'}) : sv('circle', {class: 'around', cx: x, cy: y, r: 8}));
+        const left = x > this.right - 150;
+        g.append(sv('text', {x: left ? x - 11 : x + 11, y: y + 14, 'text-anchor': left ? 'end' : 'start', class: 'faulttext'}, fault.label));
+        return g;
     }
     build() {
         const counts = plural(this.s.messages.length, 'message') + ', ' + plural(this.lanes.length, 'lane');
@@ -560,6 +593,7 @@ class Timeline {
             key(sv('circle', {cx: 7, cy: 6, r: 3.5, class: 'ring'}), 'sent'), key(sv('circle', {cx: 7, cy: 6, r: 4, class: 'disk'}), 'received'),
             this.spansOf.some(list => list.length) && key(sv('rect', {x: 1, y: 3, width: 12, height: 6, rx: 1.5, class: 'bar'}), 'service'),
             key(sv('path', {d: 'M1 6H13', class: 'join'}), 'caused'), key(sv('path', {d: 'M1 6H13', class: 'join unsure'}), 'same trace'),
+            this.fault && key(sv('path', {d: 'M3 2l8 8m0 -8l-8 8', class: 'cross'}), 'breaks here'),
             el('span', {class: 'spring'}),
             this.foldButton = button('Fold idle time', () => this.toggleFold(), {'aria-pressed': 'true'}),
             button('−', () => this.zoom(1 / 1.6), {'aria-label': 'Zoom out'}), button('+', () => this.zoom(1.6), {'aria-label': 'Zoom in'}),
@@ -632,7 +666,7 @@ class Timeline {
             fill(layer, {width, height: this.height, viewBox: '0 0 ' + width + ' ' + this.height}, []);
         const clip = 'clip' + this.s.index;
         this.svg.replaceChildren(sv('defs', {}, sv('clipPath', {id: clip}, sv('rect', {x: this.left - 8, y: 0, width: this.right - this.left + 16, height: this.height}))),
-            this.drawLanes(), sv('g', {'clip-path': 'url(#' + clip + ')'}, this.drawSteps(), this.drawAxis(), this.drawJoins(), this.drawSpans(), this.drawMarks()));
+            this.drawLanes(), sv('g', {'clip-path': 'url(#' + clip + ')'}, this.drawSteps(), this.drawAxis(), this.drawJoins(), this.drawSpans(), this.drawMarks(), this.drawFault()));
         this.light(null);
     }
     drawLanes() {
@@ -1059,18 +1093,36 @@ function reveal(id) {
         own.open = true;
     node.hidden = false;
     (node.matches('details') ? find('summary', node) : find('summary', node) || node).focus({preventScroll: true});
-    node.scrollIntoView({block: 'start', behavior: matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth'});
+    node.scrollIntoView({block: 'start', behavior: quiet() ? 'auto' : 'smooth'});
 }
+/* s2: a scenario, s2-16: its step, s2-m9: its message, in the timeline. */
+function go(id) {
+    const [, number, message] = /^s(\d+)-m(\d+)$/.exec(id) || [];
+    if (!message)
+        return reveal(id);
+    const node = find('#s' + number);
+    if (!node)
+        return;
+    node.open = true;
+    fillScenario(node);
+    const timeline = timelines[number - 1], m = model(number - 1).byId.get(+message);
+    if (!timeline || !m)
+        return;
+    timeline.select(m);
+    timeline.figure.scrollIntoView({block: 'start', behavior: quiet() ? 'auto' : 'smooth'});
+    timeline.stage.focus({preventScroll: true});
+}
+const quiet = () => matchMedia('(prefers-reduced-motion: reduce)').matches;
 addEventListener('hashchange', () => {
     if (/^#s\d/.test(location.hash))
-        reveal(location.hash.slice(1));
+        go(location.hash.slice(1));
 });
 document.addEventListener('click', event => {
     const link = event.target.closest('a[href^="#s"]');
     if (link && /^#s\d/.test(link.getAttribute('href'))) {
         event.preventDefault();
         history.replaceState(null, '', link.getAttribute('href'));
-        reveal(link.getAttribute('href').slice(1));
+        go(link.getAttribute('href').slice(1));
     }
 });
 document.addEventListener('toggle', event => {
@@ -1256,6 +1308,8 @@ function showLatency() {
 for (const diff of all('.diff')) {
     const sides = all('pre', diff);
     const words = sides.map(side => new Set(side.textContent.split(/\s+/)));
+    if (![...words[0]].some(word => /\d|\.\w/.test(word)) || ![...words[1]].some(word => /\d|\.\w/.test(word)))
+        continue; /* nothing to compare: "nothing arrived" */
     sides.forEach((side, i) => side.replaceChildren(...side.textContent.split(/(\s+)/).map(word =>
         /[\d._"/]|^[A-Z]{3,}/.test(word) && !/^\d+m?s\W?$/.test(word) && !words[1 - i].has(word) ? el('em', {}, word) : word)));
 }
@@ -1285,5 +1339,5 @@ const watcher = new IntersectionObserver(entries => {
 for (const node of all('.scenario'))
     watcher.observe(node);
 if (/^#s\d/.test(location.hash))
-    reveal(location.hash.slice(1));
+    go(location.hash.slice(1));
 })();

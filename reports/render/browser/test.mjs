@@ -1,17 +1,22 @@
 /* The report as its reader meets it: a green and a red run, rendered from the checked-in results, opened from disk in
- * Chromium. Usage: test.mjs BV_REPORT TOOLS TESTDATA
+ * Chromium. Usage: test.mjs BV_REPORT TOOLS TESTDATA [WORD]    WORD: only the checks that have it in their name
  * Each check is a row of the table at the end; a run prints one line for each and what it found. Exit 0: nothing found. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { browser, open, render, scratch, toolbox } from './browser.mjs';
 
-const [report, tools, testdata] = process.argv.slice(2);
+const [report, tools, testdata, only = ''] = process.argv.slice(2);
 const require = toolbox(tools);
 const folder = scratch();
 const pages = {};
 for (const kind of ['green', 'red'])
     pages[kind] = render(report, join(testdata, kind), join(folder, kind));
+for (const kind of ['lose-outbox-row', 'drop-trace-header', 'skip-signature', 'duplicate-effect']) {
+    mkdirSync(join(folder, kind));
+    copyFileSync(join(testdata, 'breaks', kind + '.jsonl'), join(folder, kind, 'results.jsonl'));
+    pages[kind] = render(report, join(folder, kind), join(folder, kind));
+}
 const chromium = await browser(require);
 
 /* ---- small things ---- */
@@ -79,9 +84,23 @@ async function opens_on_the_failure(page) {
     assert.match(await page.textContent('h1'), /1 of 5 scenarios failed/);
     const first = page.locator('.failures > ol > li').first();
     assert.match(await first.textContent(), /SSE resumes.*line 52/s);
-    assert.match(await first.textContent(), /did not receive ecommerce\.order\.paid\.v1/);
+    assert.match(await first.textContent(), /event stream → stream.*sequence 10 follows 8: 9 is missing/s);
     const box = await first.boundingBox();
     assert.ok(box.y + box.height <= 900, 'what went wrong is below the first screen');
+}
+/* One glance: the hop, what happened there, and its mark in the timeline of the scenario that stands open. */
+async function names_the_hop(page, hop, sentence, mark) {
+    const first = page.locator('.failures > ol > li').first();
+    assert.match(await first.locator('.hop').textContent(), hop);
+    assert.match(await first.locator('.hop').textContent(), sentence);
+    const box = await first.boundingBox();
+    assert.ok(box.y + box.height <= 900, 'the hop is below the first screen');
+    assert.ok(await page.locator('.stage .fault').first().isVisible(), 'the timeline has no mark');
+    assert.match(await page.locator('.stage .fault .faulttext').first().textContent(), mark);
+    const link = first.locator('.trail a').first();
+    const [, message] = /-m(\d+)$/.exec(await link.getAttribute('href'));
+    await link.click();
+    await page.locator('.scenario[open] .inspect b', {hasText: 'Message ' + message}).first().waitFor();
 }
 async function expands_a_failed_step(page) {
     const step = page.locator('#s2-13');
@@ -228,6 +247,14 @@ const checks = [
     ['axe: red, all open, narrow', () => accessible('red', {...narrow, colorScheme: 'light'}, expandAll)],
     ['a green run says so', () => with_page('green', {}, says_all_is_well)],
     ['what went wrong is on the first screen', () => with_page('red', {}, opens_on_the_failure)],
+    ['hop: a lost outbox row', () => with_page('lose-outbox-row', {}, page => names_the_hop(page,
+        /^order → Kafka ecommerce\.orders /, /order\.reserved\.v1 of \S+ never came.*outbox row/, /order\.reserved is missing/))],
+    ['hop: a dropped trace header', () => with_page('drop-trace-header', {}, page => names_the_hop(page,
+        /^order → Kafka ecommerce\.orders → ledger /, /without the header traceparent, sent by order/, /no traceparent/))],
+    ['hop: a skipped signature', () => with_page('skip-signature', {}, page => names_the_hop(page,
+        /^notification → webhook → partner /, /without the header webhook-signature/, /no signature/))],
+    ['hop: a doubled effect', () => with_page('duplicate-effect', {}, page => names_the_hop(page,
+        /^notification → WebSocket → screen /, /arrives twice: messages 16 and 29/, /a second time/))],
     ['a failed step expands', () => with_page('red', {}, expands_a_failed_step)],
     ['the line to reproduce is copied', () => with_page('red', {}, copies_the_line)],
     ['search and filters', () => with_page('red', {}, searches)],
@@ -239,7 +266,8 @@ const checks = [
     ['1440 pixels: red', () => with_page('red', {}, fits)],
 ];
 let failed = 0;
-for (const [name, check] of checks) {
+const chosen = checks.filter(([name]) => name.includes(only));
+for (const [name, check] of chosen) {
     try {
         await check();
         console.log('ok      ' + name);
@@ -249,5 +277,5 @@ for (const [name, check] of checks) {
     }
 }
 await chromium.close();
-console.log(failed ? failed + ' of ' + checks.length + ' checks failed' : checks.length + ' checks passed');
-process.exit(failed ? 1 : 0);
+console.log(failed ? failed + ' of ' + chosen.length + ' checks failed' : chosen.length + ' checks passed');
+process.exit(failed || !chosen.length ? 1 : 0);
