@@ -1,5 +1,4 @@
 #include "auth_service.h"
-#include <stdlib.h>
 
 #define PG_CONNECTIONS 2
 #define PG_CALLS_MAX 1024
@@ -8,23 +7,24 @@
 
 extern const struct bv_bytes auth_openapi;
 
-static void service_release(void **state)
+static void service_release(void *state)
 {
-    struct auth_service *auth = *state;
-    if (!auth)
-        return;
+    struct auth_service *auth = state;
     bv_timer_close(&auth->seed_timer);
     bv_workers_close(&auth->workers);
     bv_pg_close(&auth->pg);
     auth_keys_close(&auth->keys);
     if (auth->store)
         auth->store->ops->release(&auth->store);
-    free(auth);
-    *state = NULL;
 }
 
-static int build(struct auth_service *auth, struct bv_error *error)
+static int
+service_init(void *state, struct bv_service *frame, const void *config, struct bv_error *error)
 {
+    struct auth_service *auth = state;
+    (void)error;
+    auth->frame = frame;
+    auth->config = config;
     struct bv_loop *loop = bv_service_loop(auth->frame);
     struct bv_pg_config pg = {
         .conninfo = auth->config->pg_url,
@@ -34,7 +34,6 @@ static int build(struct auth_service *auth, struct bv_error *error)
         .pipeline_depth = PG_PIPELINE_DEPTH,
         .application = "auth",
     };
-    (void)error;
     BV_TRY(bv_workers_open(loop,
                            "auth-hash",
                            (uint32_t)auth->config->hash_threads,
@@ -48,24 +47,6 @@ static int build(struct auth_service *auth, struct bv_error *error)
     struct bv_http_server *http = bv_service_http(auth->frame);
     bv_http_server_authenticator(http, auth_api_authenticate, auth);
     return 0; /* the frame registers spec.routes with the state as context */
-}
-
-static int
-service_init(struct bv_service *frame, const void *config, void **ret_state, struct bv_error *error)
-{
-    struct auth_service *auth = calloc(1, sizeof(*auth));
-    if (!auth)
-        return BV_E_NOMEM;
-    auth->frame = frame;
-    auth->config = config;
-    void *state = auth;
-    int rc = build(auth, error);
-    if (rc < 0) {
-        service_release(&state);
-        return rc;
-    }
-    *ret_state = state;
-    return 0;
 }
 
 static int service_start(void *state, struct bv_error *error)
@@ -105,6 +86,7 @@ const struct bv_service_spec auth_spec = {
     .routes = auth_routes,
     .route_count = AUTH_ROUTE_COUNT,
     .openapi = &auth_openapi,
+    .state_bytes = sizeof(struct auth_service),
     .init = service_init,
     .start = service_start,
     .ready = service_ready,

@@ -289,7 +289,10 @@ static int open_http(struct bv_service *service)
 static int start_spec(struct bv_service *service, struct bv_error *error)
 {
     const struct bv_service_spec *spec = service->spec;
-    BV_TRY(spec->init(service, service->config, &service->state, error));
+    service->state = calloc(1, spec->state_bytes ? spec->state_bytes : 1);
+    if (!service->state)
+        return BV_E_NOMEM;
+    BV_TRY(spec->init(service->state, service, service->config, error));
     int rc = bv_http_server_routes(service->http, spec->routes, spec->route_count, service->state);
     if (rc < 0)
         return bv_fail(error,
@@ -335,7 +338,9 @@ static void tell_break(struct bv_service *service)
 static void release_all(struct bv_service *service)
 {
     if (service->state && service->spec->release)
-        service->spec->release(&service->state);
+        service->spec->release(service->state);
+    free(service->state);
+    service->state = NULL;
     bv_http_server_close(&service->http);
     bv_otlp_close(&service->otlp);
     bv_httpc_close(&service->httpc);

@@ -6,7 +6,6 @@
 #include "inventory_events.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #define MESSAGE_BYTES_MAX (64 * 1024) /* 50 lines of 64 bytes, with room */
 #define PG_CALLS_MAX 4096
@@ -57,11 +56,9 @@ static void on_event(void *argument, const struct bv_record *record, struct bv_d
 
 /* ---- life ---- */
 
-static void service_release(void **state)
+static void service_release(void *state)
 {
-    struct inventory_service *service = *state;
-    if (!service)
-        return;
+    struct inventory_service *service = state;
     bv_bus_unsubscribe(&service->feed);
     bv_outbox_relay_close(&service->relay);
     bv_bus_close(&service->bus);
@@ -71,8 +68,6 @@ static void service_release(void **state)
     if (service->store)
         service->store->ops->close(&service->store);
     bv_grpc_server_close(&service->grpc);
-    free(service);
-    *state = NULL;
 }
 
 static int open_grpc(struct inventory_service *service)
@@ -125,11 +120,9 @@ static int open_core(struct inventory_service *service)
 }
 
 static int
-service_init(struct bv_service *frame, const void *config, void **ret_state, struct bv_error *error)
+service_init(void *state, struct bv_service *frame, const void *config, struct bv_error *error)
 {
-    struct inventory_service *service = calloc(1, sizeof *service);
-    if (!service)
-        return BV_E_NOMEM;
+    struct inventory_service *service = state;
     service->frame = frame;
     service->config = config;
     int rc = open_grpc(service);
@@ -138,19 +131,13 @@ service_init(struct bv_service *frame, const void *config, void **ret_state, str
     if (rc == 0)
         rc = open_core(service);
     if (rc == 0)
-        rc = bv_service_events_open(service->frame,
+        rc = bv_service_events_open(frame,
                                     "inventory",
                                     service->config->kafka_brokers,
                                     service->config->pg_url,
                                     &service->bus,
                                     &service->relay);
-    void *state = service;
-    if (rc < 0) {
-        service_release(&state);
-        return bv_fail(error, rc, "the service cannot be built");
-    }
-    *ret_state = state;
-    return 0;
+    return rc < 0 ? bv_fail(error, rc, "the service cannot be built") : 0;
 }
 
 static int open_feed(struct inventory_service *service)
@@ -221,6 +208,7 @@ const struct bv_service_spec inventory_spec = {
     .config_bytes = sizeof(struct inventory_config),
     .topics_in = topics,
     .topics_out = topics,
+    .state_bytes = sizeof(struct inventory_service),
     .init = service_init,
     .start = service_start,
     .ready = service_ready,

@@ -2,8 +2,6 @@
 
 #include "bv/event_service.h"
 
-#include <stdlib.h>
-
 #define PG_CALLS_MAX 8192
 #define PG_CALL_TIMEOUT_MS 5000
 #define PG_PIPELINE_DEPTH 16
@@ -17,11 +15,9 @@ static const struct bv_backoff intake_retry = {
     "notification-intake", BV_BACKOFF_EXPONENTIAL_FULL_JITTER, 50, 5000, 60};
 
 /* The pool first: then every call of the store has ended, and nobody is called any more. */
-static void service_release(void **state)
+static void service_release(void *state)
 {
-    struct notification_service *service = *state;
-    if (!service)
-        return;
+    struct notification_service *service = state;
     bv_timer_close(&service->sweep);
     notification_listen_close(&service->listen);
     bv_pg_close(&service->pg);
@@ -34,8 +30,6 @@ static void service_release(void **state)
     if (service->store)
         service->store->ops->release(&service->store);
     bv_guard_close(&service->guard);
-    free(service);
-    *state = NULL;
 }
 
 /* ---- from one part to the other ---- */
@@ -141,32 +135,18 @@ static int open_parts(struct notification_service *service)
     return bv_timer_open(loop, on_sweep, service, &service->sweep);
 }
 
-static int build(struct notification_service *service)
+static int
+service_init(void *state, struct bv_service *frame, const void *config, struct bv_error *error)
 {
+    struct notification_service *service = state;
+    (void)error;
+    service->frame = frame;
+    service->config = config;
     BV_TRY(bv_guard_attach(service->frame, service->config->auth_url, &service->guard));
     BV_TRY(open_store(service));
     BV_TRY(open_parts(service));
     return bv_service_events_open(
         service->frame, "notification", service->config->kafka_brokers, NULL, &service->bus, NULL);
-}
-
-static int
-service_init(struct bv_service *frame, const void *config, void **ret_state, struct bv_error *error)
-{
-    struct notification_service *service = calloc(1, sizeof(*service));
-    (void)error;
-    if (!service)
-        return BV_E_NOMEM;
-    service->frame = frame;
-    service->config = config;
-    void *state = service;
-    int rc = build(service);
-    if (rc < 0) {
-        service_release(&state);
-        return rc;
-    }
-    *ret_state = state;
-    return 0;
 }
 
 static const char *const topics_in[] = {"ecommerce.orders", NULL};
@@ -241,6 +221,7 @@ const struct bv_service_spec notification_spec = {
     .openapi = &notification_openapi,
     .topics_in = topics_in,
     .topics_out = topics_out,
+    .state_bytes = sizeof(struct notification_service),
     .init = service_init,
     .start = service_start,
     .ready = service_ready,
