@@ -92,7 +92,7 @@ Feature: The order flow
     Then stock json "$.levels[0].reserved" == 3
     And within 5s ledger receives in order for key ${order}
       | ecommerce.order.created.v1 | ecommerce.order.reserved.v1 |
-    And never within 500ms ledger receives "ecommerce.order.created.v1"
+    And never within 500ms ledger receives "ecommerce.order.created.v1" with json "$.correlationId" == ${run}
     When buyer gets "/v1/orders?limit=10"
     Then buyer json "$.items[0].orderId" == ${order} and json "$.nextCursor" == null
 
@@ -197,7 +197,7 @@ Feature: The order flow
     And page sequence == 6
     And within 500ms page receives exactly 4
 
-  @step-3
+  @step-3 @isolated
   Scenario: a partner that fails twice still gets every transition, signed and in order
     Given actor partner is webhook listening at "/hook"
     And actor erp is rest at gateway as partner

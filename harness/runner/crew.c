@@ -25,6 +25,7 @@ struct crew {
     size_t unit;                /* the next one, or the one that is handed out */
     size_t handed;              /* scenarios of it that have a worker; 0: it waits for its turn */
     size_t running;             /* scenarios that run or are about to */
+    bool isolated;              /* those of a unit that nothing may run beside */
     size_t ended;               /* workers */
     struct barriers **barriers; /* owned: of each unit, NULL: none */
     bool stop;
@@ -57,11 +58,12 @@ static int open_barriers(struct crew *crew, const struct schedule_unit *unit)
     return barriers_open(scenarios, unit->count, &crew->barriers[crew->unit]);
 }
 
-/* Whether the unit at hand may start: it fits, or nothing else runs. */
+/* Whether the unit at hand may start: nothing else runs, or it fits. */
 static bool may_start(const struct crew *crew)
 {
-    size_t count = crew->schedule->units[crew->unit].count;
-    return crew->running == 0 || crew->running + count <= crew->config->jobs;
+    const struct schedule_unit *unit = &crew->schedule->units[crew->unit];
+    return crew->running == 0 || (!unit->isolated && !crew->isolated &&
+                                  crew->running + unit->count <= crew->config->jobs);
 }
 
 /* The next scenario for a worker; waits for its turn. false: there is none. */
@@ -84,6 +86,7 @@ next_job(struct crew *crew, const struct schedule_job **ret_job, struct barriers
             return false;
         }
         crew->running += unit->count;
+        crew->isolated = unit->isolated;
     }
     *ret_job = &crew->schedule->jobs[unit->first + crew->handed];
     *ret_barriers = crew->barriers[crew->unit];

@@ -1,7 +1,7 @@
 /* Threads that run the scenarios of a schedule, each with a lab of its own. A unit starts when
  * nothing runs, or when it fits beside what runs; units start in order. So a unit that is larger
- * than the number of jobs runs all the same, alone. Invariant: when crew_run returns, no scenario
- * runs and no thread is left. Thread: crew_run: the owner. */
+ * than the number of jobs runs all the same, alone, as does one that is isolated. Invariant: when
+ * crew_run returns, no scenario runs and no thread is left. Thread: crew_run: the owner. */
 #ifndef BV_CREW_H
 #define BV_CREW_H
 

@@ -259,6 +259,14 @@ void results_step(struct results_scenario *part,
     results_text(&w, "error", outcome->error);
     results_text(&w, "reason", outcome->reason);
     ids(&w, "messages", outcome->messages, outcome->message_count);
+    if (step->barrier && outcome->barrier_parties) {
+        bv_jw_key(&w, "barrier");
+        bv_jw_object(&w);
+        bv_jw_kv_text(&w, "name", step->barrier);
+        bv_jw_kv_int(&w, "parties", (int64_t)outcome->barrier_parties);
+        bv_jw_kv_int(&w, "arrived", (int64_t)outcome->barrier_arrived);
+        bv_jw_end(&w);
+    }
     if (outcome->violation_count)
         ids(&w, "violations", outcome->violations, outcome->violation_count);
     if (bv_trace_present(&outcome->trace)) {

@@ -21,6 +21,14 @@ static bool has_barrier(const struct plan_scenario *scenario)
     return false;
 }
 
+static bool is_isolated(const struct plan_scenario *scenario)
+{
+    for (size_t i = 0; i < scenario->tag_count; i++)
+        if (bv_bytes_equal(scenario->tags[i], BV_BYTES("@isolated")))
+            return true;
+    return false;
+}
+
 /* Appends jobs[order[from]] and everyone that it must meet; used marks them. */
 static void take_unit(const struct schedule_job *jobs,
                       size_t count,
@@ -43,6 +51,8 @@ static void take_unit(const struct schedule_job *jobs,
         }
     }
     unit->count = schedule->job_count - unit->first;
+    for (size_t i = 0; i < unit->count; i++)
+        unit->isolated = unit->isolated || is_isolated(schedule->jobs[unit->first + i].scenario);
     if (unit->count > schedule->largest)
         schedule->largest = unit->count;
 }

@@ -1,7 +1,8 @@
 /* Which scenarios run, in which order, and which of them at the same time. A unit is what must run
  * together: scenarios of one file that share a barrier, directly or through others, or one scenario
- * alone. Invariants: every chosen scenario is in one unit; the scenarios of a unit stand together;
- * a unit stands where its first scenario does. Pure. Thread: any. */
+ * alone. A unit with a scenario of the tag @isolated runs with nothing beside it. Invariants: every
+ * chosen scenario is in one unit; the scenarios of a unit stand together; a unit stands where its
+ * first scenario does. Pure. Thread: any. */
 #ifndef BV_SCHEDULE_H
 #define BV_SCHEDULE_H
 
@@ -16,6 +17,7 @@ struct schedule_job {
 struct schedule_unit {
     size_t first; /* of jobs */
     size_t count;
+    bool isolated; /* nothing may run beside it */
 };
 struct schedule {
     struct schedule_job *jobs;
