@@ -391,6 +391,8 @@ value_of(void *argument, struct bv_bytes name, struct bv_buf *buf, struct bv_err
     struct runner_lab *lab = argument;
     if (bv_bytes_equal(name, BV_BYTES("run")))
         return bv_buf_text(buf, lab->base.run);
+    if (bv_bytes_equal(name, BV_BYTES("run.id")))
+        return bv_buf_text(buf, lab->config.run);
     if (bv_bytes_equal(name, BV_BYTES("trace"))) {
         char text[33];
         bv_trace_id_format(&lab->base.trace, text);

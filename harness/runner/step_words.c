@@ -111,7 +111,7 @@ bool step_starts(struct bv_bytes text, const char *prefix)
 
 static bool known_variable(const struct compiler *compiler, struct bv_bytes name)
 {
-    static const char *const built_in[] = {"run", "uuid", "now", "trace"};
+    static const char *const built_in[] = {"run", "run.id", "uuid", "now", "trace"};
     for (size_t i = 0; i < BV_COUNT(built_in); i++)
         if (bv_bytes_equal(name, bv_bytes_of(built_in[i])))
             return true;
@@ -137,8 +137,8 @@ static bool known_variable(const struct compiler *compiler, struct bv_bytes name
 
 static void unknown_variable(struct compiler *compiler, struct bv_bytes name)
 {
-    const char *known[CANDIDATES_MAX] = {"run", "uuid", "now", "trace"};
-    size_t count = 4;
+    const char *known[CANDIDATES_MAX] = {"run", "run.id", "uuid", "now", "trace"};
+    size_t count = 5;
     char text[64];
     for (size_t i = 0; i < compiler->variable_count && count < CANDIDATES_MAX; i++)
         known[count++] = compiler->variables[i].data;
