@@ -44,6 +44,8 @@ static const struct kafka_setting producer_settings[] = {
     {"statistics.interval.ms",             "250"           }, /* how soon readiness is seen */
 };
 
+enum { TICK_MS = 200, EAGER_MS = 5, EAGER_TICKS = 200 };
+
 struct kafka_publish {
     bv_bus_done *done;
     void *argument;
@@ -155,6 +157,12 @@ static void producer_close(struct kafka_bus *bus)
             serve_event(bus, event);
         i = event ? 0 : i;
     }
+    while (bus->topics) {
+        struct kafka_topic *topic = bus->topics;
+        bus->topics = topic->next;
+        rd_kafka_topic_destroy(topic->handle);
+        free(topic);
+    }
     kafka_wake_detach(bus->queue);
     rd_kafka_queue_destroy(bus->queue);
     bus->queue = NULL;
@@ -199,11 +207,28 @@ static void nudge(struct kafka_bus *bus)
         rd_kafka_metadata_destroy(metadata);
 }
 
+/* The first answer of a broker brings the cluster's id: seen here at once, not with the next
+ * statistics, since a service is ready only then. */
+static void look_eagerly(struct kafka_bus *bus)
+{
+    char *id = bus->producer && !bus->up ? rd_kafka_clusterid(bus->producer, 0) : NULL;
+    if (id) {
+        rd_kafka_mem_free(bus->producer, id);
+        bus->up = true;
+        bv_log(bus->log, BV_INFO, "kafka.connected", NULL, BV_F_TEXT("brokers", bus->brokers));
+    }
+    bus->eager = bus->up ? 0 : bus->eager - 1;
+    if (bus->eager == 0)
+        bv_timer_set(bus->tick, TICK_MS, TICK_MS);
+}
+
 /* A second way in, so that a lost wake-up costs 200 ms and not for ever; retries a replacement that
  * failed. */
 static void bus_ticks(void *argument)
 {
     struct kafka_bus *bus = argument;
+    if (bus->eager > 0)
+        look_eagerly(bus);
     if (bus->queue_series)
         bv_gauge_set(bus->queue_series, (double)bus->waiting);
     if (!bus->up && bus->producer)
@@ -225,6 +250,23 @@ static rd_kafka_headers_t *headers_of(const struct bv_record *record)
     return headers;
 }
 
+/* Asks for the leaders of a topic when the first record for it comes: left alone, librdkafka asks
+ * with its next look at all topics, up to a second later. */
+static void topic_learn(struct kafka_bus *bus, const char *name)
+{
+    for (const struct kafka_topic *topic = bus->topics; topic; topic = topic->next)
+        if (strcmp(topic->name, name) == 0)
+            return;
+    struct kafka_topic *topic = calloc(1, sizeof *topic);
+    if (topic && (topic->handle = rd_kafka_topic_new(bus->producer, name, NULL))) {
+        snprintf(topic->name, sizeof topic->name, "%s", name);
+        topic->next = bus->topics;
+        bus->topics = topic;
+    } else {
+        free(topic); /* it only comes later */
+    }
+}
+
 static int
 bus_publish(struct bv_bus *self, const struct bv_record *record, bv_bus_done *done, void *argument)
 {
@@ -239,6 +281,7 @@ bus_publish(struct bv_bus *self, const struct bv_record *record, bv_bus_done *do
         return BV_E_LIMIT;
     memcpy(topic, record->topic.data, record->topic.size);
     topic[record->topic.size] = '\0';
+    topic_learn(bus, topic);
     struct kafka_publish *publish = calloc(1, sizeof *publish);
     if (!publish)
         return BV_E_NOMEM;
@@ -360,7 +403,8 @@ int bv_kafka_open(struct bv_loop *loop,
         goto fail;
     if (metrics)
         bus->queue_series = bv_metrics_series(metrics, &queue_metric, NULL, 0);
-    bv_timer_set(bus->tick, 200, 200);
+    bus->eager = EAGER_TICKS;
+    bv_timer_set(bus->tick, EAGER_MS, EAGER_MS);
     *ret_bus = &bus->base;
     return 0;
 

@@ -40,6 +40,12 @@ struct kafka_series {
     char first[KAFKA_TOPIC_BYTES_MAX + 1];
     char second[KAFKA_TOPIC_BYTES_MAX + 1];
 };
+/* Topics published to. */
+struct kafka_topic {
+    struct kafka_topic *next;
+    rd_kafka_topic_t *handle;
+    char name[KAFKA_TOPIC_BYTES_MAX + 1];
+};
 struct kafka_publish;
 struct kafka_subscription;
 struct kafka_bus {
@@ -55,6 +61,7 @@ struct kafka_bus {
     rd_kafka_t *producer;
     rd_kafka_queue_t *queue;
     struct kafka_wake wake;
+    struct kafka_topic *topics; /* of the producer */
     struct bv_timer *tick;
     struct bv_arena *stats_arena;
     struct kafka_series *series;
@@ -62,6 +69,7 @@ struct kafka_bus {
     struct kafka_subscription *subscriptions;
     size_t waiting; /* publishes without a report */
     bool up;        /* a broker is connected */
+    int eager;      /* ticks that still look for the first answer of a broker */
     bool fatal;     /* the producer must be replaced */
     bool closing;
 };
