@@ -8,7 +8,8 @@ Feature: The last item
   Scenario: the shop has one mug and sells it once
     Given actor clerk is rest at gateway as staff
     And actor stock is grpc at inventory as staff
-    And actor ledger is kafka topic "ecommerce.orders"
+    And actor winners is kafka topic "ecommerce.orders"
+    And actor losers is kafka topic "ecommerce.orders"
     And actor movements is kafka topic "ecommerce.stock"
     When clerk posts "/v1/products"
       """json
@@ -22,10 +23,10 @@ Feature: The last item
     Then stock json "$.level.available" == 1
     And barrier "the mug is on the shelf"
     And barrier "both have an answer"
-    And within 5s ledger receives "ecommerce.order.reserved.v1" with json "$.payload.items[0].sku" == "LAST-${run.id}"
-    And within 5s ledger receives "ecommerce.order.rejected.v1" with json "$.payload.items[0].sku" == "LAST-${run.id}"
-    And within 500ms ledger receives exactly 1 "ecommerce.order.reserved.v1" with json "$.payload.items[0].sku" == "LAST-${run.id}"
-    And within 1ms ledger receives exactly 1 "ecommerce.order.rejected.v1" with json "$.payload.items[0].sku" == "LAST-${run.id}"
+    And within 5s winners receives "ecommerce.order.reserved.v1" with json "$.payload.items[0].sku" == "LAST-${run.id}"
+    And within 5s losers receives "ecommerce.order.rejected.v1" with json "$.payload.items[0].sku" == "LAST-${run.id}"
+    And within 500ms winners receives exactly 1 "ecommerce.order.reserved.v1" with json "$.payload.items[0].sku" == "LAST-${run.id}"
+    And within 1ms losers receives exactly 1 "ecommerce.order.rejected.v1" with json "$.payload.items[0].sku" == "LAST-${run.id}"
     And within 1ms movements receives exactly 1 "ecommerce.stock.reserved.v1" with json "$.payload.lines[0].sku" == "LAST-${run.id}"
     When stock calls "GetLevels"
       """json
