@@ -169,23 +169,16 @@ static void answer_options(struct bv_http_request *request)
         request->replied = request->connection->broken = true;
 }
 
-static void handle(struct bv_http_request *request)
+/* Refuses or runs the handler. */
+static void answer(struct bv_http_request *request)
 {
     struct bv_error error = {0};
-    http_request_trace(request); /* where the fields did not even end */
     if (request->refusal.status != 0) {
         if (http_reply_refusal(request) != 0)
             request->replied = request->connection->broken = true;
         return;
     }
-    if (!request->route) {
-        answer_options(request);
-        return;
-    }
     const struct bv_http_route *row = &request->route->row;
-    const int64_t timeout_ms =
-        row->timeout_ms > 0 ? row->timeout_ms : request->server->config.request_timeout_ms;
-    request->deadline_ms = http_now_ms(request->server) + timeout_ms;
     const int rc = row->handler(request, request->route->context, &error);
     if (request->replied || (rc == 0 && request->deferred))
         return;
@@ -193,6 +186,50 @@ static void handle(struct bv_http_request *request)
         (void)bv_fail(
             &error, BV_E_INTERNAL, "The handler of %s neither replied nor deferred.", row->path);
     http_fail_or_cut(request, rc < 0 ? rc : BV_E_INTERNAL, &error);
+}
+
+static void handle(struct bv_http_request *request)
+{
+    http_request_trace(request); /* where the fields did not even end */
+    if (request->refusal.status == 0 && !request->route) {
+        answer_options(request);
+        return;
+    }
+    if (request->refusal.status == 0) {
+        const int64_t timeout_ms = request->route->row.timeout_ms > 0
+                                       ? request->route->row.timeout_ms
+                                       : request->server->config.request_timeout_ms;
+        request->deadline_ms = http_now_ms(request->server) + timeout_ms;
+        if (request->auth_pending)
+            http_request_authenticate(request);
+        request->auth_waiting = request->deferred = request->auth_pending;
+    }
+    if (!request->auth_waiting)
+        answer(request);
+}
+
+static void authenticate_again(struct bv_http_request *request)
+{
+    http_request_authenticate(request);
+    if (request->auth_pending)
+        return;
+    request->auth_waiting = request->deferred = false;
+    request->in_handler = true;
+    answer(request);
+    request->in_handler = false;
+    if (!request->connection) /* closed meanwhile */
+        http_request_release(request);
+    else if (request->replied)
+        http_server_finish_later(request);
+}
+
+void bv_http_authenticate_again(struct bv_http_server *server)
+{
+    for (size_t i = 0; i < server->slot_count; i++) {
+        struct bv_http_request *request = server->slots[i];
+        if (request->auth_waiting && request->connection && !request->replied)
+            authenticate_again(request);
+    }
 }
 
 /* A whole request is there, or one that is refused before its end. */

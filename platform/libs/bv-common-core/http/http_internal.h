@@ -158,7 +158,9 @@ struct bv_http_request {
     bool in_handler;
     bool deferred;
     bool replied;
-    bool finishing; /* replied outside of its handler: waits in the finished list */
+    bool auth_pending; /* the authenticator could not tell yet */
+    bool auth_waiting; /* … and the request is whole: it waits to be asked again */
+    bool finishing;    /* replied outside of its handler: waits in the finished list */
     char trace_id[33];
     struct http_refusal refusal;
     struct http_field_at fields[HTTP_FIELDS_MAX];
@@ -172,6 +174,8 @@ struct bv_http_request {
 int http_request_begin(struct http_connection *connection);
 void http_request_trace(struct bv_http_request *request);
 void http_request_release(struct bv_http_request *request);
+/* Asks the authenticator: sets principal, refusal or auth_pending. */
+void http_request_authenticate(struct bv_http_request *request);
 /* Splits and decodes the target, finds the route. Refuses into request->refusal. */
 void http_request_resolve(struct bv_http_request *request);
 void http_request_refuse(struct bv_http_request *request,

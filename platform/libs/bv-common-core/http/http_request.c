@@ -351,7 +351,7 @@ struct bv_bytes bv_http_bearer(const struct bv_http_request *request)
     return BV_BYTES_NONE;
 }
 
-static void authenticate(struct bv_http_request *request)
+void http_request_authenticate(struct bv_http_request *request)
 {
     struct bv_http_server *server = request->server;
     const char *scope = request->route->row.scope;
@@ -373,6 +373,9 @@ static void authenticate(struct bv_http_request *request)
                        ? server->authenticate(
                              server->authenticate_context, request->arena, token, principal, &error)
                        : BV_E_NOMEM;
+    request->auth_pending = rc == BV_HTTP_LATER;
+    if (request->auth_pending)
+        return;
     if (rc != 0) {
         http_request_refuse_code(
             request, rc, "%s", error.text[0] ? error.text : "The bearer token is not accepted.");
@@ -425,7 +428,7 @@ void http_request_resolve(struct bv_http_request *request)
     if (request->refusal.status == 0)
         find_route(request);
     if (request->refusal.status == 0 && request->route && request->route->row.scope)
-        authenticate(request);
+        http_request_authenticate(request);
     if (request->refusal.status == 0 && request->route)
         check_content(request);
 }

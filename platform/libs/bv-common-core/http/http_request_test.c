@@ -54,12 +54,45 @@ static int trace(struct bv_http_request *request, void *context, struct bv_error
                                                     .body = bv_bytes_of(text)});
 }
 
+static atomic_bool keys_came; /* what a token "later-..." waits for */
+static struct bv_idle *keys_idle;
+
+static void on_keys(void *argument)
+{
+    bv_http_authenticate_again(argument);
+}
+
+/* Keys come: asked again, in the loop's thread. Thread: any. */
+static int bring_keys(struct bv_http_request *request, void *context, struct bv_error *error)
+{
+    (void)context, (void)error;
+    keys_came = true;
+    bv_idle_arm(keys_idle);
+    return bv_http_reply(request, &(struct bv_http_response){.status = 204});
+}
+
+static int poke(struct bv_http_request *request, void *context, struct bv_error *error)
+{
+    (void)context, (void)error;
+    bv_idle_arm(keys_idle);
+    return bv_http_reply(request, &(struct bv_http_response){.status = 204});
+}
+
 static const struct bv_http_route routes[] = {
     {.method = BV_GET, .path = "/show/{id}/{name}", .handler = show},
     {.method = BV_POST, .path = "/json", .handler = json, .body_bytes_max = 1000},
     {.method = BV_GET, .path = "/trace", .handler = trace},
     {.method = BV_GET, .path = "/any/{id}", .handler = show, .scope = ""},
     {.method = BV_GET, .path = "/read/{id}", .handler = show, .scope = "things:read"},
+    {.method = BV_POST,
+     .path = "/write",
+     .handler = json,
+     .scope = "",
+     .body_bytes_max = 1000,
+     .timeout_ms = 2000},
+    {.method = BV_GET, .path = "/soon/{id}", .handler = show, .scope = "", .timeout_ms = 100},
+    {.method = BV_POST, .path = "/keys", .handler = bring_keys},
+    {.method = BV_POST, .path = "/poke", .handler = poke},
 };
 
 static int authenticate(void *context,
@@ -71,6 +104,10 @@ static int authenticate(void *context,
     (void)context;
     if (bv_bytes_equal(token, BV_BYTES("away")))
         return bv_fail(error, BV_E_UNAVAILABLE, "No keys.");
+    if (bv_bytes_starts(token, BV_BYTES("later-")) && !keys_came)
+        return BV_HTTP_LATER;
+    if (bv_bytes_starts(token, BV_BYTES("later-")))
+        token = (struct bv_bytes){token.data + 6, token.size - 6};
     if (!bv_bytes_equal(token, BV_BYTES("alice")) && !bv_bytes_equal(token, BV_BYTES("bob")))
         return bv_fail(error, BV_E_UNAUTHENTICATED, "The token is not ours.");
     ret_principal->subject = bv_arena_copy(arena, token);
@@ -83,10 +120,17 @@ static struct testing t;
 static struct client *c;
 static struct client_reply reply;
 
+static void keys_close(void)
+{
+    bv_idle_close(&keys_idle);
+}
+
 static void begin(void)
 {
     testing_open(&t, NULL, routes, BV_COUNT(routes));
     bv_http_server_authenticator(t.server, authenticate, NULL);
+    cr_assert_eq(bv_idle_open(t.loop, on_keys, t.server, &keys_idle), 0);
+    t.stopped = keys_close;
     testing_run(&t);
     c = client_open(&t);
 }
@@ -217,4 +261,54 @@ Test(http_request, lists_are_split_and_trimmed)
     cr_expect_not(http_list_next(&rest, &item));
     cr_expect(http_list_has(BV_BYTES("keep-alive, Upgrade"), "upgrade"));
     cr_expect_not(http_list_has(BV_BYTES_NONE, "upgrade"));
+}
+
+/* What waits for its authenticator: goes in, is refused, leaves, or runs out of time. */
+static void begin_waiting(struct client **clients, size_t count, const char *const *requests)
+{
+    for (size_t i = 0; i < count; i++) {
+        clients[i] = client_open(&t);
+        client_send(clients[i], requests[i]);
+    }
+    cr_assert_eq(client_ask(c, &reply, "POST /poke HTTP/1.1\r\nHost: x\r\n\r\n"), 204);
+}
+
+#define WRITE(token)                                                                               \
+    "POST /write HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " token                              \
+    "\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n{\"a\":1}"
+
+Test(http_request, a_request_waits_for_its_authenticator, .init = begin, .fini = end)
+{
+    static const char *const requests[] = {
+        WRITE("later-alice"),
+        WRITE("later-mallory"),
+        "GET /read/1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer later-bob\r\n\r\n",
+        "GET /any/9 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer later-bob\r\n\r\n"
+        "GET /any/8 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer alice\r\n\r\n",
+        WRITE("later-alice"),
+    };
+    struct client *clients[5];
+    begin_waiting(clients, 5, requests);
+    client_close(clients[4]); /* nobody waits any more */
+    cr_assert_eq(client_ask(c, &reply, "POST /keys HTTP/1.1\r\nHost: x\r\n\r\n"), 204);
+    client_read(clients[0], &reply);
+    cr_expect_eq(reply.status, 201, "%s", reply.body);
+    client_read(clients[1], &reply);
+    cr_expect_eq(reply.status, 401);
+    cr_expect_not_null(strstr(reply.head, "WWW-Authenticate: Bearer error=\"invalid_token\""));
+    client_read(clients[2], &reply);
+    cr_expect_eq(reply.status, 403);
+    client_read(clients[3], &reply);
+    cr_expect_not_null(strstr(reply.body, "subject=bob"), "%s", reply.body);
+    client_read(clients[3], &reply);
+    cr_expect_not_null(strstr(reply.body, "subject=alice"), "%s", reply.body);
+    for (size_t i = 0; i < 4; i++)
+        client_close(clients[i]);
+}
+
+Test(http_request, who_waits_for_an_authenticator_too_long_gets_504, .init = begin, .fini = end)
+{
+    cr_expect_eq(ask("/soon/1", "Authorization: Bearer later-alice\r\n"), 504);
+    cr_expect_eq(client_ask(c, &reply, "POST /keys HTTP/1.1\r\nHost: x\r\n\r\n"), 204);
+    cr_expect_eq(ask("/soon/1", "Authorization: Bearer later-alice\r\n"), 200);
 }

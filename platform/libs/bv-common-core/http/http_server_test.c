@@ -224,6 +224,7 @@ Test(http_server, a_second_and_a_late_reply_are_counted_and_harmless, .init = be
     client_read(c, &reply);
     cr_expect_eq(reply.status, 504);
     cr_expect_not_null(strstr(reply.body, "\"code\":\"deadline-exceeded\""));
+    cr_expect_not_null(strstr(reply.head, "Retry-After: 1\r\n"));
     answer(await_token(0), "late");
     testing_await_metric(&t, "bv_http_late_replies_total", 1);
     cr_expect_eq(client_ask(c, &reply, GET("/hello/next")), 200);

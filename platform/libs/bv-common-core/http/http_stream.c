@@ -290,10 +290,8 @@ static void drained(struct bv_http_stream *stream)
     }
     if (!stream->closing || stream->connection->writing)
         return;
-    if (stream->failed)
+    if (stream->kind == HTTP_SSE || stream->failed || stream->peer_closed)
         http_connection_linger(stream->connection);
-    else if (stream->kind == HTTP_SSE || stream->peer_closed)
-        http_connection_close(stream->connection);
 }
 
 static void flush(struct bv_http_stream *stream);

@@ -28,6 +28,7 @@ struct testing {
     int log_pipe[2];
     pthread_t thread;
     int port;
+    void (*stopped)(void); /* runs when the loop's thread has ended; may be NULL */
 };
 static const struct bv_env testing_env = {&bv_clock_system, &bv_random_system, NULL};
 
@@ -81,6 +82,8 @@ static inline void testing_stop(struct testing *t)
 {
     bv_loop_stop(t->loop);
     cr_assert_eq(pthread_join(t->thread, NULL), 0);
+    if (t->stopped)
+        t->stopped();
     bv_http_server_close(&t->server);
     bv_loop_close(&t->loop);
     bv_log_close(&t->log);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <wslay/wslay.h>
 
+#define CONTROL_BYTES_MAX 131072 /* room for control frames where messages fill the queue */
 #define GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 /* ---- frames out
@@ -100,6 +101,11 @@ static int send_control(struct bv_http_stream *stream, wslay_event_context_ptr c
     bv_buf_reset(out);
     if (wslay_event_send(context) != 0)
         return BV_E_NOMEM;
+    /* Pongs for a peer that reads nothing must not heap up. */
+    if (stream->queued_bytes + out->size > stream->config.queue_bytes_max + CONTROL_BYTES_MAX) {
+        http_count(stream->server->stream_slow);
+        return BV_E_LIMIT;
+    }
     if (out->size > 0)
         queue_raw(stream, bv_buf_view(out));
     return 0;
@@ -174,9 +180,10 @@ void http_websocket_input(struct bv_http_stream *stream)
         stream->connection->broken = true;
     if (wslay_event_get_close_received(context) || wslay_event_get_close_sent(context))
         note_close(stream, context);
-    if (stream->connection->broken ||
-        (stream->peer_closed && stream->queue_count == 0 && stream->in_flight == 0))
+    if (stream->connection->broken)
         http_connection_close(stream->connection);
+    else if (stream->peer_closed && stream->queue_count == 0 && stream->in_flight == 0)
+        http_connection_linger(stream->connection);
 }
 
 void http_websocket_end(struct bv_http_stream *stream)

@@ -465,8 +465,7 @@ Test(websocket, closing_the_server_tells_every_stream, .init = begin)
 /* However small the pieces are in which it comes. */
 Test(websocket, a_close_reason_that_is_no_utf8_is_1007, .init = begin, .fini = end)
 {
-    static const unsigned char close_frame[] = {
-        0x88, 0x85, 0, 0, 0, 0, 0x03, 0xE8, 'b', 'y', 0x84};
+    static const unsigned char close_frame[] = {0x88, 0x85, 0, 0, 0, 0, 0x03, 0xE8, 'b', 'y', 0x84};
     connect_socket();
     for (size_t i = 0; i < sizeof close_frame; i++)
         client_send_bytes(c, &close_frame[i], 1);

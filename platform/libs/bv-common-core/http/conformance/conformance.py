@@ -27,6 +27,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--echo", required=True)
     parser.add_argument("--only")
+    parser.add_argument("--node-tools", help="node_modules with ws; without it that client is left out")
+    parser.add_argument("--full", action="store_true", help="large messages, and slow clients for 30 s")
     parser.add_argument("parts", nargs="+")
     options = parser.parse_args()
     failed = 0
@@ -35,6 +37,10 @@ def main():
         if part == "http":
             rows, cases = http_part.run(options.echo, os.path.join(HERE, "requests.txt"), options.only)
             failed += summary(f"HTTP: {cases} cases", rows, time.monotonic() - started)
+        elif part == "websocket":
+            import websocket_part  # needs the package websockets
+            rows, cases = websocket_part.run(options.echo, HERE, options.node_tools, options.full, options.only)
+            failed += summary(f"WebSocket: {cases} cases", rows, time.monotonic() - started)
     return 1 if failed else 0
 
 

@@ -68,8 +68,11 @@ struct bv_principal {
 };
 bool bv_scope_has(struct bv_bytes scopes, const char *scope);
 /* Verifies a bearer token, on rows with a scope, before the body is read; must not block.
+ * Outcomes: BV_HTTP_LATER: it cannot tell yet. It is asked again when the body is there, and then at
+ * each bv_http_authenticate_again; meanwhile the request waits, at most for its time (504).
  * Errors: BV_E_UNAUTHENTICATED (401 with error="invalid_token" and the detail), BV_E_UNAVAILABLE
  * when keys cannot be had (503). */
+#define BV_HTTP_LATER 1
 typedef int bv_http_authenticate(void *context,
                                  struct bv_arena *arena,
                                  struct bv_bytes token,
@@ -121,6 +124,9 @@ BV_MUST_CHECK int bv_http_server_routes(struct bv_http_server *server,
 void bv_http_server_authenticator(struct bv_http_server *server,
                                   bv_http_authenticate *authenticate,
                                   void *context);
+/* The authenticator may know more now: asks it again for every request that waits, in no order, and
+ * runs the handlers of those it lets in. Not from within a handler or an authenticator. */
+void bv_http_authenticate_again(struct bv_http_server *server);
 /* Listens. SIGPIPE is ignored from now on, if it had its default action. Errors: BV_E_INVALID host
  * or port, BV_E_EXISTS port taken, BV_E_IO. */
 BV_MUST_CHECK int bv_http_server_start(struct bv_http_server *server, struct bv_error *error);
