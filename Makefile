@@ -8,7 +8,7 @@ DEPS := scripts/local-dev/deps.sh
 STORY ?= order-flow
 ARGS ?=
 
-.PHONY: help deps build scenario test test-san test-clang break-check outage up down status logs doctor bench fuzz fresh-check lint docs format clean
+.PHONY: help deps build scenario test test-san test-clang break-check outage torture up down status logs doctor bench fuzz fresh-check lint docs format clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 22
@@ -48,6 +48,12 @@ break-check: ## plant each bug that BREAK knows, and see the story turn red at t
 	@$(DEPS) scenario
 	@$(MAKE) --no-print-directory build PRESET=dev TARGETS=bv-programs
 	@scripts/local-dev/break-check.sh build/dev
+
+torture: PRESET := dev
+torture: ## kill services at every crash point 50 times under load; nothing lost, nothing doubled
+	@$(DEPS) test
+	@$(MAKE) --no-print-directory build PRESET=dev TARGETS="bv bv-torture bv-programs"
+	@$(BV) torture $(ARGS)
 
 outage: ## take each dependency away, killed and frozen, while orders come in
 	@$(DEPS) test

@@ -67,6 +67,10 @@ int cli_help_command(int argc, char **argv);
 int cli_scenario(int argc, char **argv); /* the runner, or a word that it was not built */
 int cli_infra(int argc,
               char **argv); /* replaces the process by infra-service with the same words */
+int cli_torture(int argc, char **argv); /* likewise by bv-torture, without the command's name */
+int cli_failpoints(int argc, char **argv);
+/* Replaces the process by a program beside bv. Returns only when that fails: CLI_FAULT. */
+int cli_become(const char *name, int argc, char **argv);
 void cli_up_help(void);
 
 /* ---- shared by commands that start stacks ---- */

@@ -91,6 +91,11 @@ static const struct cli_manual scenario_manual = {
     .own_help = true,
 };
 static const struct cli_manual migrate_manual = {.usage = "[OPTIONS]", .own_help = true};
+static const struct cli_flag failpoints_flags[] = {
+    {"--json", 0, NULL, "print JSON instead of the table"},
+};
+static const struct cli_manual failpoints_manual = {.usage = "[OPTIONS]", FLAGS(failpoints_flags)};
+static const struct cli_manual torture_manual = {.usage = "[OPTIONS]", .own_help = true};
 static const struct cli_manual doctor_manual = {
     .usage = "",
     .details = "Exit status 1 when something that is needed is missing.\n",
@@ -111,6 +116,8 @@ const struct cli_command cli_commands[] = {
     {"exec",       "run a command beside a stack of its own",      cli_exec,         &exec_manual      },
     {"scenario",   "drive a story through the stack and report",   cli_scenario,     &scenario_manual  },
     {"migrate",    "apply migrations (infra-service migrate)",     cli_infra,        &migrate_manual   },
+    {"torture",    "kill services at every crash point, check",    cli_torture,      &torture_manual   },
+    {"failpoints", "list the crash points of test builds",         cli_failpoints,   &failpoints_manual},
     {"doctor",     "check what this machine needs to run a stack", cli_doctor,       &doctor_manual    },
     {"completion", "print shell completion",                       cli_completion,   &completion_manual},
     {"help",       "explain a command",                            cli_help_command, &help_manual      },

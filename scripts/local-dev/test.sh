@@ -31,6 +31,8 @@ for story in "${stories[@]}"; do
 done
 echo "== planted bugs turn the story red"
 scripts/local-dev/break-check.sh "$build"
+echo "== crash points: each once under load"
+"$build/bin/bv" torture --rounds 1
 echo "== outages: dependencies killed and frozen under load"
 python3 harness/torture/outage.py "$build" postgres/killed postgres/frozen redis/frozen kafka/frozen inventory/frozen auth/killed
 total=$(ctest --test-dir "$build" -N | sed -n 's/^Total Tests: //p')
