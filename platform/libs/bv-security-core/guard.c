@@ -1,8 +1,12 @@
 /*   token ── SHA-256 ──▶ cache of verified tokens ──hit──▶ principal
  *                               │ miss
  *                               ▼
- *              key set ──kid unknown──▶ refetch the JWKS (at most once a second), answer "try
- * again" │ known ▼ bv_jwt_verify ──▶ cache, principal
+ *              key set ──kid known──▶ bv_jwt_verify ──▶ cache, principal
+ *                 │ kid unknown
+ *                 ▼
+ *   a fetch that began after the kid was first seen has not brought it ──▶ refused, remembered for
+ * 5 s │ there was none yet ▼ BV_HTTP_LATER: the request waits for the next fetch (at most one a
+ * second, for all together)
  */
 #include "bv/guard.h"
 #include "bv/resilience.h"
@@ -15,6 +19,9 @@
 #define REFETCH_GAP_MS 1000
 #define CLAIMS_TEXT_MAX 1024
 #define URL_MAX 512
+#define UNKNOWN_KIDS_MAX 256 /* at once; further ones are refused unseen */
+#define UNKNOWN_KEEP_MS 5000 /* longer than the wait for a fetch and the fetch */
+#define WAITING_MAX 1024     /* questions answered with BV_HTTP_LATER between two fetches */
 
 static const struct bv_backoff fetch_retry = {
     "guard-jwks", BV_BACKOFF_EXPONENTIAL_FULL_JITTER, 50, 2000, UINT32_MAX};
@@ -26,6 +33,13 @@ struct cached_token {
     char *text;           /* owned */
 };
 
+/* A key id that no key had. The fetch of number `decides` tells whether there is one. */
+struct unknown_kid {
+    uint64_t hash;
+    uint64_t decides;
+    int64_t until_ms; /* 0: empty */
+};
+
 struct bv_guard {
     struct bv_loop *loop;
     struct bv_httpc *client;
@@ -35,6 +49,15 @@ struct bv_guard {
     int64_t fetched_at_ms;
     int64_t asked_at_ms;
     bool fetching;
+    uint64_t fetches; /* begun; their numbers count from 1 */
+    uint64_t brought; /* number of the last that succeeded */
+    uint64_t missed;  /* … and of the last that failed */
+    uint64_t wanted;  /* a fetch of this number must begin */
+    size_t waiting;
+    struct unknown_kid unknown[UNKNOWN_KIDS_MAX];
+    unsigned char jwks_digest[SHA256_DIGEST_LENGTH];
+    void (*answered)(void *argument);
+    void *answered_argument;
     uint32_t failures;
     struct bv_timer *timer;      /* owned */
     struct cached_token *tokens; /* owned, tokens_max entries, direct-mapped */
@@ -55,13 +78,17 @@ static void forget_tokens(struct bv_guard *guard)
     }
 }
 
-static void take_keys(struct bv_guard *guard, struct bv_jose_keys *keys)
+static void take_keys(struct bv_guard *guard, struct bv_jose_keys *keys, struct bv_bytes jwks)
 {
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    SHA256((const unsigned char *)jwks.data, jwks.size, digest);
     bv_jose_keys_close(&guard->keys);
     guard->keys = keys;
     guard->fetched_at_ms = bv_loop_now_ms(guard->loop);
     guard->failures = 0;
-    forget_tokens(guard); /* a withdrawn key must not live on in the cache */
+    if (memcmp(digest, guard->jwks_digest, sizeof digest) != 0)
+        forget_tokens(guard); /* a withdrawn key must not live on in the cache */
+    memcpy(guard->jwks_digest, digest, sizeof digest);
     bv_timer_set(guard->timer, guard->config.ttl_ms, 0);
 }
 
@@ -81,6 +108,34 @@ static void retry_later(struct bv_guard *guard, const struct bv_error *error)
                BV_F_TEXT("url", guard->jwks_url),
                BV_F_TEXT("detail", error ? error->text : ""));
     bv_timer_set(guard->timer, delay_ms + 10, 0);
+}
+
+static void fetch_keys(struct bv_guard *guard);
+
+/* The next fetch begins now, or as soon as a second has passed since the last. */
+static void fetch_soon(struct bv_guard *guard)
+{
+    const int64_t wait_ms = guard->asked_at_ms + REFETCH_GAP_MS - bv_loop_now_ms(guard->loop);
+    if (guard->fetching)
+        return;
+    if (guard->fetches > 0 && wait_ms > 0)
+        bv_timer_set(guard->timer, wait_ms, 0);
+    else
+        fetch_keys(guard);
+}
+
+/* Tells everybody who waits; some may have to wait for one more. */
+static void fetch_ended(struct bv_guard *guard, int rc)
+{
+    if (rc == 0)
+        guard->brought = guard->fetches;
+    else
+        guard->missed = guard->fetches;
+    guard->waiting = 0;
+    if (rc == 0 && guard->wanted > guard->fetches)
+        fetch_soon(guard);
+    if (guard->answered)
+        guard->answered(guard->answered_argument);
 }
 
 static void fetched(void *argument,
@@ -106,9 +161,10 @@ static void fetched(void *argument,
     else
         detail = *error;
     if (rc == 0)
-        take_keys(guard, keys);
+        take_keys(guard, keys, response->body);
     else
         retry_later(guard, &detail);
+    fetch_ended(guard, rc);
 }
 
 static void fetch_keys(struct bv_guard *guard)
@@ -117,9 +173,11 @@ static void fetch_keys(struct bv_guard *guard)
     if (guard->fetching)
         return;
     guard->asked_at_ms = bv_loop_now_ms(guard->loop);
+    guard->fetches++;
     fetch = malloc(sizeof(*fetch));
     if (!fetch) {
         retry_later(guard, NULL);
+        fetch_ended(guard, BV_E_NOMEM);
         return;
     }
     *fetch = (struct fetch){.guard = guard, .alive = guard->alive};
@@ -131,6 +189,7 @@ static void fetch_keys(struct bv_guard *guard)
     }
     free(fetch);
     retry_later(guard, NULL);
+    fetch_ended(guard, BV_E_UNAVAILABLE);
 }
 
 static void on_timer(void *argument)
@@ -258,18 +317,69 @@ static void remember(struct cached_token *slot,
     slot->expires_at_s = expires_at_s;
 }
 
-static int unknown_key(struct bv_guard *guard, struct bv_error *error)
+/* The entry of kid; NULL when there is no room for one more. */
+static struct unknown_kid *unknown_entry(struct bv_guard *guard, struct bv_bytes kid)
 {
-    bool fresh =
-        bv_loop_now_ms(guard->loop) - guard->asked_at_ms < REFETCH_GAP_MS && !guard->fetching;
-    if (fresh)
-        return BV_E_UNAUTHENTICATED; /* asked a moment ago: the issuer does not know it either */
-    fetch_keys(guard);
-    if (error)
-        *error = (struct bv_error){0};
+    const int64_t now_ms = bv_loop_now_ms(guard->loop);
+    struct unknown_kid *room = NULL;
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    uint64_t hash;
+    SHA256((const unsigned char *)kid.data, kid.size, digest);
+    memcpy(&hash, digest, sizeof hash);
+    for (size_t i = 0; i < UNKNOWN_KIDS_MAX; i++) {
+        struct unknown_kid *entry = &guard->unknown[i];
+        if (entry->until_ms <= now_ms)
+            room = room ? room : entry;
+        else if (entry->hash == hash)
+            return entry;
+    }
+    if (room)
+        *room = (struct unknown_kid){hash, guard->fetches + 1, now_ms + UNKNOWN_KEEP_MS};
+    return room;
+}
+
+static int later(struct bv_guard *guard, struct bv_error *error)
+{
+    if (guard->waiting >= WAITING_MAX)
+        return bv_fail(
+            error,
+            BV_E_UNAVAILABLE,
+            "too many requests wait for the keys of the auth service; try again in a second");
+    guard->waiting++;
+    return BV_HTTP_LATER;
+}
+
+static int unknown_key(struct bv_guard *guard,
+                       struct bv_arena *arena,
+                       struct bv_bytes token,
+                       const struct bv_error *refusal,
+                       struct bv_error *error)
+{
+    struct bv_bytes kid;
+    struct unknown_kid *entry = NULL;
+    if (bv_jwt_key_id(token, arena, &kid) == 0)
+        entry = unknown_entry(guard, kid);
+    if (!entry || guard->brought >= entry->decides)
+        return bv_fail(error, BV_E_UNAUTHENTICATED, "%s", refusal->text);
+    if (guard->missed >= entry->decides) {
+        entry->until_ms = 0;
+        return bv_fail(error,
+                       BV_E_UNAVAILABLE,
+                       "the token names a new key, and the auth service does not answer; try again "
+                       "in a second");
+    }
+    guard->wanted = entry->decides;
+    fetch_soon(guard);
+    return later(guard, error);
+}
+
+static int no_keys(struct bv_guard *guard, struct bv_error *error)
+{
+    if (guard->fetching)
+        return later(guard, error);
     return bv_fail(error,
                    BV_E_UNAVAILABLE,
-                   "the token names a new key; the keys are being fetched, try again in a second");
+                   "the keys of the auth service are not there yet; try again in a second");
 }
 
 int bv_guard_authenticate(void *context,
@@ -282,9 +392,7 @@ int bv_guard_authenticate(void *context,
     unsigned char digest[SHA256_DIGEST_LENGTH];
     int64_t now_s = bv_wall_us(bv_loop_env(guard->loop)) / 1000000;
     if (!bv_guard_ready(guard))
-        return bv_fail(error,
-                       BV_E_UNAVAILABLE,
-                       "the keys of the auth service are not there yet; try again in a second");
+        return no_keys(guard, error);
     SHA256((const unsigned char *)token.data, token.size, digest);
     struct cached_token *slot = slot_of(guard, digest);
     if (slot->expires_at_s + LEEWAY_S > now_s && memcmp(slot->digest, digest, sizeof(digest)) == 0)
@@ -295,15 +403,28 @@ int bv_guard_authenticate(void *context,
     struct bv_claims claims;
     struct bv_error detail = {0};
     int rc = bv_jwt_verify(guard->keys, &rules, now_s, token, arena, &claims, &detail);
+    if (rc < 0 && strcmp(detail.pointer, "kid") == 0)
+        return unknown_key(guard, arena, token, &detail, error);
     if (rc < 0) {
         if (error && error->code == 0)
             *error = detail;
-        return strcmp(detail.pointer, "kid") == 0 ? unknown_key(guard, error) : rc;
+        return rc;
     }
     *ret_principal =
         (struct bv_principal){claims.subject, claims.tenant, claims.client, claims.scope};
     remember(slot, digest, claims.expires_at_s, ret_principal);
     return 0;
+}
+
+void bv_guard_on_answer(struct bv_guard *guard, void (*function)(void *argument), void *argument)
+{
+    guard->answered = function;
+    guard->answered_argument = argument;
+}
+
+static void ask_again(void *server)
+{
+    bv_http_authenticate_again(server);
 }
 
 int bv_guard_attach(struct bv_service *frame, const char *auth_url, struct bv_guard **ret_guard)
@@ -315,5 +436,6 @@ int bv_guard_attach(struct bv_service *frame, const char *auth_url, struct bv_gu
                          bv_service_log(frame),
                          ret_guard));
     bv_http_server_authenticator(bv_service_http(frame), bv_guard_authenticate, *ret_guard);
+    bv_guard_on_answer(*ret_guard, ask_again, bv_service_http(frame));
     return 0;
 }

@@ -109,6 +109,39 @@ static int check_claims(const struct bv_json *root,
     return 0;
 }
 
+/* Whether any key could have this algorithm: a token of none is not worth a look for its key. */
+static bool algorithm_offered(struct bv_bytes alg)
+{
+    return bv_bytes_equal(alg, BV_BYTES("RS256")) || bv_bytes_equal(alg, BV_BYTES("EdDSA"));
+}
+
+static bool key_id_good(struct bv_bytes kid)
+{
+    if (kid.size == 0 || kid.size > BV_KEY_ID_MAX)
+        return false;
+    for (size_t i = 0; i < kid.size; i++) {
+        const char c = kid.data[i];
+        if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+              (c && strchr("._~-", c))))
+            return false;
+    }
+    return true;
+}
+
+int bv_jwt_key_id(struct bv_bytes token, struct bv_arena *arena, struct bv_bytes *ret_kid)
+{
+    struct parts parts;
+    const struct bv_json *header = NULL;
+    if (token.size > BV_JWT_BYTES_MAX || !split(token, &parts) ||
+        decode_part(arena, parts.header, &header) < 0)
+        return BV_E_UNAUTHENTICATED;
+    const struct bv_bytes kid = bv_json_string(bv_json_get(header, "kid"));
+    if (!key_id_good(kid))
+        return BV_E_UNAUTHENTICATED;
+    *ret_kid = kid;
+    return 0;
+}
+
 int bv_jwt_verify(const struct bv_jose_keys *keys,
                   const struct bv_jwt_rules *rules,
                   int64_t now_s,
@@ -125,6 +158,8 @@ int bv_jwt_verify(const struct bv_jose_keys *keys,
         return refuse(error, "it is malformed");
     if (bv_json_get(header, "crit"))
         return refuse(error, "it names critical extensions, none is supported");
+    if (!algorithm_offered(bv_json_string(bv_json_get(header, "alg"))))
+        return refuse(error, "its algorithm is not offered (alg)");
     const struct bv_jose_key *key =
         bv_jose_keys_find(keys, bv_json_string(bv_json_get(header, "kid")));
     if (!key) {
