@@ -177,11 +177,11 @@ static void interrupt(struct crew *crew)
 {
     pthread_mutex_lock(&crew->lock);
     crew->stop = crew->interrupted = true;
+    for (size_t i = 0; i < crew->schedule->unit_count; i++)
+        barriers_interrupt(crew->barriers[i]); /* first: nobody is to blame for ending early */
     for (size_t i = 0; i < crew->worker_count; i++)
         if (crew->workers[i].lab)
             runner_lab_interrupt(crew->workers[i].lab);
-    for (size_t i = 0; i < crew->schedule->unit_count; i++)
-        barriers_interrupt(crew->barriers[i]);
     pthread_cond_broadcast(&crew->changed);
     pthread_mutex_unlock(&crew->lock);
 }

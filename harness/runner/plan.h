@@ -114,12 +114,6 @@ BV_MUST_CHECK int plan_make(struct bv_arena *arena,
                             struct bv_bytes text,
                             struct plan **ret_plan);
 
-/* Whether the scenario's tags satisfy a selection: "@a", "not @a", joined by " and " or " or " (and
- * binds tighter). Errors: BV_E_INVALID. Outcomes: PLAN_SELECTED when it does. */
-#define PLAN_SELECTED 1
-BV_MUST_CHECK int
-plan_selects(const struct plan_scenario *scenario, struct bv_bytes tags, struct bv_error *error);
-
 /* Prints the grammar from the tables. */
 int plan_print_grammar(struct bv_buf *buf, const struct plan_tables *tables);
 

@@ -146,32 +146,37 @@ Test(plan, says_where_the_gherkin_is_wrong)
     cr_expect(strstr(plan->diagnostics[0].text, "no scenario"));
 }
 
-Test(plan, selects_by_tags)
+Test(plan, a_barrier_needs_somebody_to_meet)
 {
-    cr_assert_eq(make("@f\nFeature: f\n@a @b\nScenario: s\nGiven actor a is echo\n"), 0);
+    cr_expect_eq(make("Feature: f\nScenario: s\nGiven barrier \"all here\"\nScenario: t\nGiven "
+                      "barrier \"all here\" within 2s\n"),
+                 0);
+    cr_expect_str_eq(plan->scenarios[1].steps[0].barrier, "all here");
+    cr_expect_eq(plan->scenarios[1].steps[0].within_ms, 2000);
     static const struct {
-        const char *tags;
-        int rc;
+        const char *step;
+        const char *says;
     } rows[] = {
-        {"",                1           },
-        {"@a",              1           },
-        {"@f",              1           },
-        {"@c",              0           },
-        {"not @c",          1           },
-        {"not @a",          0           },
-        {"@c or @a",        1           },
-        {"@a and @c",       0           },
-        {"@a and not @c",   1           },
-        {"@c and @a or @b", 1           },
-        {"a",               BV_E_INVALID},
-        {"@a and",          BV_E_INVALID}
+        {"barrier \"al here\"",
+         "no other scenario names the barrier \"al here\": did you mean \"all here\"?"},
+        {"barrier",               "a name"                                            },
+        {"barrier ${run}",        "the name has no variables"                         },
+        {"barrier x within soon", "\"within\" wants a duration"                       },
+        {"barrier x and more",    "\"and\" is too much here"                          },
+        {"barier \"all here\"",   "did you mean \"barrier\"?"                         }
     };
     for (size_t i = 0; i < BV_COUNT(rows); i++) {
-        struct bv_error error = {0};
-        cr_expect_eq(plan_selects(&plan->scenarios[0], bv_bytes_of(rows[i].tags), &error),
-                     rows[i].rc,
-                     "%s",
-                     rows[i].tags);
+        char text[400];
+        snprintf(text,
+                 sizeof text,
+                 "Feature: f\nScenario: s\nGiven barrier \"all here\"\nScenario: t\nGiven barrier "
+                 "\"all here\"\nScenario: u\nGiven %s\n",
+                 rows[i].step);
+        cr_expect_eq(make(text), PLAN_REFUSED, "%s", rows[i].step);
+        cr_expect(strstr(plan->diagnostics[0].text, rows[i].says),
+                  "%s: %s",
+                  rows[i].step,
+                  plan->diagnostics[0].text);
     }
 }
 
