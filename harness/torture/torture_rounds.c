@@ -181,7 +181,9 @@ static bool hit(struct lane *lane, enum bv_failpoint point, uint32_t passage)
 {
     uint32_t before = atomic_load(&lane->place->board->fired[point]);
     bv_failpoint_arm(lane->place->board, point, passage);
-    int rc = bv_failpoint_await(lane->place->board, point, before, FIRE_MS_MAX);
+    int64_t limit_ms = lane->rounds->config.fire_ms_max;
+    int rc =
+        bv_failpoint_await(lane->place->board, point, before, limit_ms ? limit_ms : FIRE_MS_MAX);
     if (rc < 0)
         bv_failpoint_disarm(lane->place->board);
     return rc == 0;
