@@ -71,6 +71,13 @@ void http_connection_close(struct http_connection *connection)
     uv_close((uv_handle_t *)&connection->tcp, on_closed);
 }
 
+void http_connection_lost(struct http_connection *connection, int status)
+{
+    if (status == UV_ETIMEDOUT && connection->phase != PHASE_CLOSING)
+        http_count(connection->server->timeouts);
+    http_connection_close(connection);
+}
+
 void http_connection_linger(struct http_connection *connection)
 {
     const bool gone = connection->broken || connection->eof;
@@ -103,7 +110,7 @@ static void on_written(uv_write_t *write, int status)
     if (connection->phase == PHASE_CLOSING)
         return;
     if (status != 0) {
-        http_connection_close(connection);
+        http_connection_lost(connection, status);
         return;
     }
     if (connection->phase == PHASE_WRITING)
@@ -399,7 +406,7 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
     } else if (size == UV_EOF) {
         on_eof(connection);
     } else if (size < 0) {
-        http_connection_close(connection);
+        http_connection_lost(connection, (int)size);
     }
 }
 

@@ -231,6 +231,8 @@ extern const llhttp_settings_t http_parser_settings;
 
 void http_connection_accept(struct bv_http_server *server);
 void http_connection_close(struct http_connection *connection);
+/* The socket failed with this libuv error; the kernel's own timeout counts as one. */
+void http_connection_lost(struct http_connection *connection, int status);
 /* Ends our half and reads on until the peer has ended its own, or for a moment, so that no reset
  * overtakes what was sent (RFC 9112, section 9.6). */
 void http_connection_linger(struct http_connection *connection);

@@ -1,10 +1,11 @@
 #include "http_internal.h"
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-#define BACKLOG 1024
+#define BACKLOG 4096 /* a crowd must not make others wait for their SYN to be sent again */
 #define OUT_BYTES_MAX (4u << 20) /* head and copied body of one reply */
 #define OUT_KEEP_BYTES (256u << 10)
 
@@ -262,6 +263,35 @@ static void ignore_sigpipe(void)
         (void)signal(SIGPIPE, SIG_IGN);
 }
 
+static int at_least_1(int64_t seconds)
+{
+    return seconds < 1 ? 1 : seconds > 30000 ? 30000 : (int)seconds;
+}
+
+/* A peer that vanished without a word is noticed by the kernel, also where nothing is owed to it
+ * (streams without heartbeats) or little enough to fit the socket. Accepted sockets inherit these.
+ */
+static void notice_the_vanished(struct bv_http_server *server)
+{
+    const int64_t idle_s = server->config.idle_timeout_ms / 1000;
+    const struct {
+        int level;
+        int name;
+        int value;
+    } rows[] = {
+        {SOL_SOCKET,  SO_KEEPALIVE,     1                                   },
+        {IPPROTO_TCP, TCP_KEEPIDLE,     at_least_1(idle_s)                  },
+        {IPPROTO_TCP, TCP_KEEPINTVL,    at_least_1(idle_s / 4)              },
+        {IPPROTO_TCP, TCP_KEEPCNT,      3                                   },
+        {IPPROTO_TCP, TCP_USER_TIMEOUT, (int)server->config.write_timeout_ms},
+    };
+    uv_os_fd_t fd = -1;
+    if (uv_fileno((uv_handle_t *)&server->listener, &fd) != 0)
+        return;
+    for (size_t i = 0; i < BV_COUNT(rows); i++) /* without them it only takes longer */
+        (void)setsockopt(fd, rows[i].level, rows[i].name, &rows[i].value, sizeof rows[i].value);
+}
+
 int bv_http_server_start(struct bv_http_server *server, struct bv_error *error)
 {
     const struct bv_http_config *config = &server->config;
@@ -275,8 +305,10 @@ int bv_http_server_start(struct bv_http_server *server, struct bv_error *error)
                        config->host,
                        (long long)config->port);
     int rc = uv_tcp_bind(&server->listener, (struct sockaddr *)&address, 0);
-    if (rc == 0)
+    if (rc == 0) {
+        notice_the_vanished(server);
         rc = uv_listen((uv_stream_t *)&server->listener, BACKLOG, on_connection);
+    }
     if (rc != 0)
         return bv_fail(error,
                        rc == UV_EADDRINUSE ? BV_E_EXISTS : BV_E_IO,

@@ -309,7 +309,7 @@ static void on_stream_written(uv_write_t *write, int status)
     }
     stream->progress_at_ms = http_now_ms(stream->server);
     if (status != 0)
-        http_connection_close(stream->connection);
+        http_connection_lost(stream->connection, status);
     else
         flush(stream);
 }

@@ -9,7 +9,9 @@ import os
 import sys
 import time
 
+import halfopen_part
 import http_part
+import slow_part
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -41,6 +43,12 @@ def main():
             import websocket_part  # needs the package websockets
             rows, cases = websocket_part.run(options.echo, HERE, options.node_tools, options.full, options.only)
             failed += summary(f"WebSocket: {cases} cases", rows, time.monotonic() - started)
+        elif part == "slow":
+            failed += summary("Slow clients", slow_part.run(options.echo, options.full), time.monotonic() - started)
+        elif part == "halfopen":
+            failed += summary("Half-open connections", halfopen_part.run(options.echo), time.monotonic() - started)
+        else:
+            parser.error(f"no part {part}")
     return 1 if failed else 0
 
 

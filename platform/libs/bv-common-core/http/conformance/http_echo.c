@@ -24,6 +24,7 @@
 struct echo_config {
     struct bv_http_config http;
     int64_t read_bytes;
+    int64_t send_buffer;
 };
 
 struct echo {
@@ -344,49 +345,55 @@ static const struct bv_http_route routes[] = {
 
 #define AT(field) offsetof(struct echo_config, field)
 static const struct bv_option options[] = {
-    {"port",               AT(http.port), BV_OPT_INT, "0",     0, 65535,  BV_PUBLIC, "",      "0: any free one"},
+    {"port",               AT(http.port), BV_OPT_INT, "0",     0, 65535,   BV_PUBLIC, "",      "0: any free one"},
     {"read-bytes",
      AT(read_bytes),
      BV_OPT_INT,                                      "65536",
      1,                                                           65536,
-     BV_PUBLIC,                                                                      "bytes",
-     "input is read in such bits"                                                                              },
+     BV_PUBLIC,                                                                       "bytes",
+     "input is read in such bits"                                                                               },
+    {"send-buffer",
+     AT(send_buffer),
+     BV_OPT_SIZE,                                     "0",
+     0,                                                           1 << 24,
+     BV_PUBLIC,                                                                       "bytes",
+     "of each socket; 0: the kernel's choice"                                                                   },
     {"connections-max",
      AT(http.connections_max),
      BV_OPT_INT,                                      "10000",
      1,                                                           100000,
-     BV_PUBLIC,                                                                      "",
-     "further ones get 503"                                                                                    },
+     BV_PUBLIC,                                                                       "",
+     "further ones get 503"                                                                                     },
     {"header-timeout-ms",
      AT(http.header_timeout_ms),
      BV_OPT_DURATION,                                 "10s",
      10,                                                          600000,
-     BV_PUBLIC,                                                                      "",
-     "whole header"                                                                                            },
+     BV_PUBLIC,                                                                       "",
+     "whole header"                                                                                             },
     {"body-timeout-ms",
      AT(http.body_timeout_ms),
      BV_OPT_DURATION,                                 "30s",
      10,                                                          600000,
-     BV_PUBLIC,                                                                      "",
-     "whole body"                                                                                              },
+     BV_PUBLIC,                                                                       "",
+     "whole body"                                                                                               },
     {"idle-timeout-ms",
      AT(http.idle_timeout_ms),
      BV_OPT_DURATION,                                 "60s",
      10,                                                          600000,
-     BV_PUBLIC,                                                                      "",
-     "keep-alive"                                                                                              },
+     BV_PUBLIC,                                                                       "",
+     "keep-alive"                                                                                               },
     {"write-timeout-ms",
      AT(http.write_timeout_ms),
      BV_OPT_DURATION,                                 "20s",
      10,                                                          600000,
-     BV_PUBLIC,                                                                      "",
-     "output without progress"                                                                                 },
+     BV_PUBLIC,                                                                       "",
+     "output without progress"                                                                                  },
     {"request-timeout-ms",
      AT(http.request_timeout_ms),
      BV_OPT_DURATION,                                 "10s",
      10,                                                          600000,
-     BV_PUBLIC,                                                                      "",
-     "handler"                                                                                                 },
+     BV_PUBLIC,                                                                       "",
+     "handler"                                                                                                  },
 };
 
 static void on_term(void *argument, int number)
@@ -408,6 +415,10 @@ static int serve(struct echo *echo, const struct echo_config *config, struct bv_
     echo->server->read_bytes = (size_t)config->read_bytes;
     BV_TRY(bv_http_server_routes(echo->server, routes, BV_COUNT(routes), echo));
     BV_TRY(bv_http_server_start(echo->server, error));
+    const int send_buffer = (int)config->send_buffer;
+    uv_os_fd_t fd = -1;
+    if (send_buffer > 0 && uv_fileno((uv_handle_t *)&echo->server->listener, &fd) == 0)
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer);
     printf("port %d\n", bv_http_server_port(echo->server));
     fflush(stdout);
     return bv_loop_run(echo->loop);

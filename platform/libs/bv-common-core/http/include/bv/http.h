@@ -68,8 +68,8 @@ struct bv_principal {
 };
 bool bv_scope_has(struct bv_bytes scopes, const char *scope);
 /* Verifies a bearer token, on rows with a scope, before the body is read; must not block.
- * Outcomes: BV_HTTP_LATER: it cannot tell yet. It is asked again when the body is there, and then at
- * each bv_http_authenticate_again; meanwhile the request waits, at most for its time (504).
+ * Outcomes: BV_HTTP_LATER: it cannot tell yet. It is asked again when the body is there, and then
+ * at each bv_http_authenticate_again; meanwhile the request waits, at most for its time (504).
  * Errors: BV_E_UNAUTHENTICATED (401 with error="invalid_token" and the detail), BV_E_UNAVAILABLE
  * when keys cannot be had (503). */
 #define BV_HTTP_LATER 1
@@ -88,8 +88,9 @@ struct bv_http_config {
     int64_t arena_bytes_max;   /* per request, beside its header and body bytes */
     int64_t header_timeout_ms; /* first byte to end of headers */
     int64_t body_timeout_ms;
-    int64_t idle_timeout_ms;    /* keep-alive without a request */
-    int64_t write_timeout_ms;   /* no progress while output waits */
+    int64_t idle_timeout_ms;    /* keep-alive without a request; streams: then TCP asks if the peer
+                                   is still there */
+    int64_t write_timeout_ms;   /* no progress while output waits, or sent bytes not acknowledged */
     int64_t request_timeout_ms; /* default of routes */
     int64_t output_bytes_max;   /* queued output of a stream whose config does not say */
     int64_t gzip_bytes_min; /* bodies from this size are gzipped when accepted, of a text type and a
