@@ -291,6 +291,57 @@ RULE(a_killed_server_is_shown_and_not_restarted)
     assert_nothing_left();
 }
 
+/* Waits until the service is ready under another process; its new pid, 0 when that never comes. */
+static int await_successor(struct bv_stack *stack, const char *service, int before)
+{
+    const struct bv_stack_part *part = bv_stack_find(stack, service);
+    for (int64_t ends_ms = bv_now_ms() + GONE_MS; bv_now_ms() < ends_ms; bv_retry_pause())
+        if (bv_stack_refresh(stack, NULL) == 0 && strcmp(part->state, "ready") == 0 &&
+            part->pid != before)
+            return part->pid;
+    return 0;
+}
+
+RULE(a_killed_service_starts_again_where_that_was_asked_for)
+{
+    struct bv_stack *stack = NULL;
+    struct bv_error error = {0};
+    cr_assert_eq(bv_run_words("up auth --restart"), 0, "%s", text);
+    remember_ports("default");
+    cr_assert_eq(bv_stack_open(NULL, &stack, &error), 0, "%s", error.text);
+    const struct bv_stack_part *part = bv_stack_find(stack, "auth");
+    const int port = part->port;
+    for (int i = 0; i < 3; i++) {
+        const int before = part->pid;
+        kill(before, SIGKILL);
+        cr_assert_gt(await_successor(stack, "auth", before), 0, "it stays %s", part->state);
+        cr_assert_eq(part->port, port);
+    }
+    cr_assert_eq(bv_stack_check(stack, &error), 0, "%s", error.text);
+    bv_stack_close(&stack);
+    cr_assert_eq(bv_run_words("down"), 0, "%s", text);
+    assert_nothing_left();
+}
+
+RULE(a_service_is_restarted_by_hand)
+{
+    cr_assert_eq(bv_run_words("up auth"), 0, "%s", text);
+    remember_ports("default");
+    const long first = part_pid("default", "auth");
+    cr_assert_eq(bv_run_words("restart auth"), 0, "%s", text);
+    cr_assert_eq(bv_run_words("restart auth --kill"), 0, "%s", text);
+    cr_assert_null(strstr(text, "process 0"), "%s", text);
+    struct bv_stack *stack = NULL;
+    cr_assert_eq(bv_stack_open(NULL, &stack, NULL), 0);
+    cr_assert_gt(await_successor(stack, "auth", (int)first), 0);
+    bv_stack_close(&stack);
+    cr_assert_eq(bv_run_words("restart auht"), 2);
+    cr_assert_not_null(strstr(text, "did you mean 'auth'"), "%s", text);
+    cr_assert_eq(bv_run_words("restart redis"), 2);
+    cr_assert_eq(bv_run_words("down"), 0, "%s", text);
+    assert_nothing_left();
+}
+
 static bool a_server_runs(void)
 {
     return processes() >= 3; /* bv, supervisor, at least one server */
