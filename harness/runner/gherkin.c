@@ -1,46 +1,21 @@
 /* The official parser is a generated table over token kinds; which kinds a line may be depends on
  * the state, and a line that is none of the expected kinds is description text where that is
  * allowed, else an error. Here each state is a function that asks "is this line one of those that
- * may stand here?" in the same order:
+ * may stand here?" in the same order, and stops at the first that is not:
  *
- *   document    := tags? Feature description? background? scenario* rule*
+ *   document    := language? tags? Feature description? background? scenario* rule*
  *   background  := Background description? step*
  *   scenario    := tags? Scenario description? step* examples*
  *   step        := Given|When|Then|And|But|* text (table? and doc string?, in either order)
  *   examples    := tags? Examples description? table?
  *   rule        := tags? Rule description? background? scenario*
  */
-#include "gherkin.h"
+#include "gherkin_line.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
-enum line_kind {
-    LINE_END,
-    LINE_EMPTY,
-    LINE_COMMENT,
-    LINE_TAG,
-    LINE_FEATURE,
-    LINE_RULE,
-    LINE_BACKGROUND,
-    LINE_SCENARIO,
-    LINE_EXAMPLES,
-    LINE_STEP,
-    LINE_DOC,
-    LINE_ROW,
-    LINE_OTHER
-};
-#define BIT(kind) (1u << (kind))
-
-struct line {
-    struct bv_bytes raw;     /* without its end */
-    struct bv_bytes trimmed; /* raw without leading space */
-    uint32_t number;
-    enum line_kind kind;
-    struct bv_bytes keyword; /* of title lines and steps */
-    struct bv_bytes rest;    /* what follows the keyword, trimmed */
-    enum gherkin_keyword_type type;
-};
+#define BIT(kind) LINE_BIT(kind)
 
 /* Grows an array of the arena by one zeroed element; NULL when exhausted. */
 struct list {
@@ -53,50 +28,19 @@ struct parser {
     struct bv_arena *arena;
     const char *cursor; /* begin of the line after `line` */
     const char *end;
-    struct line line;
+    const struct gherkin_dialect *dialect;
+    struct gherkin_line line;
     struct list comments; /* struct gherkin_comment */
     struct gherkin_error *error;
 };
 
-static const struct {
-    struct bv_bytes word;
-    enum line_kind kind;
-} titles[] = {
-#define TITLE(text, kind)                                                                          \
-    {                                                                                              \
-        {text, sizeof(text) - 1}, kind                                                             \
-    }
-    TITLE("Feature", LINE_FEATURE),
-    TITLE("Business Need", LINE_FEATURE),
-    TITLE("Ability", LINE_FEATURE),
-    TITLE("Rule", LINE_RULE),
-    TITLE("Background", LINE_BACKGROUND),
-    TITLE("Scenario Outline", LINE_SCENARIO),
-    TITLE("Scenario Template", LINE_SCENARIO),
-    TITLE("Scenarios", LINE_EXAMPLES),
-    TITLE("Scenario", LINE_SCENARIO),
-    TITLE("Examples", LINE_EXAMPLES),
-    TITLE("Example", LINE_SCENARIO),
-};
-
-static const struct {
-    struct bv_bytes word;
-    enum gherkin_keyword_type type;
-} step_words[] = {
-    {{"* ", 2},     GHERKIN_UNKNOWN    },
-    {{"Given ", 6}, GHERKIN_CONTEXT    },
-    {{"When ", 5},  GHERKIN_ACTION     },
-    {{"Then ", 5},  GHERKIN_OUTCOME    },
-    {{"And ", 4},   GHERKIN_CONJUNCTION},
-    {{"But ", 4},   GHERKIN_CONJUNCTION},
-};
-
 /* In the order in which the official parser lists what it expected. */
 static const struct {
-    enum line_kind kind;
+    enum gherkin_line_kind kind;
     const char *word;
 } kind_words[] = {
     {LINE_END,        "end of file"},
+    {LINE_LANGUAGE,   "language"   },
     {LINE_ROW,        "table row"  },
     {LINE_DOC,        "doc string" },
     {LINE_STEP,       "step"       },
@@ -116,82 +60,6 @@ const char *gherkin_keyword_type_word(enum gherkin_keyword_type type)
 #undef BV_X_
     };
     return words[type];
-}
-
-/* ---- bytes ---- */
-
-static bool blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v';
-}
-
-/* White space beyond ASCII's, as UTF-8; text is trimmed of it too. */
-static const struct bv_bytes wide_blanks[] = {
-#define WIDE(text)                                                                                 \
-    {                                                                                              \
-        text, sizeof(text) - 1                                                                     \
-    }
-    WIDE("\xc2\x85"),     WIDE("\xc2\xa0"),     WIDE("\xe1\x9a\x80"), WIDE("\xe2\x80\x80"),
-    WIDE("\xe2\x80\x81"), WIDE("\xe2\x80\x82"), WIDE("\xe2\x80\x83"), WIDE("\xe2\x80\x84"),
-    WIDE("\xe2\x80\x85"), WIDE("\xe2\x80\x86"), WIDE("\xe2\x80\x87"), WIDE("\xe2\x80\x88"),
-    WIDE("\xe2\x80\x89"), WIDE("\xe2\x80\x8a"), WIDE("\xe2\x80\xa8"), WIDE("\xe2\x80\xa9"),
-    WIDE("\xe2\x80\xaf"), WIDE("\xe2\x81\x9f"), WIDE("\xe3\x80\x80"),
-};
-
-/* Bytes of the white space that text begins with, 0: none. */
-static size_t blank_begin(struct bv_bytes text)
-{
-    if (!text.size || blank(text.data[0]) ||
-        ((unsigned char)text.data[0] >= 0x1c && (unsigned char)text.data[0] <= 0x1f))
-        return text.size ? 1 : 0;
-    for (size_t i = 0; ((unsigned char)text.data[0] & 0x80) && i < BV_COUNT(wide_blanks); i++)
-        if (bv_bytes_starts(text, wide_blanks[i]))
-            return wide_blanks[i].size;
-    return 0;
-}
-
-static size_t blank_end(struct bv_bytes text)
-{
-    for (size_t size = 1; size <= 3 && size <= text.size; size++) {
-        struct bv_bytes end = {text.data + text.size - size, size};
-        if (blank_begin(end) == size)
-            return size;
-    }
-    return 0;
-}
-
-static struct bv_bytes trim_left(struct bv_bytes text)
-{
-    for (size_t size; (size = blank_begin(text)) > 0;)
-        text = (struct bv_bytes){text.data + size, text.size - size};
-    return text;
-}
-
-static struct bv_bytes trim(struct bv_bytes text)
-{
-    text = trim_left(text);
-    for (size_t size; (size = blank_end(text)) > 0;)
-        text.size -= size;
-    return text;
-}
-
-static struct bv_bytes skip(struct bv_bytes text, size_t size)
-{
-    return (struct bv_bytes){text.data + size, text.size - size};
-}
-
-/* Column of a place in the current line, in code points. */
-static uint32_t column_of(const struct line *line, const char *place)
-{
-    uint32_t column = 1;
-    for (const char *c = line->raw.data; c < place; c++)
-        column += ((unsigned char)*c & 0xc0) != 0x80;
-    return column;
-}
-
-static struct gherkin_location location(const struct line *line)
-{
-    return (struct gherkin_location){line->number, column_of(line, line->trimmed.data)};
 }
 
 static int fail_at(struct parser *parser, struct gherkin_location at, const char *format, ...)
@@ -224,77 +92,10 @@ static void *add(struct bv_arena *arena, struct list *list, size_t size)
 
 /* ---- lines ---- */
 
-static bool title(struct line *line)
-{
-    for (size_t i = 0; i < BV_COUNT(titles); i++) {
-        struct bv_bytes word = titles[i].word;
-        if (bv_bytes_starts(line->trimmed, word) && line->trimmed.size > word.size &&
-            line->trimmed.data[word.size] == ':') {
-            line->kind = titles[i].kind;
-            line->keyword = word;
-            line->rest = trim(skip(line->trimmed, word.size + 1));
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool step_line(struct line *line)
-{
-    for (size_t i = 0; i < BV_COUNT(step_words); i++) {
-        if (bv_bytes_starts(line->trimmed, step_words[i].word)) {
-            line->kind = LINE_STEP;
-            line->keyword = step_words[i].word;
-            line->type = step_words[i].type;
-            line->rest = trim(skip(line->trimmed, step_words[i].word.size));
-            return true;
-        }
-    }
-    return false;
-}
-
-static void classify(struct line *line)
-{
-    struct bv_bytes text = line->trimmed;
-    line->kind = LINE_OTHER;
-    if (!text.size)
-        line->kind = LINE_EMPTY;
-    else if (text.data[0] == '#')
-        line->kind = LINE_COMMENT;
-    else if (text.data[0] == '@')
-        line->kind = LINE_TAG;
-    else if (text.data[0] == '|')
-        line->kind = LINE_ROW;
-    else if (bv_bytes_starts(text, BV_BYTES("\"\"\"")) || bv_bytes_starts(text, BV_BYTES("```")))
-        line->kind = LINE_DOC;
-    else if (!title(line))
-        (void)step_line(line);
-}
-
-/* Reads the line at *cursor and moves past it. */
-static struct line read_line(const char **cursor, const char *end, uint32_t number)
-{
-    struct line line = {
-        .number = number, .raw = {*cursor, 0},
-             .kind = LINE_END
-    };
-    if (*cursor >= end) {
-        line.trimmed = line.raw;
-        return line;
-    }
-    const char *stop = memchr(*cursor, '\n', (size_t)(end - *cursor));
-    line.raw.size = (size_t)((stop ? stop : end) - *cursor);
-    *cursor = stop ? stop + 1 : end;
-    while (line.raw.size && line.raw.data[line.raw.size - 1] == '\r')
-        line.raw.size--;
-    line.trimmed = trim_left(line.raw);
-    classify(&line);
-    return line;
-}
-
 static void advance(struct parser *parser)
 {
-    parser->line = read_line(&parser->cursor, parser->end, parser->line.number + 1);
+    parser->line =
+        gherkin_line_read(parser->dialect, &parser->cursor, parser->end, parser->line.number + 1);
 }
 
 static int note_comment(struct parser *parser)
@@ -331,112 +132,163 @@ static int unexpected(struct parser *parser, uint32_t expected)
     }
     if (parser->line.kind == LINE_END)
         return fail_at(
-            parser, location(&parser->line), "unexpected end of file, expected %s", words);
-    struct bv_bytes text = trim(parser->line.trimmed);
+            parser, gherkin_line_at(&parser->line), "unexpected end of file, expected %s", words);
+    struct bv_bytes text = gherkin_trim(parser->line.trimmed);
     int shown = text.size > 40 ? 40 : (int)text.size;
     while (shown && ((unsigned char)text.data[shown - 1] & 0x80) && text.size > 40)
         shown--;
-    return fail_at(
-        parser, location(&parser->line), "expected %s, got \"%.*s\"", words, shown, text.data);
+    return fail_at(parser,
+                   gherkin_line_at(&parser->line),
+                   "expected %s, got \"%.*s\"",
+                   words,
+                   shown,
+                   text.data);
 }
 
-/* What follows the tags, comments and empty lines from here on, without moving. */
-static enum line_kind after_tags(const struct parser *parser)
+/* A comment may end a line of tags. */
+static struct bv_bytes tags_of(const struct gherkin_line *line)
 {
-    struct line line = parser->line;
-    const char *cursor = parser->cursor;
-    while (line.kind == LINE_TAG || line.kind == LINE_COMMENT || line.kind == LINE_EMPTY)
-        line = read_line(&cursor, parser->end, line.number + 1);
-    return line.kind;
+    struct bv_bytes text = gherkin_trim(line->trimmed);
+    for (size_t i = 1; i < text.size; i++)
+        if (text.data[i] == '#' && gherkin_blank_end((struct bv_bytes){text.data, i}))
+            return gherkin_trim((struct bv_bytes){text.data, i});
+    return text;
 }
 
-/* ---- parts ---- */
-
-static int tag_line(struct parser *parser, struct list *tags)
+/* Cuts the first tag off *rest, which begins with @ or is empty. */
+static struct bv_bytes cut_tag(struct bv_bytes *rest)
 {
-    struct bv_bytes text = parser->line.trimmed;
-    for (size_t i = 1; i < text.size; i++) /* a comment may end the line */
-        if (text.data[i] == '#' && blank(text.data[i - 1]))
-            text.size = i;
-    text = trim(text);
-    while (text.size) {
-        const char *next = memchr(text.data + 1, '@', text.size - 1);
-        size_t size = next ? (size_t)(next - text.data) : text.size;
-        struct bv_bytes name = trim((struct bv_bytes){text.data, size});
-        struct gherkin_location at = {parser->line.number, column_of(&parser->line, name.data)};
+    const char *next = memchr(rest->data + 1, '@', rest->size - 1);
+    size_t size = next ? (size_t)(next - rest->data) : rest->size;
+    struct bv_bytes name = gherkin_trim((struct bv_bytes){rest->data, size});
+    *rest = gherkin_skip(*rest, size);
+    return name;
+}
+
+static int check_tags(struct parser *parser, const struct gherkin_line *line)
+{
+    for (struct bv_bytes rest = tags_of(line); rest.size;) {
+        struct bv_bytes name = cut_tag(&rest);
         for (size_t i = 0; i < name.size; i++)
-            if (blank_begin(skip(name, i)))
-                return fail_at(parser, at, "a tag may not contain white space");
-        if (name.size > 1) {
-            struct gherkin_tag *tag = ADD(parser, tags, struct gherkin_tag);
-            if (!tag)
-                return BV_E_NOMEM;
-            *tag = (struct gherkin_tag){at, name};
-        }
-        text = skip(text, size);
+            if (gherkin_blank_begin(gherkin_skip(name, i)))
+                return fail_at(
+                    parser,
+                    (struct gherkin_location){line->number, gherkin_line_column(line, name.data)},
+                    "a tag may not contain white space");
     }
     return 0;
 }
 
-static int parse_tags(struct parser *parser, struct gherkin_tags *ret_tags)
+/* Calls for each line from here to what the tags stand before, without moving. */
+static int look_past_tags(struct parser *parser, enum gherkin_line_kind *ret_kind)
+{
+    struct gherkin_line line = parser->line;
+    const char *cursor = parser->cursor;
+    while (line.kind == LINE_TAG || line.kind == LINE_COMMENT || line.kind == LINE_EMPTY) {
+        if (line.kind == LINE_TAG)
+            BV_TRY(check_tags(parser, &line));
+        line = gherkin_line_read(parser->dialect, &cursor, parser->end, line.number + 1);
+    }
+    *ret_kind = line.kind;
+    return 0;
+}
+
+/* What follows the tags, comments and empty lines from here on; expect() has checked the tags. */
+static enum gherkin_line_kind after_tags(struct parser *parser)
+{
+    enum gherkin_line_kind kind = LINE_END;
+    return look_past_tags(parser, &kind) == 0 ? kind : LINE_END;
+}
+
+/* Passes over comments and empty lines to one of the kinds of expected. */
+static int expect(struct parser *parser, uint32_t expected)
+{
+    enum gherkin_line_kind kind;
+    BV_TRY(skip_blank(parser));
+    if (!(BIT(parser->line.kind) & expected) && (expected & BIT(LINE_STEP)))
+        gherkin_line_as_step(parser->dialect, &parser->line); /* Turkish: "Mevcut Durum:" */
+    if (!(BIT(parser->line.kind) & expected))
+        return unexpected(parser, expected);
+    return parser->line.kind == LINE_TAG ? look_past_tags(parser, &kind) : 0;
+}
+
+/* ---- parts ---- */
+
+static int parse_tags(struct parser *parser, uint32_t next, struct gherkin_tags *ret_tags)
 {
     struct list tags = {0};
-    BV_TRY(skip_blank(parser));
     while (parser->line.kind == LINE_TAG) {
-        BV_TRY(tag_line(parser, &tags));
+        for (struct bv_bytes rest = tags_of(&parser->line); rest.size;) {
+            struct bv_bytes name = cut_tag(&rest);
+            struct gherkin_tag *tag = ADD(parser, &tags, struct gherkin_tag);
+            if (!tag)
+                return BV_E_NOMEM;
+            tag->at.line = parser->line.number;
+            tag->at.column = gherkin_line_column(&parser->line, name.data);
+            tag->name = name;
+        }
         advance(parser);
-        BV_TRY(skip_blank(parser));
+        BV_TRY(expect(parser, next | BIT(LINE_TAG)));
     }
     *ret_tags = (struct gherkin_tags){tags.data, tags.count};
     return 0;
 }
 
-/* Lines up to one of the kinds of stop. */
-static int parse_description(struct parser *parser, uint32_t stop, struct bv_bytes *ret_description)
+/* Lines up to one of the kinds of next. Empty lines before the first that is none, be it a comment,
+ * are not text; empty ones at the end are not either, unless they hold white space. */
+static int parse_description(struct parser *parser, uint32_t next, struct bv_bytes *ret_description)
 {
     bv_auto(bv_buf_release) struct bv_buf text = {.max = BV_GHERKIN_BYTES_MAX * 2};
-    BV_TRY(skip_blank(parser));
-    size_t kept = 0; /* trailing empty lines are none of it */
-    for (; !(BIT(parser->line.kind) & (stop | BIT(LINE_END) | BIT(LINE_TAG))); advance(parser)) {
+    uint32_t stop = next | BIT(LINE_END) | BIT(LINE_TAG);
+    size_t kept = 0;
+    size_t lines = 0;
+    bool begun = false;
+    for (;; advance(parser)) {
+        if (!(BIT(parser->line.kind) & stop) && (stop & BIT(LINE_STEP)))
+            gherkin_line_as_step(parser->dialect, &parser->line);
+        if (BIT(parser->line.kind) & stop)
+            break;
+        if (parser->line.kind == LINE_EMPTY && !begun)
+            continue;
+        begun = true;
         if (parser->line.kind == LINE_COMMENT) {
             BV_TRY(note_comment(parser));
             continue;
         }
-        if (text.size)
+        if (lines++)
             BV_TRY(bv_buf_char(&text, '\n'));
         BV_TRY(bv_buf_bytes(&text, parser->line.raw));
-        if (parser->line.kind != LINE_EMPTY)
+        if (parser->line.raw.size)
             kept = text.size;
-        if (!kept)
-            bv_buf_reset(&text);
     }
     *ret_description =
         bv_arena_copy(parser->arena, (struct bv_bytes){text.data ? text.data : "", kept});
-    return ret_description->data ? 0 : BV_E_NOMEM;
+    return ret_description->data ? expect(parser, stop) : BV_E_NOMEM;
 }
 
 static int parse_cells(struct parser *parser, struct gherkin_row *row)
 {
     struct list cells = {0};
-    struct bv_bytes text = skip(parser->line.trimmed, 1);
+    struct bv_bytes text = gherkin_skip(parser->line.trimmed, 1);
     bv_auto(bv_buf_release) struct bv_buf cell = {.max = BV_GHERKIN_BYTES_MAX};
     const char *begin = text.data;
     for (size_t i = 0; i < text.size; i++) {
         char c = text.data[i];
-        if (c == '\\' && i + 1 < text.size && strchr("n|\\", text.data[i + 1])) {
+        if (c == '\\' && i + 1 < text.size && memchr("n|\\", text.data[i + 1], 3)) {
             c = text.data[++i];
             BV_TRY(bv_buf_char(&cell, c == 'n' ? '\n' : c));
         } else if (c != '|') {
             BV_TRY(bv_buf_char(&cell, c));
         } else {
             struct gherkin_cell *stored = ADD(parser, &cells, struct gherkin_cell);
-            begin = trim_left((struct bv_bytes){begin, (size_t)(text.data + i - begin)}).data;
+            begin =
+                gherkin_trim_left((struct bv_bytes){begin, (size_t)(text.data + i - begin)}).data;
             struct bv_bytes value = {cell.data ? cell.data : "", cell.size};
             if (!stored)
                 return BV_E_NOMEM;
-            stored->at =
-                (struct gherkin_location){parser->line.number, column_of(&parser->line, begin)};
-            stored->value = bv_arena_copy(parser->arena, trim(value));
+            stored->at = (struct gherkin_location){parser->line.number,
+                                                   gherkin_line_column(&parser->line, begin)};
+            stored->value = bv_arena_copy(parser->arena, gherkin_trim(value));
             if (!stored->value.data)
                 return BV_E_NOMEM;
             bv_buf_reset(&cell);
@@ -448,21 +300,25 @@ static int parse_cells(struct parser *parser, struct gherkin_row *row)
     return 0;
 }
 
-static int parse_table(struct parser *parser, struct gherkin_table *ret_table)
+/* A table is complete, and its mistake found, when a line comes that may follow it. */
+static int parse_table(struct parser *parser, uint32_t next, struct gherkin_table *ret_table)
 {
     struct list rows = {0};
-    struct gherkin_location at = location(&parser->line);
+    struct gherkin_location at = gherkin_line_at(&parser->line);
+    struct gherkin_location wrong = {0};
     while (parser->line.kind == LINE_ROW) {
         struct gherkin_row *row = ADD(parser, &rows, struct gherkin_row);
         if (!row)
             return BV_E_NOMEM;
-        row->at = location(&parser->line);
+        row->at = gherkin_line_at(&parser->line);
         BV_TRY(parse_cells(parser, row));
-        if (row->count != ((struct gherkin_row *)rows.data)->count)
-            return fail_at(parser, row->at, "inconsistent cell count within the table");
+        if (row->count != ((struct gherkin_row *)rows.data)->count && !wrong.line)
+            wrong = row->at;
         advance(parser);
-        BV_TRY(skip_blank(parser));
+        BV_TRY(expect(parser, next | BIT(LINE_ROW)));
     }
+    if (wrong.line)
+        return fail_at(parser, wrong, "inconsistent cell count within the table");
     *ret_table = (struct gherkin_table){at, rows.data, rows.count};
     return 0;
 }
@@ -475,32 +331,35 @@ static int unescape(struct bv_buf *buf, struct bv_bytes text, char delimiter)
         if (text.size >= 6 && memcmp(text.data, escaped, 6) == 0) {
             for (int i = 0; i < 3; i++)
                 BV_TRY(bv_buf_char(buf, delimiter));
-            text = skip(text, 6);
+            text = gherkin_skip(text, 6);
         } else {
             BV_TRY(bv_buf_char(buf, text.data[0]));
-            text = skip(text, 1);
+            text = gherkin_skip(text, 1);
         }
     }
     return 0;
 }
 
-static int parse_doc(struct parser *parser, struct gherkin_doc_string *doc)
+static int parse_doc(struct parser *parser, uint32_t next, struct gherkin_doc_string *doc)
 {
     bv_auto(bv_buf_release) struct bv_buf raw = {.max = BV_GHERKIN_BYTES_MAX * 2};
-    doc->at = location(&parser->line);
+    doc->at = gherkin_line_at(&parser->line);
     doc->delimiter = parser->line.trimmed.data[0];
-    doc->media_type = trim(skip(parser->line.trimmed, 3));
+    doc->media_type = gherkin_trim(gherkin_skip(parser->line.trimmed, 3));
     struct bv_bytes delimiter = {parser->line.trimmed.data, 3};
-    uint32_t indent = location(&parser->line).column - 1; /* in characters */
+    uint32_t indent = gherkin_line_at(&parser->line).column - 1; /* in characters */
     bool first = true;
     for (advance(parser); !bv_bytes_starts(parser->line.trimmed, delimiter); advance(parser)) {
         if (parser->line.kind == LINE_END)
-            return fail_at(parser, doc->at, "the doc string is not closed");
+            return fail_at(parser,
+                           gherkin_line_at(&parser->line),
+                           "unexpected end of file, the doc string of line %u is not closed",
+                           doc->at.line);
         struct bv_bytes text = parser->line.raw;
         if (!first)
             BV_TRY(bv_buf_char(&raw, '\n'));
-        for (uint32_t i = 0; i < indent && blank_begin(text); i++)
-            text = skip(text, blank_begin(text));
+        for (uint32_t i = 0; i < indent && gherkin_blank_begin(text); i++)
+            text = gherkin_skip(text, gherkin_blank_begin(text));
         BV_TRY(bv_buf_bytes(&raw, text));
         first = false;
     }
@@ -509,52 +368,59 @@ static int parse_doc(struct parser *parser, struct gherkin_doc_string *doc)
     doc->content =
         bv_arena_copy(parser->arena, (struct bv_bytes){text.data ? text.data : "", text.size});
     advance(parser);
-    return doc->content.data ? skip_blank(parser) : BV_E_NOMEM;
+    return doc->content.data ? expect(parser, next) : BV_E_NOMEM;
 }
 
-static int parse_steps(struct parser *parser, struct gherkin_scenario *scenario)
+/* A table and a doc string, in either order. next: what may follow the step. */
+static int parse_argument(struct parser *parser, uint32_t next, struct gherkin_step *step)
+{
+    BV_TRY(expect(parser, next | BIT(LINE_ROW) | BIT(LINE_DOC)));
+    if (parser->line.kind == LINE_ROW) {
+        BV_TRY(parse_table(parser, next | BIT(LINE_DOC), &step->table));
+        if (parser->line.kind == LINE_DOC)
+            BV_TRY(parse_doc(parser, next, &step->doc));
+    } else if (parser->line.kind == LINE_DOC) {
+        BV_TRY(parse_doc(parser, next | BIT(LINE_ROW), &step->doc));
+        if (parser->line.kind == LINE_ROW)
+            BV_TRY(parse_table(parser, next, &step->table));
+    }
+    return 0;
+}
+
+static int parse_steps(struct parser *parser, uint32_t next, struct gherkin_scenario *scenario)
 {
     struct list steps = {0};
     while (parser->line.kind == LINE_STEP) {
         struct gherkin_step *step = ADD(parser, &steps, struct gherkin_step);
         if (!step)
             return BV_E_NOMEM;
-        step->at = location(&parser->line);
+        step->at = gherkin_line_at(&parser->line);
         step->keyword = parser->line.keyword;
         step->type = parser->line.type;
         step->text = parser->line.rest;
         advance(parser);
-        BV_TRY(skip_blank(parser));
-        if (parser->line.kind == LINE_ROW)
-            BV_TRY(parse_table(parser, &step->table));
-        if (parser->line.kind == LINE_DOC)
-            BV_TRY(parse_doc(parser, &step->doc));
-        if (parser->line.kind == LINE_ROW && !step->table.count)
-            BV_TRY(parse_table(parser, &step->table));
+        BV_TRY(parse_argument(parser, next | BIT(LINE_STEP), step));
     }
     scenario->steps = steps.data;
     scenario->step_count = steps.count;
     return 0;
 }
 
-static int parse_examples(struct parser *parser, struct gherkin_scenario *scenario)
+static int parse_examples(struct parser *parser, uint32_t next, struct gherkin_scenario *scenario)
 {
     struct list list = {0};
     while (after_tags(parser) == LINE_EXAMPLES) {
         struct gherkin_examples *examples = ADD(parser, &list, struct gherkin_examples);
         if (!examples)
             return BV_E_NOMEM;
-        BV_TRY(parse_tags(parser, &examples->tags));
-        examples->at = location(&parser->line);
+        BV_TRY(parse_tags(parser, BIT(LINE_EXAMPLES), &examples->tags));
+        examples->at = gherkin_line_at(&parser->line);
         examples->keyword = parser->line.keyword;
         examples->name = parser->line.rest;
         advance(parser);
-        BV_TRY(parse_description(parser,
-                                 BIT(LINE_ROW) | BIT(LINE_EXAMPLES) | BIT(LINE_SCENARIO) |
-                                     BIT(LINE_RULE),
-                                 &examples->description));
+        BV_TRY(parse_description(parser, next | BIT(LINE_ROW), &examples->description));
         if (parser->line.kind == LINE_ROW)
-            BV_TRY(parse_table(parser, &examples->table));
+            BV_TRY(parse_table(parser, next, &examples->table));
         scenario->examples = list.data;
         scenario->example_count = list.count;
     }
@@ -564,7 +430,7 @@ static int parse_examples(struct parser *parser, struct gherkin_scenario *scenar
 static void
 begin(struct parser *parser, struct gherkin_scenario *scenario, struct gherkin_tags tags)
 {
-    scenario->at = location(&parser->line);
+    scenario->at = gherkin_line_at(&parser->line);
     scenario->tags = tags;
     scenario->keyword = parser->line.keyword;
     scenario->name = parser->line.rest;
@@ -573,29 +439,25 @@ begin(struct parser *parser, struct gherkin_scenario *scenario, struct gherkin_t
 
 static int parse_scenario(struct parser *parser, struct gherkin_scenario *scenario)
 {
-    uint32_t next = BIT(LINE_TAG) | BIT(LINE_EXAMPLES) | BIT(LINE_SCENARIO) | BIT(LINE_RULE);
+    uint32_t next =
+        BIT(LINE_END) | BIT(LINE_TAG) | BIT(LINE_EXAMPLES) | BIT(LINE_SCENARIO) | BIT(LINE_RULE);
     struct gherkin_tags tags;
-    BV_TRY(parse_tags(parser, &tags));
+    BV_TRY(parse_tags(parser, BIT(LINE_SCENARIO), &tags));
     begin(parser, scenario, tags);
     BV_TRY(parse_description(parser, next | BIT(LINE_STEP), &scenario->description));
-    BV_TRY(parse_steps(parser, scenario));
-    BV_TRY(parse_examples(parser, scenario));
-    if (parser->line.kind != LINE_END && !(BIT(parser->line.kind) & next))
-        return unexpected(parser, next | BIT(LINE_STEP) | BIT(LINE_END));
-    return 0;
+    BV_TRY(parse_steps(parser, next, scenario));
+    return parse_examples(parser, next, scenario);
 }
 
 static int parse_background(struct parser *parser, struct gherkin_rule *rule)
 {
-    uint32_t next = BIT(LINE_TAG) | BIT(LINE_SCENARIO) | BIT(LINE_RULE);
+    uint32_t next = BIT(LINE_END) | BIT(LINE_TAG) | BIT(LINE_SCENARIO) | BIT(LINE_RULE);
     struct gherkin_scenario *background = bv_arena_new(parser->arena, struct gherkin_scenario);
     if (!background)
         return BV_E_NOMEM;
     begin(parser, background, (struct gherkin_tags){0});
     BV_TRY(parse_description(parser, next | BIT(LINE_STEP), &background->description));
-    BV_TRY(parse_steps(parser, background));
-    if (parser->line.kind != LINE_END && !(BIT(parser->line.kind) & next))
-        return unexpected(parser, next | BIT(LINE_STEP) | BIT(LINE_END));
+    BV_TRY(parse_steps(parser, next, background));
     rule->background = background;
     return 0;
 }
@@ -605,7 +467,7 @@ static int
 parse_container(struct parser *parser, struct gherkin_rule *rule, struct gherkin_tags tags)
 {
     struct list scenarios = {0};
-    rule->at = location(&parser->line);
+    rule->at = gherkin_line_at(&parser->line);
     rule->tags = tags;
     rule->keyword = parser->line.keyword;
     rule->name = parser->line.rest;
@@ -625,67 +487,71 @@ parse_container(struct parser *parser, struct gherkin_rule *rule, struct gherkin
     return 0;
 }
 
-/* "# language: en" before the feature. Outcome LANGUAGE_LINE: it is one. */
+/* "# language: fr" before the feature. Outcome LANGUAGE_LINE: the comment is one. */
 enum { LANGUAGE_LINE = 1 };
-static int check_language(struct parser *parser)
+static int take_language(struct parser *parser)
 {
-    struct bv_bytes text = trim(skip(parser->line.trimmed, 1));
+    struct bv_bytes text = gherkin_trim(gherkin_skip(parser->line.trimmed, 1));
     if (!bv_bytes_starts(text, BV_BYTES("language")))
         return 0;
-    text = trim_left(skip(text, 8));
-    if (!text.size || text.data[0] != ':')
+    text = gherkin_trim_left(gherkin_skip(text, 8));
+    if (text.size < 2 || text.data[0] != ':')
         return 0;
-    text = trim(skip(text, 1));
-    for (size_t i = 0; i < text.size; i++)
-        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_", text.data[i]) ||
-            !text.data[i])
+    text = gherkin_trim_left(gherkin_skip(text, 1));
+    for (size_t i = 0; i < text.size; i++) {
+        char letter = (char)(text.data[i] | 0x20);
+        if ((letter < 'a' || letter > 'z') && text.data[i] != '-' && text.data[i] != '_')
             return 0;
+    }
     if (!text.size)
         return 0;
-    if (bv_bytes_equal(text, BV_BYTES("en")))
-        return LANGUAGE_LINE;
-    return fail_at(parser,
-                   location(&parser->line),
-                   "language \"%.*s\" is not supported, only \"en\" is",
-                   (int)(text.size < 20 ? text.size : 20),
-                   text.data);
+    const struct gherkin_dialect *dialect = gherkin_dialect(text);
+    if (!dialect)
+        return fail_at(parser,
+                       gherkin_line_at(&parser->line),
+                       "Language not supported: %.*s",
+                       (int)(text.size < 40 ? text.size : 40),
+                       text.data);
+    parser->dialect = dialect;
+    return LANGUAGE_LINE;
+}
+
+/* Up to the first tag or the feature. */
+static int parse_head(struct parser *parser)
+{
+    uint32_t next = BIT(LINE_END) | BIT(LINE_LANGUAGE) | BIT(LINE_TAG) | BIT(LINE_FEATURE);
+    for (; parser->line.kind == LINE_EMPTY || parser->line.kind == LINE_COMMENT; advance(parser)) {
+        if (parser->line.kind != LINE_COMMENT)
+            continue;
+        int rc = next & BIT(LINE_LANGUAGE) ? take_language(parser) : 0;
+        if (rc < 0)
+            return rc;
+        if (rc == LANGUAGE_LINE)
+            next = BIT(LINE_TAG) | BIT(LINE_FEATURE);
+        else
+            BV_TRY(note_comment(parser));
+    }
+    return expect(parser, next);
 }
 
 static int parse_document(struct parser *parser, struct gherkin_document *document)
 {
     struct list rules = {0};
     struct gherkin_tags tags;
-    bool language = false;
-    for (; parser->line.kind == LINE_EMPTY || parser->line.kind == LINE_COMMENT; advance(parser)) {
-        if (parser->line.kind != LINE_COMMENT)
-            continue;
-        int rc = language ? 0 : check_language(parser);
-        if (rc < 0)
-            return rc;
-        language = language || rc == LANGUAGE_LINE;
-        if (rc != LANGUAGE_LINE)
-            BV_TRY(note_comment(parser));
-    }
-    BV_TRY(parse_tags(parser, &tags));
-    if (parser->line.kind == LINE_END && !tags.count)
+    BV_TRY(parse_head(parser));
+    if (parser->line.kind == LINE_END)
         return 0;
-    if (parser->line.kind != LINE_FEATURE)
-        return unexpected(parser, BIT(LINE_TAG) | BIT(LINE_FEATURE));
+    BV_TRY(parse_tags(parser, BIT(LINE_FEATURE), &tags));
     BV_TRY(parse_container(parser, &document->feature, tags));
-    while (after_tags(parser) == LINE_RULE) {
+    while (parser->line.kind != LINE_END) {
         struct gherkin_rule *rule = ADD(parser, &rules, struct gherkin_rule);
         if (!rule)
             return BV_E_NOMEM;
-        BV_TRY(parse_tags(parser, &tags));
+        BV_TRY(parse_tags(parser, BIT(LINE_RULE), &tags));
         BV_TRY(parse_container(parser, rule, tags));
         document->rules = rules.data;
         document->rule_count = rules.count;
     }
-    BV_TRY(parse_tags(parser, &tags));
-    if (parser->line.kind != LINE_END || tags.count)
-        return unexpected(parser,
-                          BIT(LINE_TAG) | BIT(LINE_SCENARIO) | BIT(LINE_RULE) |
-                              (tags.count ? 0 : BIT(LINE_END)));
     return 0;
 }
 
@@ -696,9 +562,14 @@ int gherkin_parse(struct bv_arena *arena,
 {
     memset(error, 0, sizeof *error);
     if (bv_bytes_starts(text, BV_BYTES("\xef\xbb\xbf")))
-        text = skip(text, 3);
+        text = gherkin_skip(text, 3);
     struct parser parser = {
-        .arena = arena, .cursor = text.data, .end = text.data + text.size, .error = error};
+        .arena = arena,
+        .cursor = text.data,
+        .end = text.data + text.size,
+        .dialect = gherkin_dialect(BV_BYTES("en")),
+        .error = error,
+    };
     if (text.size > BV_GHERKIN_BYTES_MAX)
         return BV_E_TOO_LARGE;
     if (!bv_bytes_utf8(text))
@@ -708,6 +579,7 @@ int gherkin_parse(struct bv_arena *arena,
         return BV_E_NOMEM;
     advance(&parser);
     BV_TRY(parse_document(&parser, document));
+    document->language = parser.dialect->name;
     document->comments = parser.comments.data;
     document->comment_count = parser.comments.count;
     *ret_document = document;

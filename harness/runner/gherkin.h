@@ -1,7 +1,8 @@
-/* Gherkin documents as gherkin-official parses them (cucumber/gherkin, gherkin.berp), English
- * keywords only. Invariant: every node knows its line and column, both from 1; texts are exactly
- * what the official AST holds (names trimmed, doc strings without their indentation and escapes,
- * cells unescaped). Pure; everything lives in the caller's arena. Thread: any. */
+/* Gherkin documents as gherkin-official parses them (cucumber/gherkin, gherkin.berp), in all its
+ * languages; gherkin_agreement.py compares both. Invariant: every node knows its line and column,
+ * both from 1; texts are exactly what the official AST holds (names trimmed, doc strings without
+ * their indentation and escapes, cells unescaped). Pure; everything lives in the caller's arena.
+ * Thread: any. */
 #ifndef BV_GHERKIN_H
 #define BV_GHERKIN_H
 
@@ -101,6 +102,7 @@ struct gherkin_document {
     size_t rule_count;
     const struct gherkin_comment *comments;
     size_t comment_count;
+    struct bv_bytes language; /* "en" unless the file says "# language: ..." */
 };
 struct gherkin_error {
     struct gherkin_location at;

@@ -1,6 +1,6 @@
 /* One canonical layout: two spaces per level, tags on one line above what they tag, comments left
  * out. */
-#include "gherkin.h"
+#include "gherkin_line.h"
 
 static void line(struct bv_buf *buf,
                  int indent,
@@ -30,11 +30,16 @@ static void print_title(struct bv_buf *buf,
                         struct bv_bytes name,
                         struct bv_bytes description)
 {
+    const char *next;
     if (buf->size)
         (void)bv_buf_char(buf, '\n');
     print_tags(buf, indent, tags);
     line(buf, indent, keyword, name.size ? ": " : ":", name);
-    if (description.size) {
+    while ((next = memchr(description.data, '\n', description.size)) &&
+           !gherkin_trim((struct bv_bytes){description.data, (size_t)(next - description.data)})
+                .size) /* kept only by a comment, and none is printed */
+        description = gherkin_skip(description, (size_t)(next + 1 - description.data));
+    if (gherkin_trim(description).size) {
         (void)bv_buf_bytes(buf, description);
         (void)bv_buf_char(buf, '\n');
     }
@@ -115,6 +120,8 @@ static void print_rule(struct bv_buf *buf, int indent, const struct gherkin_rule
 
 int gherkin_print(struct bv_buf *buf, const struct gherkin_document *document)
 {
+    if (document->feature.at.line && !bv_bytes_equal(document->language, BV_BYTES("en")))
+        (void)bv_buf_format(buf, "# language: %.*s\n", BV_ARG(document->language));
     if (document->feature.at.line)
         print_rule(buf, 0, &document->feature);
     for (size_t i = 0; i < document->rule_count; i++)

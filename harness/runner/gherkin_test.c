@@ -154,17 +154,20 @@ Test(gherkin, counts_columns_in_characters)
 
 Test(gherkin, refuses_with_place_and_reason)
 {
-    refuses("Feture: x\n", 1, 1, "expected tag, Feature:");
+    refuses("Feture: x\n", 1, 1, "expected end of file, language, tag, Feature:");
     refuses("Feature: f\n Scenario: s\n  Given a\n  oops\n", 4, 3, "got \"oops\"");
     refuses("Feature: f\n Scenario: s\n  Given a\n  | a |\n  | a | b |\n",
             5,
             3,
             "inconsistent cell count");
-    refuses("Feature: f\n Scenario: s\n  Given a\n  \"\"\"\n  x\n", 4, 3, "not closed");
+    refuses("Feature: f\n Scenario: s\n  Given a\n  \"\"\"\n  x\n", 6, 1, "line 4 is not closed");
     refuses("@a b\nFeature: f\n", 1, 1, "white space");
     refuses("Feature: f\n@a\n", 3, 1, "end of file");
     refuses("Feature: f\n@a\nBackground:\n", 3, 1, "Background");
-    refuses("# language: fr\nFeature: f\n", 1, 1, "only \"en\"");
+    refuses(" # language: xx\nFeature: f\n", 1, 2, "Language not supported: xx");
+    refuses("# language: fr\nFeature: f\n", 2, 1, "expected tag, Feature:");
+    refuses("# language: en\n", 2, 1, "end of file");
+    refuses("Feature: f\n Scenario: s\n  Given a\n  | a |\n  |\n oops\n", 6, 2, "oops");
     refuses("Feature: f\n Background:\n  Given a\n  Examples:\n", 4, 3, "Examples:");
     refuses("Feature: \xff\n", 1, 1, "UTF-8");
 }
@@ -192,6 +195,23 @@ Test(gherkin, white_space_beyond_ascii_is_trimmed)
 Test(gherkin, the_language_line_is_no_comment)
 {
     cr_expect_eq(parse("# language: en\n# language: en\nFeature: f\n")->comment_count, 1);
+}
+
+Test(gherkin, reads_the_words_of_other_languages)
+{
+    const struct gherkin_document *d =
+        parse("# language: de\nFunktionalit\xc3\xa4t: f\n Szenario: s\n  Angenommen a\n  Und b\n");
+    is(d->language, "de");
+    is(d->feature.scenarios[0].steps[0].keyword, "Angenommen ");
+    cr_expect_eq(d->feature.scenarios[0].steps[1].type, GHERKIN_CONJUNCTION);
+    d = parse("# language: tr\n\xc3\x96zellik: f\nMevcut Durum:\nMevcut Durum: x\n");
+    cr_assert_eq(d->feature.background->step_count, 0 + 1);
+    is(d->feature.background->steps[0].keyword, "Mevcut ");
+}
+
+Test(gherkin, a_comment_begins_the_description)
+{
+    is(parse("Feature: f\n\n  # c\n\n  about\n\n")->feature.description, "\n  about");
 }
 
 Test(gherkin, prints_what_parses_to_the_same_print)
