@@ -277,6 +277,87 @@ Feature: Bad input
       When buyer gets "/v1/orders/${order}"
       Then buyer status == 200 and json "$.state" == RESERVED
 
+  Rule: tokens
+
+    Scenario Outline: a token that is <forged> opens no door
+      Given actor forger is forger as customer
+      And actor intruder is rest at gateway
+      When forger forges "<forged>"
+      And intruder gets "/v1/orders" header "authorization" "Bearer ${forger.token}"
+      Then intruder status == 401 and json "$.code" == unauthorized and json "$.detail" contains <says>
+      And intruder header "www-authenticate" contains "invalid_token" and header "content-type" == "application/problem+json"
+      When intruder posts "/v1/products" header "authorization" "Bearer ${forger.token}"
+        """json
+        { "sku": "X-${run}", "name": "x", "priceMinor": 1, "currency": "EUR" }
+        """
+      Then intruder status == 401
+      When intruder gets "/v1/me" header "authorization" "Bearer ${forger.token}"
+      Then intruder status == 401 and header "www-authenticate" contains "invalid_token"
+      When intruder gets "/v1/webhooks" header "authorization" "Bearer ${forger.token}"
+      Then intruder status == 401
+
+      Examples:
+        | forged         | says                 |
+        | expired        | "expired"            |
+        | not-yet        | "not valid yet"      |
+        | eternal        | "no expiry"          |
+        | other-issuer   | "another issuer"     |
+        | other-audience | "another audience"   |
+        | no-subject     | "no subject"         |
+        | padded         | "longer than 8192"   |
+        | other-key      | "signature is wrong" |
+        | unknown-key    | "key is unknown"     |
+        | no-key-id      | "key is unknown"     |
+        | key-id-path    | "key is unknown"     |
+        | key-id-sql     | "key is unknown"     |
+        | none           | "algorithm"          |
+        | hmac           | "algorithm"          |
+        | tampered       | "signature is wrong" |
+        | unsigned       | "signature is wrong" |
+
+    Scenario: the forger's hand is steady
+      Given actor forger is forger as customer
+      And actor intruder is rest at gateway
+      When forger forges "genuine"
+      And intruder gets "/v1/orders?limit=1" header "authorization" "Bearer ${forger.token}"
+      Then intruder status == 200
+
+    Scenario Outline: no token at all, but <what>
+      Given actor intruder is rest at gateway
+      When intruder gets "/v1/orders" header "authorization" <field>
+      Then intruder status == 401 and header "www-authenticate" contains "Bearer"
+
+      Examples:
+        | what         | field                    |
+        | a password   | "Basic Y3VzdG9tZXI6eA==" |
+        | nothing      | "Bearer "                |
+        | one part     | "Bearer x"               |
+        | empty parts  | "Bearer .."              |
+        | four parts   | "Bearer e30.e30.e30.e30" |
+        | no algorithm | "Bearer e30.e30.e30"     |
+        | no base64    | "Bearer %%%.%%%.%%%"     |
+
+    Scenario: a key of a moment ago is as good as an old one
+      Given actor admin is rest at gateway as admin
+      When admin posts "/v1/keys/rotate"
+      Then admin status == 200
+      Given actor newcomer is rest at gateway as new customer
+      When newcomer posts "/v1/orders" with key "${run}-new-key"
+        """json
+        { "items": [ { "sku": "JUG-${run}", "quantity": 1 } ] }
+        """
+      Then newcomer status == 201
+      When buyer gets "/v1/orders?limit=1"
+      Then buyer status == 200
+
+    Scenario: nobody listens in without a token
+      Given actor page is sse at gateway path "/v1/stream" idle
+      And actor screen is websocket at gateway path "/v1/live" idle
+      When page tries to open
+      Then page status == 401 and json "$.code" == unauthorized
+      When screen tries to open
+      Then screen status == 401
+
   Rule: webhooks
 
     Scenario Outline: a partner cannot subscribe <what>
@@ -416,17 +497,17 @@ Feature: Bad input
         | what                   | form | body                                             | says             |
         | an empty value         | hex  |                                                  | "JSON"           |
         | a value of noise       | hex  | 00ff17c0deadbeef00fe                             | "JSON"           |
-        | a value cut short      | json | {"eventId":"01890000-0000-7000-8000-0000         | "JSON at byte"   |
-        | a value nested deep    | json | ${deep.5000}                                     | "nested deeper"  |
-        | a value of a megabyte  | json | {"payload":"${filler.1020000}"}                  | "at most"        |
-        | no envelope            | json | {"orderId":"${poisoned}"}                        | "eventId is missing" |
-        | an envelope of 2.0     | json | {"eventId":"${uuid}","eventType":"ecommerce.payment.authorized.v1","occurredAt":"${now}","producer":"payment","traceId":"${trace}","correlationId":"${run}","payload":{},"schemaVersion":"2.0","tenantId":"default","partitionKey":"${poisoned}"} | "schemaVersion" |
-        | a version from the future | json | {"eventId":"${uuid}","eventType":"ecommerce.payment.authorized.v2","occurredAt":"${now}","producer":"payment","traceId":"${trace}","correlationId":"${run}","payload":{},"schemaVersion":"1.0","tenantId":"default","partitionKey":"${poisoned}"} | "version" |
-        | a payload of text      | json | {"eventId":"${uuid}","eventType":"ecommerce.payment.authorized.v1","occurredAt":"${now}","producer":"payment","traceId":"${trace}","correlationId":"${run}","payload":"paid","schemaVersion":"1.0","tenantId":"default","partitionKey":"${poisoned}"} | "payload" |
-        | a payload of nothing   | json | {"eventId":"${uuid}","eventType":"ecommerce.payment.authorized.v1","occurredAt":"${now}","producer":"payment","traceId":"${trace}","correlationId":"${run}","payload":{},"schemaVersion":"1.0","tenantId":"default","partitionKey":"${poisoned}"} | "missing" |
-        | money that is negative | json | {"eventId":"${uuid}","eventType":"ecommerce.payment.authorized.v1","occurredAt":"${now}","producer":"payment","traceId":"${trace}","correlationId":"${run}","payload":{"paymentId":"${uuid}","orderId":"${poisoned}","amountMinor":-1,"currency":"EUR","authorizedAt":"${now}"},"schemaVersion":"1.0","tenantId":"default","partitionKey":"${poisoned}"} | "amountMinor" |
-        | a payment for nobody   | json | {"eventId":"${uuid}","eventType":"ecommerce.payment.authorized.v1","occurredAt":"${now}","producer":"payment","traceId":"${trace}","correlationId":"${run}","payload":{"paymentId":"${uuid}","orderId":"${uuid}","amountMinor":700,"currency":"EUR","authorizedAt":"${now}"},"schemaVersion":"1.0","tenantId":"default","partitionKey":"${poisoned}"} | "does not exist" |
-        | a key of another       | json | {"eventId":"${uuid}","eventType":"ecommerce.payment.authorized.v1","occurredAt":"${now}","producer":"payment","traceId":"${trace}","correlationId":"${run}","payload":{"paymentId":"${uuid}","orderId":"${poisoned}","amountMinor":700,"currency":"EUR","authorizedAt":"${now}"},"schemaVersion":"1.0","tenantId":"default","partitionKey":"${healthy}"} | "partitionKey" |
+        | a value cut short      | text | {"eventId":"01890000-0000-7000-8000-0000         | "JSON at byte"   |
+        | a value nested deep    | text | ${deep.5000}                                     | "nested deeper"  |
+        | a value of a megabyte  | text | {"payload":"${filler.1020000}"}                  | "at most"        |
+        | no envelope            | text | {"orderId":"${poisoned}"}                        | "eventId is missing" |
+        | an envelope of 2.0     | text | {"eventId":"${uuid}","eventType":"ecommerce.payment.authorized.v1","occurredAt":"${now}","producer":"payment","traceId":"${trace}","correlationId":"${run}","payload":{},"schemaVersion":"2.0","tenantId":"default","partitionKey":"${poisoned}"} | "schemaVersion" |
+        | a version from the future | text | {"eventId":"${uuid}","eventType":"ecommerce.payment.authorized.v2","occurredAt":"${now}","producer":"payment","traceId":"${trace}","correlationId":"${run}","payload":{},"schemaVersion":"1.0","tenantId":"default","partitionKey":"${poisoned}"} | "version" |
+        | a payload of text      | text | {"eventId":"${uuid}","eventType":"ecommerce.payment.authorized.v1","occurredAt":"${now}","producer":"payment","traceId":"${trace}","correlationId":"${run}","payload":"paid","schemaVersion":"1.0","tenantId":"default","partitionKey":"${poisoned}"} | "payload" |
+        | a payload of nothing   | text | {"eventId":"${uuid}","eventType":"ecommerce.payment.authorized.v1","occurredAt":"${now}","producer":"payment","traceId":"${trace}","correlationId":"${run}","payload":{},"schemaVersion":"1.0","tenantId":"default","partitionKey":"${poisoned}"} | "missing" |
+        | money that is negative | text | {"eventId":"${uuid}","eventType":"ecommerce.payment.authorized.v1","occurredAt":"${now}","producer":"payment","traceId":"${trace}","correlationId":"${run}","payload":{"paymentId":"${uuid}","orderId":"${poisoned}","amountMinor":-1,"currency":"EUR","authorizedAt":"${now}"},"schemaVersion":"1.0","tenantId":"default","partitionKey":"${poisoned}"} | "amountMinor" |
+        | a payment for nobody   | text | {"eventId":"${uuid}","eventType":"ecommerce.payment.authorized.v1","occurredAt":"${now}","producer":"payment","traceId":"${trace}","correlationId":"${run}","payload":{"paymentId":"${uuid}","orderId":"${uuid}","amountMinor":700,"currency":"EUR","authorizedAt":"${now}"},"schemaVersion":"1.0","tenantId":"default","partitionKey":"${poisoned}"} | "does not exist" |
+        | a key of another       | text | {"eventId":"${uuid}","eventType":"ecommerce.payment.authorized.v1","occurredAt":"${now}","producer":"payment","traceId":"${trace}","correlationId":"${run}","payload":{"paymentId":"${uuid}","orderId":"${poisoned}","amountMinor":700,"currency":"EUR","authorizedAt":"${now}"},"schemaVersion":"1.0","tenantId":"default","partitionKey":"${healthy}"} | "partitionKey" |
 
     Scenario: noise without a key parks nobody
       When payments sends

@@ -29,5 +29,6 @@ const struct bv_protocol *const runner_protocols[] = {
     &bv_protocol_webhook,
     LOADABLE("postgres"),
     LOADABLE("redis"),
+    LOADABLE("forger"),
 };
 const size_t runner_protocol_count = BV_COUNT(runner_protocols);
