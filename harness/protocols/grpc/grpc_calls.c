@@ -579,7 +579,7 @@ static int read_open(struct grpc *grpc, const struct bv_call *call, struct bv_er
     const char *target = bv_arena_text(lab->arena, call->values[OPEN_TARGET].text);
     grpc->identity = bv_arena_copy(lab->arena, as->present ? as->text : BV_BYTES("nobody"));
     if (key->present) {
-        BV_TRY(bv_path_check(key->text, error));
+        BV_TRY(bv_path_check_one(key->text, error));
         grpc->key_path = bv_arena_text(lab->arena, key->text);
     }
     if (bv_arena_failed(lab->arena))

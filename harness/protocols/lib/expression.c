@@ -1,5 +1,7 @@
 #include "bv/expression.h"
 
+#include "json_path.h"
+
 #include <ctype.h>
 #include <regex.h>
 #include <stdio.h>
@@ -7,101 +9,87 @@
 
 /* ---- paths ---- */
 
-/* Walks one segment at *at. Outcome 1: member (name), 2: index. 0: end of the path. */
-enum { PATH_END, PATH_MEMBER, PATH_INDEX };
+enum { PATH_ARENA_BYTES = 64 << 20, PATH_TEXT_BYTES = 16 << 20 };
 
-static int bad_path(struct bv_bytes path, size_t at, const char *what, struct bv_error *error)
+static int parse_one(struct bv_arena *arena,
+                     struct bv_bytes text,
+                     const struct json_path **ret_path,
+                     struct bv_error *error)
 {
-    return bv_fail(error, BV_E_INVALID, "path %.*s: %s at column %zu", BV_ARG(path), what, at + 1);
-}
-
-static bool name_byte(char c)
-{
-    return isalnum((unsigned char)c) || c == '_' || c == '-' || (c & 0x80);
-}
-
-static int bracket(struct bv_bytes path,
-                   size_t *at,
-                   struct bv_bytes *ret_name,
-                   int64_t *ret_index,
-                   struct bv_error *error)
-{
-    size_t start = *at + 1;
-    char quote = start < path.size ? path.data[start] : '\0';
-    if (quote == '\'' || quote == '"') {
-        const char *end = memchr(path.data + start + 1, quote, path.size - start - 1);
-        size_t close = end ? (size_t)(end - path.data) + 1 : path.size;
-        if (close >= path.size || path.data[close] != ']')
-            return bad_path(path, start, "a name in brackets ends in a quote and ]", error);
-        *ret_name = (struct bv_bytes){path.data + start + 1, close - 1 - start - 1};
-        *at = close + 1;
-        return PATH_MEMBER;
-    }
-    const char *end = memchr(path.data + start, ']', path.size - start);
-    size_t close = end ? (size_t)(end - path.data) : path.size;
-    struct bv_bytes digits = {path.data + start, close - start};
-    if (!end || bv_bytes_int64(digits, -1000000, 1000000, ret_index) < 0)
-        return bad_path(path, start, "brackets hold an index or a quoted name", error);
-    *at = close + 1;
-    return PATH_INDEX;
-}
-
-static int segment(struct bv_bytes path,
-                   size_t *at,
-                   struct bv_bytes *ret_name,
-                   int64_t *ret_index,
-                   struct bv_error *error)
-{
-    if (*at >= path.size)
-        return PATH_END;
-    if (path.data[*at] == '[')
-        return bracket(path, at, ret_name, ret_index, error);
-    if (path.data[*at] != '.')
-        return bad_path(path, *at, "expected . or [", error);
-    size_t start = *at + 1;
-    size_t end = start;
-    while (end < path.size && name_byte(path.data[end]))
-        end++;
-    if (end == start)
-        return bad_path(path, start, "expected a name", error);
-    *ret_name = (struct bv_bytes){path.data + start, end - start};
-    *at = end;
-    return PATH_MEMBER;
-}
-
-int bv_path_find(const struct bv_json *root,
-                 struct bv_bytes path,
-                 const struct bv_json **ret_value,
-                 struct bv_error *error)
-{
-    if (!path.size || path.data[0] != '$')
-        return bad_path(path, 0, "a path begins with $", error);
-    const struct bv_json *value = root;
-    struct bv_bytes name = BV_BYTES_NONE;
-    int64_t index = 0;
-    size_t at = 1;
-    for (;;) {
-        int kind = segment(path, &at, &name, &index, error);
-        if (kind < 0)
-            return kind;
-        if (kind == PATH_END)
-            break;
-        if (kind == PATH_MEMBER) {
-            value = bv_json_get_bytes(value, name);
-        } else {
-            int64_t size = (int64_t)bv_json_size(value);
-            int64_t place = index < 0 ? size + index : index;
-            value = place >= 0 ? bv_json_at(value, (size_t)place) : NULL;
-        }
-    }
-    *ret_value = value;
-    return 0;
+    BV_TRY(json_path_parse(arena, text, ret_path, error));
+    if (json_path_singular(*ret_path))
+        return 0;
+    return bv_fail(error,
+                   BV_E_INVALID,
+                   "path %.*s may name several values: here are names and indexes only",
+                   (int)(text.size < 60 ? text.size : 60),
+                   text.data);
 }
 
 int bv_path_check(struct bv_bytes text, struct bv_error *error)
 {
-    const struct bv_json *value = NULL;
-    return bv_path_find(NULL, text, &value, error);
+    bv_auto(bv_arena_close) struct bv_arena *arena = NULL;
+    const struct json_path *path = NULL;
+    BV_TRY(bv_arena_open(PATH_ARENA_BYTES, &arena));
+    return json_path_parse(arena, text, &path, error);
+}
+
+int bv_path_check_one(struct bv_bytes text, struct bv_error *error)
+{
+    bv_auto(bv_arena_close) struct bv_arena *arena = NULL;
+    const struct json_path *path = NULL;
+    BV_TRY(bv_arena_open(PATH_ARENA_BYTES, &arena));
+    return parse_one(arena, text, &path, error);
+}
+
+int bv_path_find(const struct bv_json *root,
+                 struct bv_bytes text,
+                 const struct bv_json **ret_value,
+                 struct bv_error *error)
+{
+    bv_auto(bv_arena_close) struct bv_arena *arena = NULL;
+    const struct json_path *path = NULL;
+    struct json_nodes nodes = {0};
+    BV_TRY(bv_arena_open(PATH_ARENA_BYTES, &arena));
+    BV_TRY(parse_one(arena, text, &path, error));
+    BV_TRY(json_path_select(arena, path, root, &nodes, error));
+    *ret_value = nodes.count ? nodes.values[0] : NULL;
+    return 0;
+}
+
+/* The nodes as one JSON array. */
+static int array_of(struct bv_arena *arena,
+                    const struct json_nodes *nodes,
+                    const struct bv_json **ret_array,
+                    struct bv_error *error)
+{
+    bv_auto(bv_buf_release) struct bv_buf text = {.max = PATH_TEXT_BYTES};
+    for (size_t i = 0; i < nodes->count; i++) {
+        bv_buf_char(&text, i ? ',' : '[');
+        bv_json_write(&text, nodes->values[i]);
+    }
+    bv_buf_char(&text, ']');
+    if (text.failed)
+        return bv_fail(error, BV_E_LIMIT, "the values that the path names are too large together");
+    return bv_json_parse(arena, bv_buf_view(&text), ret_array, error);
+}
+
+int bv_path_select(struct bv_arena *arena,
+                   const struct bv_json *root,
+                   struct bv_bytes text,
+                   const struct bv_json **ret_value,
+                   struct bv_error *error)
+{
+    bv_auto(bv_arena_close) struct bv_arena *scratch = NULL;
+    const struct json_path *path = NULL;
+    struct json_nodes nodes = {0};
+    BV_TRY(bv_arena_open(PATH_ARENA_BYTES, &scratch));
+    BV_TRY(json_path_parse(scratch, text, &path, error));
+    BV_TRY(json_path_select(scratch, path, root, &nodes, error));
+    if (nodes.count > 0 && !json_path_singular(path))
+        return array_of(arena, &nodes, ret_value, error);
+    *ret_value = nodes.count ? nodes.values[0] : NULL;
+    return 0;
 }
 
 /* ---- operators ---- */
@@ -185,41 +173,6 @@ static int order(struct number a, struct number b)
     if (a.exact && b.exact)
         return (a.whole > b.whole) - (a.whole < b.whole);
     return (a.real > b.real) - (a.real < b.real);
-}
-
-static bool json_equal(const struct bv_json *a, const struct bv_json *b)
-{
-    if (bv_json_type(a) != bv_json_type(b))
-        return (bv_json_type(a) == BV_JSON_INT || bv_json_type(a) == BV_JSON_REAL) &&
-               (bv_json_type(b) == BV_JSON_INT || bv_json_type(b) == BV_JSON_REAL) &&
-               !(bv_json_real(a, 0) < bv_json_real(b, 1)) &&
-               !(bv_json_real(a, 0) > bv_json_real(b, 1));
-    switch (bv_json_type(a)) {
-    case BV_JSON_BOOL:
-        return bv_json_bool(a, false) == bv_json_bool(b, false);
-    case BV_JSON_INT:
-        return bv_json_int(a, 0) == bv_json_int(b, 0);
-    case BV_JSON_REAL:
-        return !(bv_json_real(a, 0) < bv_json_real(b, 0)) &&
-               !(bv_json_real(a, 0) > bv_json_real(b, 0));
-    case BV_JSON_STRING:
-        return bv_bytes_equal(bv_json_string(a), bv_json_string(b));
-    case BV_JSON_ARRAY:
-    case BV_JSON_OBJECT:
-        break;
-    default:
-        return true;
-    }
-    if (bv_json_size(a) != bv_json_size(b))
-        return false;
-    size_t index = 0;
-    for (struct bv_json_iter it = bv_json_iter(a); bv_json_next(&it); index++) {
-        const struct bv_json *other =
-            bv_json_type(a) == BV_JSON_ARRAY ? bv_json_at(b, index) : bv_json_get_bytes(b, it.key);
-        if (!other || !json_equal(it.value, other))
-            return false;
-    }
-    return true;
 }
 
 /* Whether the step's text stands for the JSON value: bare for strings, as JSON for the rest. */

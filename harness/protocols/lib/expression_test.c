@@ -58,12 +58,49 @@ Test(expression, path_names_one_value)
 Test(expression, bad_paths_are_refused_with_their_place)
 {
     static const char *const bad[] = {
-        "", "a", "$a", "$.", "$.a.", "$[", "$[x]", "$['a", "$['a'x", "$.a[*]", "$..a"};
+        "", "a", "$a", "$.", "$.a.", "$[", "$[x]", "$['a", "$['a'x", "$.a-b", "$[?@.a=1]"};
     for (size_t i = 0; i < BV_COUNT(bad); i++) {
         struct bv_error error = {0};
         cr_expect_eq(bv_path_check(bv_bytes_of(bad[i]), &error), BV_E_INVALID, "%s", bad[i]);
         cr_expect(strstr(error.text, "column"), "%s", error.text);
     }
+}
+
+static void selects(const char *path, const char *wanted)
+{
+    const struct bv_json *root = json("{\"a\":[{\"c\":1},{\"c\":2}],\"n\":null}");
+    const struct bv_json *value = NULL;
+    struct bv_buf text = {.max = 4096};
+    cr_assert_eq(bv_path_select(arena, root, bv_bytes_of(path), &value, NULL), 0, "%s", path);
+    if (value)
+        cr_assert_eq(bv_json_write(&text, value), 0);
+    else
+        cr_assert_eq(bv_buf_text(&text, "(absent)"), 0);
+    cr_expect(bv_bytes_equal(bv_buf_view(&text), bv_bytes_of(wanted)),
+              "%s is %.*s",
+              path,
+              BV_ARG(bv_buf_view(&text)));
+    bv_buf_release(&text);
+}
+
+Test(expression, a_path_that_may_name_several_gives_an_array_of_them)
+{
+    selects("$.a[0].c", "1");
+    selects("$..c", "[1,2]");
+    selects("$.a[?@.c > 1].c", "[2]");
+    selects("$.a[?@.c > 2].c", "(absent)");
+    selects("$.n", "null");
+    selects("$[*]", "[[{\"c\":1},{\"c\":2}],null]");
+}
+
+Test(expression, where_one_value_is_needed_only_such_paths_are_taken)
+{
+    struct bv_error error = {0};
+    const struct bv_json *value = NULL;
+    cr_expect_eq(bv_path_check_one(BV_BYTES("$.a[0]['b'][-1]"), &error), 0);
+    cr_expect_eq(bv_path_check_one(BV_BYTES("$..a"), &error), BV_E_INVALID);
+    cr_expect_not_null(strstr(error.text, "several"), "%s", error.text);
+    cr_expect_eq(bv_path_find(json("{}"), BV_BYTES("$[*]"), &value, NULL), BV_E_INVALID);
 }
 
 static int compare_json(const char *fact, const char *op, const char *value)

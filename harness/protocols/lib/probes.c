@@ -45,9 +45,9 @@ PROBE(header)
 
 PROBE(json)
 {
-    UNUSED;
+    (void)actor;
     const struct bv_json *value = NULL;
-    BV_TRY(bv_path_find(message->json, argument, &value, error));
+    BV_TRY(bv_path_select(arena, message->json, argument, &value, error));
     *ret_fact = value ? (struct bv_fact){.type = BV_FACT_JSON, .json = value}
                       : (struct bv_fact){.type = BV_FACT_ABSENT};
     return 0;

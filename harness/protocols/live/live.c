@@ -99,7 +99,7 @@ int live_source_read(struct bv_actor *actor,
         values[LIVE_ARG_KEY].present ? values[LIVE_ARG_KEY].text : BV_BYTES(LIVE_KEY_DEFAULT);
     const struct bv_bytes identity =
         values[LIVE_ARG_AS].present ? values[LIVE_ARG_AS].text : BV_BYTES("nobody");
-    BV_TRY(bv_path_check(key, error));
+    BV_TRY(bv_path_check_one(key, error));
     *ret_source = (struct live_source){
         .target = bv_arena_text(arena, values[LIVE_ARG_TARGET].text),
         .path = bv_arena_text(arena, values[LIVE_ARG_PATH].text),

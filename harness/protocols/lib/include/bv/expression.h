@@ -1,19 +1,30 @@
 /* Small languages of the lab's steps: JSON paths, comparisons, durations. (bv_nearest is in
- * bv/config.h.) A path is a subset of RFC 9535 that names at most one value: $  .name  ['name']
- * ["name"]  [0]  [-1] (from the end) Invariant: nothing here fails on odd input other than by an
- * error. Thread: any (no state). */
+ * bv/config.h.) A path is a JSONPath query of RFC 9535 (json_path.h says how much of it: all).
+ * Invariant: nothing here fails on odd input other than by an error. Thread: any (no state). */
 #ifndef BV_EXPRESSION_H
 #define BV_EXPRESSION_H
 
 #include "bv/protocol.h"
 
-/* Whether text is a path of the subset. Errors: BV_E_INVALID with what is wrong and where. */
+/* Whether text is a path. Errors: BV_E_INVALID with the column and what was expected there. */
 BV_MUST_CHECK int bv_path_check(struct bv_bytes text, struct bv_error *error);
-/* The value that path names in root, NULL when there is none. Errors: those of bv_path_check. */
+/* The same, and it names at most one value: names and indexes only ($ .name ['name'] [0] [-1]). */
+BV_MUST_CHECK int bv_path_check_one(struct bv_bytes text, struct bv_error *error);
+/* The value that path names in root, NULL when there is none. Errors: those of bv_path_check_one.
+ */
 BV_MUST_CHECK int bv_path_find(const struct bv_json *root,
                                struct bv_bytes path,
                                const struct bv_json **ret_value,
                                struct bv_error *error);
+/* What a probe sees: of a path that names at most one value that value; of any other the array of
+ * all that it names, in the order of the RFC, even when it is one; NULL when there is none. So the
+ * form of the path, never the document, decides whether an array is compared.
+ * Ownership: *ret_value is in root or arena. Errors: those of bv_path_check, BV_E_LIMIT. */
+BV_MUST_CHECK int bv_path_select(struct bv_arena *arena,
+                                 const struct bv_json *root,
+                                 struct bv_bytes path,
+                                 const struct bv_json **ret_value,
+                                 struct bv_error *error);
 
 /* X(name, text, what it means) */
 #define BV_OP_LIST(X)                                                                              \
