@@ -6,6 +6,8 @@
   products   GET /v1/products/{sku} per CPU-second of the service, beside nginx sending the same bytes; with and without idle connections
   scenario   wall and CPU of the story
   runner     a scenario of 12 steps against a trivial server, beside k6 and curl
+  runner-many  500 REST scenarios in one run, one at a time and eight: wall, CPU, peak memory of bv (goal 200 MB), size of results.jsonl
+  report     the page of 500 scenarios, of 5,000 messages in one scenario and of a red story, in Chromium (make deps GROUP=test)
 
 Usage: bench.py BUILD_DIR [PART]…     ROUNDS, SECONDS_EACH, CONNECTIONS and IDLE in the environment change the run.
 The figures go to reports/out/bench/figures.json as well."""
@@ -409,8 +411,61 @@ def bench_services(bv, parts):
             bench_products(stack)
 
 
+def bench_report(bv):
+    """Opens, scrolls and searches large reports; the figures are the best of ROUNDS, for the page shares the machine with its browser."""
+    browser = os.path.join(ROOT, "reports/render/browser")
+    where = subprocess.run([os.path.join(ROOT, "scripts/local-dev/deps.sh"), "--where"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    run = subprocess.run([os.path.join(browser, "run.sh"), "bench.mjs", os.path.join(os.path.dirname(bv), "bv-report"), os.path.join(where, "node-tools-1"),
+                          os.path.join(ROOT, "reports/render/testdata/red")], stdout=subprocess.PIPE, text=True, env={**os.environ, "ROUNDS": str(ROUNDS)})
+    *lines, last = run.stdout.splitlines() or [""]
+    for line in lines:
+        say("report: " + line)
+    if run.returncode:
+        say("report: not measured")
+        return
+    figures["report"] = json.loads(last)
+
+
+def watched(command):
+    """Wall and CPU seconds of bv itself and its peak memory (VmHWM), as /proc tells while it runs; it reaps the report program last."""
+    started = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    peak = 0
+    while process.poll() is None:
+        try:
+            with open(f"/proc/{process.pid}/status", encoding="ascii", errors="replace") as file:
+                found = re.search(r"VmHWM:\s*(\d+)", file.read())
+            peak = max(peak, int(found.group(1)) if found else 0)
+        except OSError:
+            pass
+        time.sleep(0.02)
+    if process.returncode:
+        sys.exit(f"bench: {' '.join(command)} ended with {process.returncode}")
+    return {"wall_s": time.monotonic() - started, "peak_mb": peak / 1024}
+
+
+def bench_runner_many(bv):
+    rows = {}
+    with RunningStack(bv, "auth", "product", "inventory", "order") as stack, tempfile.TemporaryDirectory() as directory:
+        story, out = os.path.join(directory, "many.feature"), os.path.join(directory, "out")
+        with open(story, "w", encoding="utf-8") as file:
+            subprocess.run([sys.executable, os.path.join(ROOT, "load/bench/many-scenarios.py"), "500"], check=True, stdout=file)
+        for jobs in (1, 8):
+            row = watched([bv, "scenario", story, "--stack", stack.name, "--jobs", str(jobs), "--out", out])
+            results = os.path.join(out, "results.jsonl")
+            with open(results, encoding="utf-8") as file:
+                row["cpu_s"] = json.loads(file.readlines()[-1])["cpuMs"] / 1000
+            row["results_mb"] = os.path.getsize(results) / 1e6
+            rows[jobs] = row
+    say("500 scenarios of 12 steps (5 REST requests each) in one run of bv, on a stack that runs")
+    say("     jobs   wall s   CPU s of bv   peak MB (goal 200)   results.jsonl MB")
+    for jobs, row in rows.items():
+        say(f"  {jobs:7} {row['wall_s']:8.1f} {row['cpu_s']:13.2f} {row['peak_mb']:20.1f} {row['results_mb']:18.1f}")
+    figures["runner-many"] = rows
+
+
 # A part that stands alone. "orders" and "products" share a stack.
-PARTS = {"boot": bench_boot, "scenario": bench_scenario, "runner": bench_runner}
+PARTS = {"boot": bench_boot, "scenario": bench_scenario, "runner": bench_runner, "runner-many": bench_runner_many, "report": bench_report}
 
 
 def main():
