@@ -8,13 +8,13 @@ story=scenarios/order-flow.feature
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
-# switch | its scenario | its step | what the step says
+# switch | its scenario | its step | what the step says | what the page says went wrong
 cases=(
-    "drop-trace-header|an order takes stock and is announced once|within 5s ledger receives in order for key \${order}|order -> Kafka ecommerce.orders -> ledger: header traceparent is missing"
-    "lose-outbox-row|an order takes stock and is announced once|within 5s ledger receives in order for key \${order}|ledger did not receive it within 5000 ms (order -> Kafka ecommerce.orders -> ledger)"
-    "duplicate-effect|the open page shows each transition, once and in order|within 5s screen receives in order json \"\$.data.state\" for key \${order}|notification -> WebSocket -> screen: version 3 of"
-    "forget-idempotency-key|the retry of an order is the same order|buyer status == 201 and json \"\$.orderId\" == \${order}|buyer json is not what was expected (order -> REST -> buyer)"
-    "skip-signature|a partner that fails twice still gets every transition, signed and in order|within 20s partner receives in order signed and status == 204 for key \${order}|notification -> webhook -> partner: header webhook-signature is missing"
+    "drop-trace-header|an order takes stock and is announced once|within 5s ledger receives in order for key \${order}|order -> Kafka ecommerce.orders -> ledger: header traceparent is missing|order → Kafka ecommerce.orders → ledger .* came without the header traceparent, sent by order"
+    "lose-outbox-row|an order takes stock and is announced once|within 5s ledger receives in order for key \${order}|ledger did not receive it within 5000 ms (order -> Kafka ecommerce.orders -> ledger)|order → Kafka ecommerce.orders ecommerce.order.reserved.v1 .* never came: order answered version 2, but Kafka has version 1"
+    "duplicate-effect|the open page shows each transition, once and in order|within 5s screen receives in order json \"\$.data.state\" for key \${order}|notification -> WebSocket -> screen: version 3 of|notification → WebSocket → screen ecommerce.order.paid.v1 .* arrives twice"
+    "forget-idempotency-key|the retry of an order is the same order|buyer status == 201 and json \"\$.orderId\" == \${order}|buyer json is not what was expected (order -> REST -> buyer)|buyer → REST → order order answered POST /v1/orders"
+    "skip-signature|a partner that fails twice still gets every transition, signed and in order|within 20s partner receives in order signed and status == 204 for key \${order}|notification -> webhook -> partner: header webhook-signature is missing|notification → webhook → partner the delivery .* came without the header webhook-signature"
 )
 
 die() {
@@ -38,20 +38,22 @@ run() {
     fi
 }
 
-# The first failed step must be STEP and say SENTENCE, in the results and in the page.
+# judge SWITCH STEP SENTENCE PATTERN: the first failed step must be STEP and say SENTENCE, and the text of the page match PATTERN.
 judge() {
-    python3 - "$out/$1" "$1" "$2" "$3" <<'PY'
-import html, json, sys
-folder, switch, step, sentence = sys.argv[1:]
+    python3 - "$out/$1" "$@" <<'PY'
+import html, json, re, sys
+folder, switch, step, sentence, pattern = sys.argv[1:]
 records = [json.loads(line) for line in open(folder + "/results.jsonl", encoding="utf-8")]
 red = [r for r in records if r["record"] == "step" and r["verdict"] in ("failed", "broken")]
-page = html.unescape(open(folder + "/index.html", encoding="utf-8").read())
+page = re.sub(r"(?s)<script.*?</script>|<style.*?</style>|<[^>]+>", " ", open(folder + "/index.html", encoding="utf-8").read())
+page = " ".join(html.unescape(page).split())
 error = red[0].get("error", "") if red else ""
 problems = [problem for found, problem in (
     (records[0].get("break") == switch, "the run does not name the planted bug"),
     (red and red[0]["verdict"] == "failed" and red[0]["text"] == step, f"red is {red[0]['text'] if red else 'nothing'}, not: {step}"),
     (error.startswith(sentence), f"the step says: {error}\n  and not: {sentence}"),
-    (error and error in page, "the page does not say it"),
+    (re.search(pattern, page), f"the page does not say: {pattern}"),
+    (f"Planted bug {switch}" in page, "the page does not name the planted bug"),
 ) if not found]
 sys.exit(f"break-check: {switch}: " + "; ".join(problems) if problems else 0)
 PY
@@ -60,16 +62,16 @@ PY
 started=$SECONDS
 operands=()
 for row in "${cases[@]}"; do
-    IFS='|' read -r _ scenario _ _ <<<"$row"
+    IFS='|' read -r _ scenario _ <<<"$row"
     operand="order-flow:$(line_of "$scenario")"
     [[ " ${operands[*]-} " == *" $operand "* ]] || operands+=("$operand")
 done
 run none "" 0 "${operands[@]}"
 matrix=("none|(green)|-")
 for row in "${cases[@]}"; do
-    IFS='|' read -r switch scenario step sentence <<<"$row"
+    IFS='|' read -r switch scenario step sentence pattern <<<"$row"
     run "$switch" "$switch" 1 "order-flow:$(line_of "$scenario")"
-    judge "$switch" "$step" "$sentence"
+    judge "$switch" "$step" "$sentence" "$pattern"
     matrix+=("$switch|$step|$sentence")
 done
 run unknown skip-signatur 2 "${operands[0]}"
