@@ -81,3 +81,31 @@ Test(words, replaces_variables)
     replaces("${}", BV_E_INVALID, "");
     replaces("${a b}", BV_E_INVALID, "");
 }
+
+static struct bv_bytes bulk(const char *name)
+{
+    static struct bv_buf buf = {.max = 8 << 20};
+    bv_buf_reset(&buf);
+    cr_assert(words_bulk_name(bv_bytes_of(name)), "%s", name);
+    cr_assert_eq(words_bulk(bv_bytes_of(name), &buf), 0, "%s", name);
+    return bv_buf_view(&buf);
+}
+
+Test(words, bulk_is_as_long_as_its_name_says)
+{
+    cr_expect(bv_bytes_equal(bulk("filler.3"), BV_BYTES("xxx")));
+    cr_expect(bv_bytes_equal(bulk("deep.2"), BV_BYTES("[[]]")));
+    cr_expect_eq(bulk("filler.1500000").size, 1500000);
+}
+
+Test(words, other_names_are_no_bulk)
+{
+    static const char *const names[] = {
+        "filler", "filler.", "filler.0", "filler.-1", "filler.1500001", "deep.x", "run", ""};
+    struct bv_buf buf = {.max = 100};
+    for (size_t i = 0; i < BV_COUNT(names); i++) {
+        cr_expect(!words_bulk_name(bv_bytes_of(names[i])), "%s", names[i]);
+        cr_expect_eq(words_bulk(bv_bytes_of(names[i]), &buf), BV_E_NOT_FOUND, "%s", names[i]);
+    }
+    cr_expect_eq(words_bulk(BV_BYTES("filler.101"), &buf), BV_E_TOO_LARGE);
+}

@@ -120,3 +120,13 @@ Test(kafka_actor, repeats_the_current_record_byte_for_byte)
     cr_expect_str_eq(lab_probe(&lab, second, "header", "event-id"),
                      lab_probe(&lab, first, "json", "$.eventId"));
 }
+
+Test(kafka_actor, sends_whatever_it_is_given)
+{
+    cr_assert_eq(
+        lab_run(&lab, "sends", LAB_WORDS("key", "k-1"), "no envelope"), 0, "%s", lab.error.text);
+    const struct bv_message *message = lab_received(&lab, 1);
+    cr_expect_str_eq(lab_probe(&lab, message, "body", NULL), "no envelope");
+    cr_expect_str_eq(lab_probe(&lab, message, "key", NULL), "k-1");
+    cr_expect_str_eq(lab_probe(&lab, message, "header", BV_KAFKA_POISON), "on purpose");
+}
