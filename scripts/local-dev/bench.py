@@ -427,7 +427,7 @@ def bench_report(bv):
 
 
 def watched(command):
-    """Wall and CPU seconds of bv itself and its peak memory (VmHWM), as /proc tells while it runs; it reaps the report program last."""
+    """Wall seconds of a command and the peak memory of its own process (VmHWM), as /proc tells while it runs."""
     started = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     peak = 0
