@@ -135,7 +135,7 @@ static int unexpected(struct parser *parser, uint32_t expected)
             parser, gherkin_line_at(&parser->line), "unexpected end of file, expected %s", words);
     struct bv_bytes text = gherkin_trim(parser->line.trimmed);
     int shown = text.size > 40 ? 40 : (int)text.size;
-    while (shown && ((unsigned char)text.data[shown - 1] & 0x80) && text.size > 40)
+    while ((size_t)shown < text.size && ((unsigned char)text.data[shown] & 0xc0) == 0x80)
         shown--;
     return fail_at(parser,
                    gherkin_line_at(&parser->line),
@@ -155,31 +155,32 @@ static struct bv_bytes tags_of(const struct gherkin_line *line)
     return text;
 }
 
-/* Cuts the first tag off *rest, which begins with @ or is empty. */
+/* Cuts the first tag off *rest, which begins with @; returns what it is called, without the @ and
+ * the white space around. */
 static struct bv_bytes cut_tag(struct bv_bytes *rest)
 {
     const char *next = memchr(rest->data + 1, '@', rest->size - 1);
     size_t size = next ? (size_t)(next - rest->data) : rest->size;
-    struct bv_bytes name = gherkin_trim((struct bv_bytes){rest->data, size});
+    struct bv_bytes word = gherkin_trim((struct bv_bytes){rest->data + 1, size - 1});
     *rest = gherkin_skip(*rest, size);
-    return name;
+    return word;
 }
 
 static int check_tags(struct parser *parser, const struct gherkin_line *line)
 {
     for (struct bv_bytes rest = tags_of(line); rest.size;) {
-        struct bv_bytes name = cut_tag(&rest);
-        for (size_t i = 0; i < name.size; i++)
-            if (gherkin_blank_begin(gherkin_skip(name, i)))
-                return fail_at(
-                    parser,
-                    (struct gherkin_location){line->number, gherkin_line_column(line, name.data)},
-                    "a tag may not contain white space");
+        uint32_t column = gherkin_line_column(line, rest.data);
+        struct bv_bytes word = cut_tag(&rest);
+        for (size_t i = 0; i < word.size; i++)
+            if (gherkin_blank_begin(gherkin_skip(word, i)))
+                return fail_at(parser,
+                               (struct gherkin_location){line->number, column},
+                               "a tag may not contain white space");
     }
     return 0;
 }
 
-/* Calls for each line from here to what the tags stand before, without moving. */
+/* Checks every tag from here to the line that they stand before, without moving. */
 static int look_past_tags(struct parser *parser, enum gherkin_line_kind *ret_kind)
 {
     struct gherkin_line line = parser->line;
@@ -219,13 +220,19 @@ static int parse_tags(struct parser *parser, uint32_t next, struct gherkin_tags 
     struct list tags = {0};
     while (parser->line.kind == LINE_TAG) {
         for (struct bv_bytes rest = tags_of(&parser->line); rest.size;) {
-            struct bv_bytes name = cut_tag(&rest);
+            const char *at = rest.data;
+            struct bv_bytes word = cut_tag(&rest);
             struct gherkin_tag *tag = ADD(parser, &tags, struct gherkin_tag);
-            if (!tag)
+            char *name = word.data == at + 1 ? NULL : bv_arena_alloc(parser->arena, word.size + 1);
+            if (!tag || (word.data != at + 1 && !name))
                 return BV_E_NOMEM;
             tag->at.line = parser->line.number;
-            tag->at.column = gherkin_line_column(&parser->line, name.data);
-            tag->name = name;
+            tag->at.column = gherkin_line_column(&parser->line, at);
+            tag->name = (struct bv_bytes){name ? name : at, word.size + 1};
+            if (name) { /* "@ a" is the tag @a */
+                name[0] = '@';
+                memcpy(name + 1, word.data, word.size);
+            }
         }
         advance(parser);
         BV_TRY(expect(parser, next | BIT(LINE_TAG)));

@@ -17,7 +17,7 @@ static const struct bv_bytes wide_blanks[] = {
 size_t gherkin_blank_begin(struct bv_bytes text)
 {
     unsigned char c = text.size ? (unsigned char)text.data[0] : 0;
-    if (c == ' ' || (c >= '\t' && c <= '\r') || (c >= 0x1c && c <= 0x1f))
+    if (c == ' ' || (c >= '\t' && c <= '\r' && c != '\n') || (c >= 0x1c && c <= 0x1f))
         return 1;
     for (size_t i = 0; (c & 0x80) && i < BV_COUNT(wide_blanks); i++)
         if (bv_bytes_starts(text, wide_blanks[i]))

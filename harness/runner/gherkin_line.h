@@ -64,8 +64,8 @@ void gherkin_line_as_step(const struct gherkin_dialect *dialect, struct gherkin_
 uint32_t gherkin_line_column(const struct gherkin_line *line, const char *place);
 struct gherkin_location gherkin_line_at(const struct gherkin_line *line);
 
-/* White space is Unicode's, as Python's str.strip knows it. Bytes of the one that text begins or
- * ends with, 0: none. */
+/* White space is Unicode's, as Python's str.strip knows it, but for LF, which only cells hold.
+ * Bytes of the one that text begins or ends with, 0: none. */
 size_t gherkin_blank_begin(struct bv_bytes text);
 size_t gherkin_blank_end(struct bv_bytes text);
 struct bv_bytes gherkin_trim_left(struct bv_bytes text);

@@ -130,6 +130,11 @@ Test(gherkin, tags_end_at_a_comment)
     cr_assert_eq(d->feature.tags.count, 2);
     is(d->feature.tags.list[1].name, "@b#c");
     cr_expect_eq(d->feature.tags.list[1].at.column, 4);
+    d = parse("@ a@ @b\nFeature: f\n");
+    cr_assert_eq(d->feature.tags.count, 3);
+    is(d->feature.tags.list[0].name, "@a");
+    is(d->feature.tags.list[1].name, "@");
+    cr_expect_eq(d->feature.tags.list[2].at.column, 6);
 }
 
 Test(gherkin, reads_byte_order_mark_and_crlf)

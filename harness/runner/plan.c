@@ -4,6 +4,7 @@
 #include "bv/config.h"
 #include <stdio.h>
 
+/* One placeholder after the other, as Cucumber does: a value may hold the next one. */
 static struct bv_bytes replace(struct bv_arena *arena,
                                struct bv_bytes text,
                                const struct gherkin_row *header,
@@ -11,23 +12,27 @@ static struct bv_bytes replace(struct bv_arena *arena,
 {
     if (!header || !memchr(text.data ? text.data : "", '<', text.size))
         return text;
-    bv_auto(bv_buf_release) struct bv_buf buf = {.max = 4 << 20};
-    for (size_t i = 0; i < text.size;) {
-        bool done = false;
-        for (size_t c = 0; text.data[i] == '<' && c < header->count && !done; c++) {
-            struct bv_bytes name = header->cells[c].value;
-            if (text.size - i >= name.size + 2 &&
+    for (size_t c = 0; c < header->count; c++) {
+        bv_auto(bv_buf_release) struct bv_buf buf = {.max = 4 << 20};
+        struct bv_bytes name = header->cells[c].value;
+        size_t count = 0;
+        for (size_t i = 0; i < text.size;) {
+            if (text.data[i] == '<' && text.size - i >= name.size + 2 &&
                 memcmp(text.data + i + 1, name.data, name.size) == 0 &&
                 text.data[i + 1 + name.size] == '>') {
                 (void)bv_buf_bytes(&buf, row->cells[c].value);
                 i += name.size + 2;
-                done = true;
+                count++;
+            } else {
+                (void)bv_buf_char(&buf, text.data[i++]);
             }
         }
-        if (!done)
-            (void)bv_buf_char(&buf, text.data[i++]);
+        if (count)
+            text = bv_arena_copy(arena, buf.data ? bv_buf_view(&buf) : BV_BYTES(""));
+        if (!text.data || buf.failed) /* the arena remembers it, or 4 MB of text are none */
+            return BV_BYTES("");
     }
-    return bv_arena_copy(arena, buf.data ? bv_buf_view(&buf) : BV_BYTES(""));
+    return text;
 }
 
 static const struct gherkin_step *unroll_step(struct compiler *compiler,
@@ -42,6 +47,8 @@ static const struct gherkin_step *unroll_step(struct compiler *compiler,
     copy->text = replace(compiler->arena, step->text, compiler->header, compiler->row);
     copy->doc.content =
         replace(compiler->arena, step->doc.content, compiler->header, compiler->row);
+    copy->doc.media_type =
+        replace(compiler->arena, step->doc.media_type, compiler->header, compiler->row);
     struct gherkin_row *rows =
         bv_arena_array(compiler->arena, struct gherkin_row, step->table.count + 1);
     for (size_t r = 0; rows && r < step->table.count; r++) {
@@ -115,6 +122,9 @@ static int add_scenario(struct compiler *compiler,
     scenario->source = source;
     scenario->line = line;
     scenario->name = replace(compiler->arena, source->name, compiler->header, compiler->row);
+    scenario->in_rule = place->rule;
+    scenario->examples = examples;
+    scenario->row = compiler->row;
     scenario->rule = place->rule ? place->rule->name : BV_BYTES("");
     scenario->steps =
         bv_arena_array(compiler->arena, struct plan_step, step_total(place, source) + 1);
@@ -128,8 +138,9 @@ static int add_scenario(struct compiler *compiler,
         add_tags(scenario, examples->tags);
     const struct gherkin_row *header = compiler->header;
     compiler->header = NULL; /* backgrounds have no placeholders */
-    add_steps(compiler, place->feature->background, true);
-    if (place->rule)
+    if (source->step_count)
+        add_steps(compiler, place->feature->background, true);
+    if (source->step_count && place->rule)
         add_steps(compiler, place->rule->background, true);
     compiler->header = header;
     add_steps(compiler, source, false);

@@ -70,9 +70,12 @@ struct plan_step {
 };
 struct plan_scenario {
     const struct gherkin_scenario *source;
-    struct bv_bytes name; /* placeholders replaced */
-    struct bv_bytes rule; /* name of its rule, empty: none */
-    uint32_t line;        /* of the scenario, or of its row of examples */
+    const struct gherkin_rule *in_rule;      /* NULL: none */
+    const struct gherkin_examples *examples; /* NULL: no outline */
+    const struct gherkin_row *row;           /* of the examples */
+    struct bv_bytes name;                    /* placeholders replaced */
+    struct bv_bytes rule;                    /* name of its rule, empty: none */
+    uint32_t line;                           /* of the scenario, or of its row of examples */
     struct bv_bytes tags[32];
     size_t tag_count;
     struct plan_step *steps;
