@@ -474,7 +474,7 @@ Test(stack, a_lost_race_for_a_port_is_run_again, .timeout = 60)
         "setsid redis-server --save '' --port $BV_HTTP_PORT --bind 127.0.0.1 >/dev/null &\n"
         "while ! redis-cli -p $BV_HTTP_PORT ping >/dev/null 2>&1; do :; done; exit 1; fi\n"
         "exec sleep 100\n");
-    snprintf(words, sizeof words, "up auth --boot-seconds 4 --bin-dir %s/programs", run_root);
+    snprintf(words, sizeof words, "up auth --boot-seconds 10 --bin-dir %s/programs", run_root);
     cr_assert_eq(bv_run_words(words), 2, "%s", text);
     cr_assert_not_null(strstr(text, "its port was taken"), "%s", text);
     cr_assert_not_null(strstr(text, "not ready"), "%s", text);

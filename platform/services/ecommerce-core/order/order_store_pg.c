@@ -64,7 +64,8 @@ static const struct bv_pg_statement create_sql = {
     "SELECT order_id::text FROM k"};
 
 /* The version decides who changes an order; the inbox row of the causing event goes with the change
- * or not at all. */
+ * or not at all, and so does the event: two changes of one order may meet in a batch (a cancel and
+ * a payment, a placement and the sweeper's), and only the one that won may be announced. */
 static const struct bv_pg_statement apply_sql = {
     "order_apply",
     "WITH c AS (SELECT * FROM unnest($1::int[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], "
@@ -88,9 +89,9 @@ static const struct bv_pg_statement apply_sql = {
     "b AS (INSERT INTO outbox (id, topic, partition_key, sequence, event_type, headers, envelope) "
     "SELECT e.id, e.topic, e.partition_key, e.sequence, "
     "e.event_type, e.headers, e.envelope FROM unnest($12::uuid[], $13::text[], $14::text[], "
-    "$15::bigint[], $16::text[], $17::text[], $18::text[]) "
-    "AS e(id, topic, partition_key, sequence, event_type, headers, envelope) JOIN u ON u.order_id "
-    "= e.partition_key::uuid) "
+    "$15::bigint[], $16::text[], $17::text[], $18::text[]) WITH ORDINALITY "
+    "AS e(id, topic, partition_key, sequence, event_type, headers, envelope, number) "
+    "JOIN u ON u.index = e.number - 1) "
     "SELECT index FROM u"};
 
 #define ROW_COLUMNS                                                                                \

@@ -171,6 +171,28 @@ Test(order_store, the_version_lets_one_change_through)
     bench_close();
 }
 
+Test(order_store, of_two_changes_that_meet_in_a_batch_only_the_winner_is_announced)
+{
+    struct sample samples[2];
+    char winner[128];
+    bench_open();
+    sample_init(&samples[0], 1);
+    create_all(samples, 1);
+    samples[1] = samples[0];
+    change_to(&samples[0], ORDER_RESERVED, BV_BYTES_NONE);
+    change_to(&samples[1], ORDER_CANCELLED, BV_BYTES_NONE);
+    samples[1].change.order = &samples[1].order;
+    apply_all(samples, 2);
+    cr_expect_eq(samples[0].change.applied + samples[1].change.applied, 1);
+    cr_expect_eq(count_of("outbox"), 2, "created, and the change that won");
+    snprintf(winner,
+             sizeof(winner),
+             "outbox o JOIN orders r ON o.event_type = 'ecommerce.order.' || lower(r.state) || "
+             "'.v1' AND o.sequence = 2");
+    cr_expect_eq(count_of(winner), 1);
+    bench_close();
+}
+
 Test(order_store, an_event_takes_effect_once_though_it_comes_twice)
 {
     static const struct bv_bytes event_id = {"01936f3e-7c2a-7b31-9d4e-2f6a1c8b5e01", 36};
