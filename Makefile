@@ -61,7 +61,7 @@ outage: ## take each dependency away, killed and frozen, while orders come in
 	@python3 harness/torture/outage.py $(BUILD) $(ARGS)
 
 up: build ## start the stack for hands-on work; prints every URL
-	@$(BV) up $(ARGS)
+	@$(BV) up $(if $(BREAK),--set all.BV_BREAK=$(BREAK)) $(ARGS)
 
 down: ## stop it
 	@$(BV) down $(ARGS)

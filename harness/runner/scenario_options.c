@@ -29,24 +29,24 @@ static const struct {
     char letter; /* "-j", 0: none */
 } flags[] = {
     {"--check",
-     NULL,                 "is the story right: every actor, verb, probe, variable and contract exists; runs nothing",
-     0                                                                                                                    },
+     NULL,                    "is the story right: every actor, verb, probe, variable and contract exists; runs nothing",
+     0                                                                                                                       },
     {"--dry-run",
-     NULL,                 "what would run: servers, scenarios in their order, every step resolved; writes nothing",
-     0                                                                                                                    },
-    {"--steps",   NULL,    "print the grammar of steps",                                                               0  },
-    {"--tags",    "TAGS",  "only scenarios whose tags hold: \"@step-1 and not (@slow or @live)\"",                     0  },
-    {"--jobs",    "N",     "-j N: that many scenarios at the same time, 1 to 64; 1 when left out",                     'j'},
-    {"--order",   "ORDER", "defined: as written; random: drawn from the seed",                                         0  },
+     NULL,                    "what would run: servers, scenarios in their order, every step resolved; writes nothing",
+     0                                                                                                                       },
+    {"--steps",      NULL,    "print the grammar of steps",                                                               0  },
+    {"--tags",       "TAGS",  "only scenarios whose tags hold: \"@step-1 and not (@slow or @live)\"",                     0  },
+    {"--jobs",       "N",     "-j N: that many scenarios at the same time, 1 to 64; 1 when left out",                     'j'},
+    {"--order",      "ORDER", "defined: as written; random: drawn from the seed",                                         0  },
     {"--seed",
-     "N",                  "everything random comes from it: ${run}, ${uuid}, order; a new one is drawn and printed when "
-     "left out",                                                                                                             0                                                                                                           },
-    {"--stack",           "NAME",     "use a stack that runs (bv up), instead of an own one",                                                                                    0},
-    {"--keep-stack",           NULL,           "leave the stack running afterwards, under the name of the run",                                                                                 0                                                                                         },
-    {"--json",           NULL,            "print one JSON object at the end instead of progress",                                                                                       0},
-    {"--out",           "DIR",       "folder of results instead of reports/out/RUN",                                                                                       0                                                                                                      },
-    {"--no-color",           NULL,           "no colours",                                                                                   0},
-    {"--help",           NULL,                   "this text",                                                                                       0                                                                                                   },
+     "N",                     "everything random comes from it: ${run}, ${uuid}, order; a new one is drawn and printed when "
+     "left out",                                                                                                 0  },
+    {"--stack",      "NAME",  "use a stack that runs (bv up), instead of an own one",                                     0  },
+    {"--keep-stack", NULL,    "leave the stack running afterwards, under the name of the run",                            0  },
+    {"--json",       NULL,    "print one JSON object at the end instead of progress",                                     0  },
+    {"--out",        "DIR",   "folder of results instead of reports/out/RUN",                                             0  },
+    {"--no-color",   NULL,    "no colours",                                                                               0  },
+    {"--help",       NULL,    "this text",                                                                                0  },
 };
 
 static void print_help(void)
@@ -68,7 +68,9 @@ static void print_help(void)
            "keeps "
            "running remembers\nwhat ran: with --stack the seed repeats the order alone, and ${run} "
            "stays "
-           "new.\nScenarios that share a barrier run at the same time, whatever --jobs says.\n");
+           "new.\nScenarios that share a barrier run at the same time, whatever --jobs says.\n"
+           "BREAK=NAME in the environment plants a bug in the services (a build with PRESET=dev): "
+           "scenarios/README.md.\n");
 }
 
 static const char *const orders[] = {[SCENARIO_DEFINED] = "defined", [SCENARIO_RANDOM] = "random"};
