@@ -20,6 +20,8 @@ static bool number_text(struct bv_bytes text)
     size_t i = text.size && text.data[0] == '-' ? 1 : 0;
     size_t digits = 0;
     size_t dots = 0;
+    if (i < text.size && text.data[i] == '.')
+        return false;
     if (i + 1 < text.size && text.data[i] == '0' && text.data[i + 1] != '.')
         return false;
     for (; i < text.size; i++) {
@@ -28,7 +30,7 @@ static bool number_text(struct bv_bytes text)
         if (!strchr("0123456789.", text.data[i]))
             return false;
     }
-    return digits && dots <= 1 && text.data[text.size - 1] != '.' && text.data[0] != '.';
+    return digits && dots <= 1 && text.data[text.size - 1] != '.';
 }
 
 static void write_scalar(struct bv_json_writer *w, const yaml_event_t *event)

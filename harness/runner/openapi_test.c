@@ -6,14 +6,14 @@ static const struct {
     const char *yaml;
     const char *json; /* NULL: refused */
 } rows[] = {
-    {"a: 1\nb: [x, \"2\", ~, true]\n", "{\"a\":1,\"b\":[\"x\",\"2\",null,true]}"},
-    {"a: -0.5\nb: 010\nc: 1.\n",       "{\"a\":-0.5,\"b\":\"010\",\"c\":\"1.\"}"},
-    {"",                               NULL                                     },
-    {"# nothing\n",                    NULL                                     },
-    {"a: 1\n---\nb: 2\n",              NULL                                     },
-    {"- &a x\n- *a\n",                 NULL                                     },
-    {"? [a, b]\n: c\n",                NULL                                     },
-    {"a: [1\n",                        NULL                                     },
+    {"a: 1\nb: [x, \"2\", ~, true]\n",   "{\"a\":1,\"b\":[\"x\",\"2\",null,true]}"              },
+    {"a: -0.5\nb: 010\nc: 1.\nd: -.5\n", "{\"a\":-0.5,\"b\":\"010\",\"c\":\"1.\",\"d\":\"-.5\"}"},
+    {"",                                 NULL                                                   },
+    {"# nothing\n",                      NULL                                                   },
+    {"a: 1\n---\nb: 2\n",                NULL                                                   },
+    {"- &a x\n- *a\n",                   NULL                                                   },
+    {"? [a, b]\n: c\n",                  NULL                                                   },
+    {"a: [1\n",                          NULL                                                   },
 };
 
 Test(openapi, one_document_becomes_json_or_is_refused_with_a_reason)

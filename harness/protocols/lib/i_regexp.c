@@ -103,7 +103,7 @@ static int refuse(struct parser *p, const char *what)
     return bv_fail(p->error,
                    BV_E_INVALID,
                    "expression \"%.*s\": %s at column %zu",
-                   (int)(p->text.size < 60 ? p->text.size : 60),
+                   (int)(p->text.size < 40 ? p->text.size : 40),
                    p->text.data,
                    what,
                    p->at + 1);

@@ -13,12 +13,21 @@ struct parser {
 
 #define INTEGER_MAX ((INT64_C(1) << 53) - 1) /* I-JSON, RFC 7493 */
 
+/* What of the path stands in a message, with room for the rest: whole characters. */
+static int shown_size(struct bv_bytes text)
+{
+    size_t size = text.size < 40 ? text.size : 40;
+    while (size > 0 && size < text.size && (text.data[size] & 0xc0) == 0x80)
+        size--;
+    return (int)size;
+}
+
 static int expected_at(struct parser *p, size_t at, const char *what)
 {
     return bv_fail(p->error,
                    BV_E_INVALID,
                    "path %.*s: %s at column %zu",
-                   (int)(p->text.size < 60 ? p->text.size : 60),
+                   shown_size(p->text),
                    p->text.data,
                    what,
                    at + 1);

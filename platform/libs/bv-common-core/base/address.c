@@ -64,9 +64,9 @@ bool bv_address_public_v6(const uint8_t *octets)
 /* inet_aton's spellings, also with the final dot that makes a name absolute (WHATWG URL, 3.5). */
 static bool is_v4(const char *host, size_t size, struct in_addr *ret_address)
 {
-    char text[64]; /* 0377.0377.0377.0377 and then some */
+    char text[256]; /* the longest host has 253 */
     if (size >= sizeof text)
-        return inet_aton(host, ret_address) != 0;
+        return false;
     memcpy(text, host, size);
     text[size] = '\0';
     return inet_aton(text, ret_address) != 0;
@@ -77,6 +77,8 @@ bool bv_address_public_host(const char *host)
     struct in_addr v4;
     struct in6_addr v6;
     size_t size = strlen(host);
+    if (size > 254)
+        return false;
     for (size_t i = 0; i < size; i++) /* no host has one; inet_aton takes what stands before it */
         if ((unsigned char)host[i] <= ' ' || host[i] == 0x7f)
             return false;

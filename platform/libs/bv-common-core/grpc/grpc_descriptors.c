@@ -90,7 +90,8 @@ static bool wire_next(struct wire *wire, struct wire_field *ret_field)
 
 static struct wire wire_of(struct bv_bytes bytes)
 {
-    return (struct wire){bytes.data, bytes.data + bytes.size, false};
+    const char *data = bytes.size ? bytes.data : ""; /* an absent field has no address */
+    return (struct wire){data, data + bytes.size, false};
 }
 
 static struct bv_bytes wire_find(struct bv_bytes message, uint64_t number)

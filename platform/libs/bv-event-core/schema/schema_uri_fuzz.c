@@ -30,8 +30,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     /* an empty path takes the base as it is, dots and all */
     if (!hierarchical(base) || !hierarchical(out) || strstr(base, "/."))
         return 0;
-    const size_t path = strcspn(out, "?");
-    FUZZ_REQUIRE(!memmem(out, path, "/../", 4) && !memmem(out, path, "/./", 3));
+    const char *path = strchrnul(strstr(out, "://") + 3, '/');
+    const size_t path_size = strcspn(path, "?");
+    FUZZ_REQUIRE(!memmem(path, path_size, "/../", 4) && !memmem(path, path_size, "/./", 3));
     FUZZ_REQUIRE(uri_resolve(base, bv_bytes_of(out), again, &fragment) == 0);
     FUZZ_REQUIRE(strcmp(out, again) == 0 && fragment.size == 0);
     return 0;

@@ -13,8 +13,8 @@ bool bv_address_public_v4(uint32_t address);
  * NAT64) and Teredo are not public. */
 bool bv_address_public_v6(const uint8_t *octets);
 /* A host name or address literal, in any spelling inet_aton knows. Names other than localhost and
- * its children count as public: they are to be judged again when resolved. Spaces and control
- * characters stand in no host: not public. */
+ * its children count as public: they are to be judged again when resolved. Texts with spaces or
+ * control characters, or of more than 254 bytes, are no host: not public. */
 bool bv_address_public_host(const char *host);
 
 #endif
