@@ -1,4 +1,4 @@
-"""Starts http_echo and talks to it: what every part of the conformance tests shares."""
+"""Servers under test, http_echo above all: what every part of the conformance tests shares."""
 import json
 import os
 import select
@@ -10,18 +10,11 @@ import time
 ATTEMPT_S = 5.0  # a reply that takes longer is a failure of its own
 
 
-class Server:
-    """One http_echo; with stop() it must end by itself, cleanly: then the sanitizers have spoken."""
+class Serving:
+    """Any program that serves by bv_http and has /metrics."""
 
-    def __init__(self, program, **options):
-        arguments = [program]
-        for key, value in options.items():
-            arguments += ["--" + key.replace("_", "-"), str(value)]
-        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
-        line = self.process.stdout.readline().split()
-        if len(line) != 2 or line[0] != "port":
-            raise SystemExit(f"{program} does not start")
-        self.port = int(line[1])
+    def __init__(self, port, pid):
+        self.port, self.pid = port, pid
         self.control = None
 
     def connect(self, receive_bytes=0):
@@ -56,30 +49,50 @@ class Server:
             raise ConnectionError("the control connection was closed")
         return data
 
-    def stats(self):
-        return json.loads(self.ask("/stats"))
-
     def metric(self, name):
         for line in self.ask("/metrics").decode().splitlines():
             if line.startswith((name + " ", name + "{")):
                 return float(line.rsplit(" ", 1)[1])
         return 0.0
 
+    def connections(self):
+        return int(self.metric("bv_http_connections"))
+
     def await_connections(self, wanted, deadline_s=10.0):
         """Waits until that many are open, the control connection included; returns how many are."""
         end = time.monotonic() + deadline_s
         while True:
-            now = self.stats()["connections"]
+            now = self.connections()
             if now == wanted or time.monotonic() > end:
                 return now
             time.sleep(0.01)
 
     def files(self):
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def resident_bytes(self):
-        with open(f"/proc/{self.process.pid}/statm", encoding="ascii") as file:
+        with open(f"/proc/{self.pid}/statm", encoding="ascii") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class Server(Serving):
+    """One http_echo; with stop() it must end by itself, cleanly: then the sanitizers have spoken."""
+
+    def __init__(self, program, **options):
+        arguments = [program]
+        for key, value in options.items():
+            arguments += ["--" + key.replace("_", "-"), str(value)]
+        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline().split()
+        if len(line) != 2 or line[0] != "port":
+            raise SystemExit(f"{program} does not start")
+        super().__init__(int(line[1]), self.process.pid)
+
+    def stats(self):
+        return json.loads(self.ask("/stats"))
+
+    def connections(self):
+        return self.stats()["connections"]
 
     def stop(self):
         """Exit status; 0 is the only good one."""
@@ -91,3 +104,9 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             return -1
+
+
+def ended(server):
+    """The row of its end."""
+    status = server.stop()
+    return "the server ends cleanly", int(status == 0), int(status != 0)
