@@ -3,10 +3,12 @@
 
 #include "console.h"
 #include "crew.h"
+#include "dry_run.h"
 #include "interrupt.h"
 #include "protocols.h"
 #include "reproduce.h"
 #include "results.h"
+#include "run_folder.h"
 #include "seed.h"
 #include "stack.h"
 #include "tokens.h"
@@ -16,7 +18,6 @@
 #include "bv/terminal.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { EXIT_PASSED, EXIT_RED, EXIT_LAB };
@@ -24,6 +25,7 @@ enum {
     SERVICES_MAX = 64,
     ARENA_BYTES_MAX = 256 << 20,
     SEED_DRAWN_MAX = 1000000000, /* one that people can type */
+    DRY_RUN_BYTES_MAX = 64 << 20,
     PROBE_MS = 500,
 };
 
@@ -40,10 +42,10 @@ struct session {
     const struct tag_expression *tags; /* NULL: any */
     struct schedule schedule;
     int64_t seed;
-    uint64_t draws;  /* the seed of all but the order, see choose_seed */
-    char name[16];   /* of the run's stack and folder, never the same */
-    char run[32];    /* folder name */
-    char run_id[16]; /* ${run} without its number */
+    uint64_t draws;          /* the seed of all but the order, see choose_seed */
+    char name[16];           /* of the run's stack and folder, never the same */
+    char run[RUN_NAME_SIZE]; /* folder name */
+    char run_id[16];         /* ${run} without its number */
     char folder[BV_PATH_MAX];
     char reproduce[REPRODUCE_BYTES];
     char settings[64];               /* of the own stack: the planted bug */
@@ -125,7 +127,7 @@ static int collect(struct session *session, struct wanted *wanted)
                          &session->error);
 }
 
-/* ---- seed and folder of the run ---- */
+/* ---- seed ---- */
 
 static void draw_letters(const struct bv_env *env, char *out, size_t count)
 {
@@ -150,66 +152,6 @@ static void choose_seed(struct session *session)
     seed_init(&random, session->draws, SEED_RUN);
     draw_letters(&env, session->run_id, 8);
     draw_letters(&session->env, session->name, 8);
-}
-
-static int make_folder(struct session *session)
-{
-    char path[BV_PATH_MAX];
-    struct tm parts;
-    time_t seconds = bv_wall_us(&session->env) / 1000000;
-    gmtime_r(&seconds, &parts);
-    snprintf(session->run,
-             sizeof session->run,
-             "%04d%02d%02d-%02d%02d%02d-%.4s",
-             (parts.tm_year + 1900) % 10000,
-             (parts.tm_mon + 1) % 100,
-             parts.tm_mday % 100,
-             parts.tm_hour % 100,
-             parts.tm_min % 100,
-             parts.tm_sec % 100,
-             session->name);
-    if (session->options.out)
-        BV_TRY(bv_path(session->folder, &session->error, "%s", session->options.out));
-    else
-        BV_TRY(bv_path(
-            session->folder, &session->error, "%s/reports/out/%s", session->root, session->run));
-    BV_TRY(bv_path(path, &session->error, "%s/logs", session->folder));
-    return bv_fs_mkdirs(path, 0755, &session->error);
-}
-
-/* reports/out/latest -> RUN, in one step. */
-static void point_latest(const struct session *session)
-{
-    char fresh[BV_PATH_MAX];
-    char latest[BV_PATH_MAX];
-    if (session->options.out || bv_path(latest, NULL, "%s/reports/out/latest", session->root) < 0 ||
-        bv_path(fresh, NULL, "%s/reports/out/.latest-%s", session->root, session->name) < 0)
-        return;
-    if (symlink(session->run, fresh) == 0 && rename(fresh, latest) != 0)
-        unlink(fresh);
-}
-
-static void read_commit(const struct session *session, char out[64])
-{
-    char head[BV_PATH_MAX];
-    char path[BV_PATH_MAX];
-    bv_auto(bv_buf_release) struct bv_buf text = {.max = 4096};
-    out[0] = '\0';
-    if (bv_path(head, NULL, "%s/.git/HEAD", session->root) < 0 || bv_fs_read(head, &text, NULL) < 0)
-        return;
-    if (strncmp(text.data, "ref: ", 5) == 0) {
-        text.data[strcspn(text.data, "\n")] = '\0';
-        if (bv_path(path, NULL, "%s/.git/%s", session->root, text.data + 5) < 0)
-            return;
-        bv_buf_reset(&text);
-        if (bv_fs_read(path, &text, NULL) < 0)
-            return;
-    }
-    snprintf(out,
-             64,
-             "%.*s",
-             (int)strcspn(text.data, "\n") < 12 ? (int)strcspn(text.data, "\n") : 12,
-             text.data);
 }
 
 /* ---- planted bugs ---- */
@@ -638,16 +580,18 @@ static int exit_status(struct session *session, int rc)
 static int run(struct session *session, const struct wanted *wanted)
 {
     const char *files[SCENARIO_FILES_MAX];
-    char commit[64];
+    char commit[RUN_COMMIT_SIZE];
     for (size_t i = 0; i < session->story_count; i++)
         files[i] = session->stories[i].shown;
-    BV_TRY(make_folder(session));
+    const struct run_folder_wish wish = {
+        &session->env, session->root, session->options.out, session->name};
+    BV_TRY(run_folder_make(&wish, session->run, session->folder, &session->error));
     reproduce_run(session->stories,
                   session->story_count,
                   &session->options,
                   session->seed,
                   session->reproduce);
-    read_commit(session, commit);
+    run_folder_commit(session->root, commit);
     struct results_run record = {.folder = session->folder,
                                  .run = session->run,
                                  .story = session->stories[0].operand,
@@ -683,7 +627,7 @@ static int run(struct session *session, const struct wanted *wanted)
     if (session->options.json)
         print_json(session, status);
     render(session);
-    point_latest(session);
+    run_folder_latest(&wish, session->run);
     print_summary(session, status);
     if (session->crashed)
         bv_complain("%s", session->error.text);
@@ -742,6 +686,38 @@ static int read_stories(struct session *session)
                    : 0;
 }
 
+/* The servers and services that the wanted scenarios need; none where nothing would start. */
+static int
+needs_of(struct session *session, const struct wanted *wanted, struct bv_stack_needs *ret_needs)
+{
+    *ret_needs = (struct bv_stack_needs){0};
+    if (session->options.stack || (!wanted->count && !wanted->all))
+        return 0;
+    return bv_stack_resolve(wanted->all ? NULL : wanted->names,
+                            wanted->all ? 0 : wanted->count,
+                            ret_needs,
+                            &session->error);
+}
+
+static int dry_run(struct session *session, const struct wanted *wanted)
+{
+    bv_auto(bv_buf_release) struct bv_buf text = {.max = DRY_RUN_BYTES_MAX};
+    struct bv_stack_needs needs;
+    BV_TRY(needs_of(session, wanted, &needs));
+    struct dry_run run = {.stories = session->stories,
+                          .schedule = &session->schedule,
+                          .options = &session->options,
+                          .seed = session->seed,
+                          .servers = needs.names,
+                          .server_count = needs.count,
+                          .memory_mb = needs.memory_mb,
+                          .disk_mb = needs.disk_mb,
+                          .ports = needs.ports};
+    BV_TRY(session->options.json ? dry_run_json(&run, &text) : dry_run_text(&run, &text));
+    printf("%.*s", BV_ARG(bv_buf_view(&text)));
+    return 0;
+}
+
 static int scenario(struct session *session, int argc, char **argv)
 {
     struct wanted wanted = {0};
@@ -763,6 +739,8 @@ static int scenario(struct session *session, int argc, char **argv)
             wanted.steps);
         return 0;
     }
+    if (session->options.dry_run)
+        return dry_run(session, &wanted);
     BV_TRY(interrupt_catch(&session->interrupted, &session->interrupt_fd));
     console_close(&session->console);
     console_open(&session->console, session->options.json ? NULL : stdout);
