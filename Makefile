@@ -52,7 +52,7 @@ break-check: ## plant each bug that BREAK knows, and see the story turn red at t
 torture: PRESET := dev
 torture: ## kill services at every crash point 50 times under load; nothing lost, nothing doubled
 	@$(DEPS) test
-	@$(MAKE) --no-print-directory build PRESET=dev TARGETS="bv bv-torture bv-programs"
+	@$(MAKE) --no-print-directory build PRESET=dev TARGETS=bv-programs
 	@$(BV) torture $(ARGS)
 
 outage: ## take each dependency away, killed and frozen, while orders come in

@@ -9,6 +9,10 @@ enum { OUTPUT_BYTES_MAX = 1 << 16 };
 
 int cli_torture(int argc, char **argv)
 {
+    if (!bv_failpoints_compiled()) {
+        bv_complain("this build has no crash points: make torture builds one that has");
+        return CLI_FAULT;
+    }
     return cli_become("bv-torture", argc - 1, argv + 1);
 }
 

@@ -23,7 +23,7 @@
 
 enum {
     CLIENTS_MAX = 8,
-    STARTS_MAX = 3,   /* of one unit: the first and two with fresh ports */
+    STARTS_MAX = 3,    /* of one unit: the first and two with fresh ports */
     FAILURES_MAX = 20, /* restarts in a row that end before they are ready */
     KILLED_MS = 2000,
     FILES_WANTED = 65536,

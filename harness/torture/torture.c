@@ -102,13 +102,11 @@ static const struct {
      "notification.BV_LIVE_KEEP_COUNT=100000,notification.BV_LIVE_QUEUE=64k" },
 };
 
-static volatile sig_atomic_t interrupted;
-static volatile int cancelled;
+static volatile int cancelled; /* by a signal */
 
 static void on_interrupt(int number)
 {
     (void)number;
-    interrupted = 1;
     cancelled = 1;
 }
 

@@ -5,6 +5,7 @@
 #include "bv/probe.h"
 
 #include <criterion/criterion.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,7 +38,7 @@ static _Noreturn void be_service(void)
         BV_FAILPOINT(RELAY_SELECTED);
         BV_FAILPOINT(ORDER_RESERVE_AFTER_REPLY);
         BV_FAILPOINT(ORDER_SWEEP_RESUMED);
-        usleep(100);
+        sched_yield();
     }
 }
 
