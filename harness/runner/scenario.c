@@ -3,6 +3,7 @@
 
 #include "console.h"
 #include "crew.h"
+#include "cucumber.h"
 #include "dry_run.h"
 #include "interrupt.h"
 #include "protocols.h"
@@ -454,6 +455,17 @@ static void let_go(struct session *session)
 
 /* ---- report ---- */
 
+static void write_cucumber(const struct session *session, const char *commit)
+{
+    struct cucumber_file files[SCENARIO_FILES_MAX];
+    struct bv_error error = {0};
+    for (size_t i = 0; i < session->story_count; i++)
+        files[i] = (struct cucumber_file){session->stories[i].path, session->stories[i].plan};
+    struct cucumber_run run = {session->folder, commit, files, session->story_count};
+    if (cucumber_write(&run, &error) < 0)
+        bv_complain("no cucumber.ndjson: %s", error.text);
+}
+
 /* Rendered by a program of its own: the runner knows no HTML. */
 static void render(struct session *session)
 {
@@ -626,6 +638,7 @@ static int run(struct session *session, const struct wanted *wanted)
     }
     if (session->options.json)
         print_json(session, status);
+    write_cucumber(session, commit);
     render(session);
     run_folder_latest(&wish, session->run);
     print_summary(session, status);
