@@ -49,11 +49,10 @@ break-check: ## plant each bug that BREAK knows, and see the story turn red at t
 	@$(MAKE) --no-print-directory build PRESET=dev TARGETS=bv-programs
 	@scripts/local-dev/break-check.sh build/dev
 
-torture: PRESET := dev
 torture: ## kill services at every crash point 50 times under load; nothing lost, nothing doubled
 	@$(DEPS) test
 	@$(MAKE) --no-print-directory build PRESET=dev TARGETS=bv-programs
-	@$(BV) torture $(ARGS)
+	@build/dev/bin/bv torture $(ARGS)
 
 outage: ## take each dependency away, killed and frozen, while orders come in
 	@$(DEPS) test
