@@ -1,10 +1,10 @@
 /* The folder contracts/ as the lab uses it: which events, operations and schemas exist, and whether
- * a recorded message keeps to them. events/TYPE.schema.json               every Kafka record with a
- * header event-type asyncapi/live-message.schema.json     every WebSocket frame and SSE event that
- * is JSON webhooks/order-transition.schema.json every webhook delivery, with its
- * headers and its signature openapi/SERVICE.yaml every
- * REST request and answer: operation, status, body Invariant: immutable once read. Thread: any,
- * open, read and close excepted. */
+ * a recorded message keeps to them.
+ *   events/TYPE.schema.json                 every Kafka record, with the headers of an event
+ *   asyncapi/live-message.schema.json       every WebSocket frame and SSE event that is JSON
+ *   webhooks/order-transition.schema.json   every webhook delivery, with its headers and signature
+ *   openapi/SERVICE.yaml                    every REST request and answer: operation, status, body
+ * Invariant: immutable once read. Thread: any, open, read and close excepted. */
 #ifndef BV_CONTRACTS_H
 #define BV_CONTRACTS_H
 
