@@ -18,9 +18,8 @@ struct body {
 
 struct data {
     struct html *html;
-    const struct report *report;
-    const struct report_logs *logs;
-    const struct cause *causes;
+    const struct report_data *input;
+    const struct report *report; /* input's */
     struct bv_json_writer *w;
     struct bv_bytes *traces; /* arena */
     size_t trace_count;
@@ -120,7 +119,7 @@ static size_t choose_cap(const struct data *data)
 {
     static const size_t caps[] = {SIZE_MAX, 65536, 16384, 4096, 1024, 256};
     size_t i = 0;
-    while (i + 1 < BV_COUNT(caps) && sum_of(data, caps[i]) > REPORT_BODY_BYTES_MAX)
+    while (i + 1 < BV_COUNT(caps) && sum_of(data, caps[i]) > data->input->bodies_max)
         i++;
     return caps[i];
 }
@@ -307,6 +306,19 @@ static void put_ids(struct data *data, const struct bv_json *ids)
     bv_jw_end(data->w);
 }
 
+/* Two members of a step in one text. */
+static struct bv_bytes text_of(const struct data *data,
+                               const struct bv_json *step,
+                               const char *format,
+                               const char *first,
+                               const char *second)
+{
+    struct bv_bytes a = bv_json_string(bv_json_get(step, first));
+    struct bv_bytes b = bv_json_string(bv_json_get(step, second));
+    char *text = bv_arena_format(data->report->arena, format, BV_ARG(a), BV_ARG(b));
+    return bv_bytes_of(text ? text : "");
+}
+
 static void put_step(struct data *data, const struct bv_json *step)
 {
     bv_jw_array(data->w);
@@ -316,6 +328,9 @@ static void put_step(struct data *data, const struct bv_json *step)
     bv_jw_int(data->w, bv_json_int(bv_json_get(step, "line"), 0));
     put_ids(data, bv_json_get(step, "messages"));
     put_ids(data, bv_json_get(step, "violations"));
+    put_text(data, text_of(data, step, "%.*s %.*s", "keyword", "text"));
+    if (report_is_red(report_verdict_of(step)))
+        put_text(data, text_of(data, step, "%.*s\n%.*s", "expected", "actual"));
     bv_jw_end(data->w);
 }
 
@@ -373,14 +388,16 @@ static void put_scenario(struct data *data, size_t index)
     for (size_t i = 0; i < scenario->spans.count; i++)
         put_span(data, scenario->spans.list[i]);
     bv_jw_end(data->w);
-    if (data->causes && data->causes[index].kind != CAUSE_NONE)
-        put_cause(data, &cast, &data->causes[index]);
+    if (data->input->causes && data->input->causes[index].kind != CAUSE_NONE)
+        put_cause(data, &cast, &data->input->causes[index]);
+    if (data->input->folded && data->input->folded[index].size)
+        bv_jw_kv_string(data->w, "html", data->input->folded[index]);
     bv_jw_end(data->w);
 }
 
 static void put_logs(struct data *data)
 {
-    const struct report_logs *logs = data->logs;
+    const struct report_logs *logs = data->input->logs;
     bv_jw_key(data->w, "parts");
     bv_jw_array(data->w);
     for (size_t i = 0; i < logs->part_count; i++)
@@ -399,29 +416,56 @@ static void put_logs(struct data *data)
     bv_jw_end(data->w);
 }
 
-int report_data_write(struct html *html,
-                      const struct report *report,
-                      const struct report_logs *logs,
-                      const struct cause *causes,
-                      size_t *ret_cap)
+/* What the script needs of every scenario before it looks into one. */
+static void put_index(struct data *data)
 {
+    bv_jw_key(data->w, "red");
+    bv_jw_array(data->w);
+    for (size_t i = 0; i < data->report->scenario_count; i++)
+        for (size_t n = 0; n < data->report->scenarios[i].steps.count; n++)
+            if (report_is_red(report_verdict_of(data->report->scenarios[i].steps.list[n]))) {
+                bv_jw_array(data->w);
+                bv_jw_int(data->w, (int64_t)i + 1);
+                bv_jw_int(data->w, (int64_t)n + 1);
+                bv_jw_end(data->w);
+            }
+    bv_jw_end(data->w);
+    bv_jw_key(data->w, "overview");
+    bv_jw_array(data->w);
+    for (size_t i = 0; i < data->report->scenario_count; i++) {
+        bv_jw_array(data->w);
+        bv_jw_int(data->w, data->report->scenarios[i].us);
+        bv_jw_int(data->w, data->report->scenarios[i].end_us);
+        bv_jw_int(data->w, report_scenario_verdict(&data->report->scenarios[i]));
+        bv_jw_end(data->w);
+    }
+    bv_jw_end(data->w);
+}
+
+int report_data_write(struct html *html, const struct report_data *input, size_t *ret_cap)
+{
+    const struct report *report = input->report;
     bv_auto(bv_buf_release) struct bv_buf text = {.max = REPORT_DATA_BYTES_MAX};
     struct bv_json_writer w = bv_json_writer(&text);
-    struct data data = {.html = html, .report = report, .logs = logs, .causes = causes, .w = &w};
+    struct data data = {.html = html, .input = input, .report = report, .w = &w};
     BV_TRY(read_bodies(&data));
     data.cap = choose_cap(&data);
     bv_jw_object(&w);
     put_logs(&data);
     bv_jw_key(&w, "scenarios");
     bv_jw_array(&w);
-    for (size_t i = 0; i < report->scenario_count; i++)
+    bv_buf_char(&text, '\n');
+    for (size_t i = 0; i < report->scenario_count; i++) {
         put_scenario(&data, i);
+        bv_buf_char(&text, '\n');
+    }
     bv_jw_end(&w);
     bv_jw_key(&w, "traces");
     bv_jw_array(&w);
     for (size_t i = 0; i < data.trace_count; i++)
         put_text(&data, data.traces[i]);
     bv_jw_end(&w);
+    put_index(&data);
     bv_jw_end(&w);
     if (bv_arena_failed(report->arena))
         return BV_E_LIMIT;

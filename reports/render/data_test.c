@@ -25,8 +25,10 @@ static const struct bv_json *render(struct bv_bytes records)
     static const struct report_logs none;
     struct bv_error error = {0};
     const struct bv_json *json = NULL;
+    const struct report_data input = {
+        .report = &report, .logs = &none, .bodies_max = REPORT_BODY_BYTES_SHORT};
     cr_assert_eq(report_read(records, &report, &error), 0);
-    cr_assert_eq(report_data_write(&html, &report, &none, NULL, &cap), 0);
+    cr_assert_eq(report_data_write(&html, &input, &cap), 0);
     cr_assert_eq(
         bv_json_parse(report.arena, bv_buf_view(&html.out), &json, &error), 0, "%s", error.text);
     return json;

@@ -5,7 +5,9 @@
 #include "data.h"
 #include "scenario.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 extern const struct bv_bytes report_css;
 extern const char report_css_sha256[65];
@@ -14,7 +16,10 @@ extern const char report_js_sha256[65];
 extern const struct bv_bytes report_theme_js;
 extern const char report_theme_js_sha256[65];
 
-enum { COMMIT_BYTES = 7 }; /* as git abbreviates */
+enum {
+    COMMIT_BYTES = 7,       /* as git abbreviates */
+    SCENARIOS_IN_PAGE = 24, /* with more, the page holds their heads and the data the rest */
+};
 
 static struct bv_bytes text_of(const struct bv_json *record, const char *member)
 {
@@ -342,7 +347,10 @@ static void put_notes(struct html *html,
 static void put_navigation(struct html *html, const struct report *report)
 {
     double whole = (double)report_last_us(report);
-    html_raw(html, "<nav aria-label=\"Scenarios\"><h2>Scenarios</h2>\n<ol>\n");
+    bool many = report->scenario_count > SCENARIOS_IN_PAGE; /* the overview has their bars */
+    html_put(html,
+             "<nav aria-label=\"Scenarios\"{}><h2>Scenarios</h2>\n<ol>\n",
+             many ? BV_BYTES(" class=\"many\"") : BV_BYTES(""));
     for (size_t i = 0; i < report->scenario_count; i++) {
         const struct report_scenario *scenario = &report->scenarios[i];
         enum report_verdict verdict = report_scenario_verdict(scenario);
@@ -357,31 +365,132 @@ static void put_navigation(struct html *html, const struct report *report)
                  text_of(scenario->record, "name"),
                  bv_bytes_of(report_verdict_word(verdict)),
                  html_duration(html, scenario->end_us - scenario->us));
-        html_put(
-            html,
-            "<svg class=\"span\" viewBox=\"0 0 1000 4\" preserveAspectRatio=\"none\" "
-            "aria-hidden=\"true\"><rect class=\"r-{}\" "
-            "x=\"{}\" width=\"{}\" height=\"4\"/></svg></a></li>\n",
-            bv_bytes_of(report_verdict_word(verdict)),
-            html_real(html, whole > 0 ? 1000 * (double)scenario->us / whole : 0),
-            html_real(html, whole > 0 && length * 1000 / whole > 6 ? length * 1000 / whole : 6));
+        if (!many)
+            html_put(html,
+                     "<svg class=\"span\" viewBox=\"0 0 1000 4\" preserveAspectRatio=\"none\" "
+                     "aria-hidden=\"true\"><rect class=\"r-{}\" "
+                     "x=\"{}\" width=\"{}\" height=\"4\"/></svg>",
+                     bv_bytes_of(report_verdict_word(verdict)),
+                     html_real(html, whole > 0 ? 1000 * (double)scenario->us / whole : 0),
+                     html_real(html,
+                               whole > 0 && length * 1000 / whole > 6 ? length * 1000 / whole : 6));
+        html_raw(html, "</a></li>\n");
     }
     html_raw(html, "</ol></nav>\n");
 }
 
-static int put_page(struct html *html, const struct report *report, const struct report_logs *logs)
+/* ---- data: plain while it is small, else packed ---- */
+
+#define DATA_PLAIN_BYTES_MAX ((size_t)768 << 10)
+#define DATA_PACKED_BYTES_MAX ((size_t)1400 << 10) /* of the page, and for each scenario … */
+#define DATA_PACKED_SCENARIO_BYTES_MAX ((size_t)16 << 10) /* … of a larger run */
+
+/* What the page is made of beside the records. */
+struct content {
+    struct cause *causes;    /* arena, one per scenario */
+    struct bv_bytes *folded; /* arena, one per scenario */
+    struct html data;        /* owned */
+    struct bv_buf packed;    /* owned; base64 of the deflated data, empty: plain */
+    size_t cap;
+};
+
+static void content_release(struct content *content)
+{
+    html_release(&content->data);
+    bv_buf_release(&content->packed);
+    *content = (struct content){0};
+}
+
+static int pack(struct bv_bytes data, struct bv_buf *ret_packed)
+{
+    uLongf size = compressBound((uLong)data.size);
+    Bytef *deflated = malloc(size);
+    char *text = NULL;
+    int rc = BV_E_NOMEM;
+    if (deflated &&
+        compress2(deflated, &size, (const Bytef *)data.data, (uLong)data.size, 6) == Z_OK &&
+        (text = malloc(bv_base64_size(size) + 1)))
+        rc = bv_buf_append(ret_packed, text, bv_base64_encode(deflated, size, text));
+    free(text);
+    free(deflated);
+    return rc;
+}
+
+/* Scenarios but the open ones, rendered beside the page. */
+static int fold(struct html *html, const struct report *report, struct content *content)
+{
+    for (size_t i = 0; report->scenario_count > SCENARIOS_IN_PAGE && i < report->scenario_count;
+         i++) {
+        bv_auto(html_release) struct html inside = {.out.max = html->out.max,
+                                                    .scratch.max = html->scratch.max};
+        if (scenario_is_open(report, i))
+            continue;
+        put_scenario_inside(&inside, report, &content->causes[i], i);
+        content->folded[i] = bv_arena_copy(report->arena, bv_buf_view(&inside.out));
+        html->redacted += inside.redacted;
+        if (inside.out.failed || !content->folded[i].data)
+            return BV_E_LIMIT;
+    }
+    return 0;
+}
+
+static int write_data(struct content *content,
+                      const struct report *report,
+                      const struct report_logs *logs,
+                      size_t bodies_max)
+{
+    const struct report_data input = {report, logs, content->causes, content->folded, bodies_max};
+    content->data.out.size = 0;
+    content->data.redacted = 0;
+    content->packed.size = 0;
+    BV_TRY(report_data_write(&content->data, &input, &content->cap));
+    if (content->data.out.size <= DATA_PLAIN_BYTES_MAX)
+        return 0;
+    return pack(bv_buf_view(&content->data.out), &content->packed);
+}
+
+static int make_content(struct html *html,
+                        const struct report *report,
+                        const struct report_logs *logs,
+                        struct content *content)
+{
+    size_t room = DATA_PACKED_BYTES_MAX;
+    if (report->scenario_count > SCENARIOS_IN_PAGE)
+        room += report->scenario_count * DATA_PACKED_SCENARIO_BYTES_MAX;
+    content->data = (struct html){.out.max = html->out.max, .scratch.max = html->scratch.max};
+    content->packed.max = html->out.max;
+    content->causes = bv_arena_array(report->arena, struct cause, report->scenario_count + 1);
+    content->folded = bv_arena_array(report->arena, struct bv_bytes, report->scenario_count + 1);
+    if (!content->causes || !content->folded)
+        return BV_E_LIMIT;
+    for (size_t i = 0; i < report->scenario_count; i++)
+        cause_find(report, &report->scenarios[i], &content->causes[i]);
+    BV_TRY(fold(html, report, content));
+    BV_TRY(write_data(content, report, logs, REPORT_BODY_BYTES_MAX));
+    if (content->packed.size > room)
+        return write_data(content, report, logs, REPORT_BODY_BYTES_SHORT);
+    return 0;
+}
+
+static void put_data(struct html *html, const struct content *content)
+{
+    if (content->packed.size) {
+        html_raw(html, "<script type=\"application/octet-stream\" id=\"data\">");
+        html_asset(html, bv_buf_view(&content->packed));
+    } else {
+        html_raw(html, "<script type=\"application/json\" id=\"data\">");
+        html_asset(html, bv_buf_view(&content->data.out));
+    }
+    html_raw(html, "</script>\n");
+}
+
+static void put_page(struct html *html,
+                     const struct report *report,
+                     const struct report_logs *logs,
+                     const struct content *content)
 {
     size_t counts[REPORT_VERDICTS];
     report_count(report, counts);
-    size_t cap = SIZE_MAX;
-    bv_auto(html_release) struct html data = {.out.max = html->out.max,
-                                              .scratch.max = html->scratch.max};
-    struct cause *causes = bv_arena_array(report->arena, struct cause, report->scenario_count + 1);
-    if (!causes)
-        return BV_E_LIMIT;
-    for (size_t i = 0; i < report->scenario_count; i++)
-        cause_find(report, &report->scenarios[i], &causes[i]);
-    BV_TRY(report_data_write(&data, report, logs, causes, &cap));
     put_head(html, report);
     put_bar(html, report, counts);
     html_raw(html, "<main id=\"top\">\n<section class=\"hero\" aria-label=\"Verdict\">\n");
@@ -390,12 +499,14 @@ static int put_page(struct html *html, const struct report *report, const struct
     if (sentence.size)
         html_put(html, "<p class=\"error\">{}</p>\n", sentence);
     html_raw(html, "</section>\n");
-    put_failures(html, report, causes);
+    put_failures(html, report, content->causes);
     html_raw(html, "<section class=\"about-run\" aria-label=\"The run\">\n");
     put_facts(html, report);
     put_environment(html, report, logs);
     html_raw(html, "</section>\n");
-    put_notes(html, report, logs, cap);
+    put_notes(html, report, logs, content->cap);
+    if (report->scenario_count > 1)
+        html_raw(html, "<figure class=\"run\" id=\"overview\"></figure>\n");
     html_raw(html, "<div class=\"columns\">\n");
     put_navigation(html, report);
     html_raw(html,
@@ -403,21 +514,19 @@ static int put_page(struct html *html, const struct report *report, const struct
              "class=\"notes\">Messages, timelines and logs are shown "
              "by a script, which is off.</p></noscript>\n");
     for (size_t i = 0; i < report->scenario_count; i++)
-        put_scenario_section(html, report, &causes[i], i);
+        put_scenario_section(html, report, &content->causes[i], i, content->folded[i].size > 0);
     html_raw(html,
              "<p id=\"nothing\" class=\"nothing\" hidden>Nothing matches.</p>\n</section></div>\n"
              "<section id=\"latency\" class=\"latency\" aria-label=\"Latency\"></section>\n");
-    html_raw(html, "<script type=\"application/json\" id=\"data\">");
-    html_asset(html, bv_buf_view(&data.out));
+    put_data(html, content);
     html_put(html,
-             "</script>\n</main>\n<footer><p>{} · one file, nothing is loaded · {} redacted by the "
+             "</main>\n<footer><p>{} · one file, nothing is loaded · {} redacted by the "
              "report</p></footer>\n",
              text_of(report->run, "run"),
-             html_count(html, html->redacted + data.redacted, "secret"));
+             html_count(html, html->redacted + content->data.redacted, "secret"));
     html_raw(html, "<script>");
     html_asset(html, report_js);
     html_raw(html, "</script>\n</body>\n</html>\n");
-    return 0;
 }
 
 int report_page_of(struct bv_bytes results,
@@ -426,11 +535,14 @@ int report_page_of(struct bv_bytes results,
                    struct bv_error *error)
 {
     bv_auto(report_release) struct report report = {0};
+    bv_auto(content_release) struct content content = {0};
     struct report_logs logs = {0};
     BV_TRY(report_read(results, &report, error));
     int rc = folder ? report_logs_read(&report, folder, &logs) : 0;
     if (rc == 0)
-        rc = put_page(html, &report, &logs);
+        rc = make_content(html, &report, &logs, &content);
+    if (rc == 0)
+        put_page(html, &report, &logs, &content);
     if (rc == 0 && html->out.failed)
         rc = BV_E_TOO_LARGE;
     return rc < 0 ? bv_fail(error, rc, "the report does not fit its memory") : 0;

@@ -161,7 +161,7 @@ Test(page, a_body_that_does_not_fit_is_cut_and_the_page_says_so)
 {
     bv_auto(bv_buf_release) struct bv_buf records = {.max = 32 << 20};
     bv_buf_text(&records, "{\"record\":\"scenario\",\"id\":\"s1\"}\n");
-    for (int i = 1; i <= 20; i++)
+    for (int i = 1; i <= 80; i++)
         bv_buf_format(&records,
                       "{\"record\":\"message\",\"scenario\":\"s1\",\"id\":%d,\"actor\":\"a\","
                       "\"direction\":\"sent\",\"text\":\"%0250000d\"}\n",
@@ -169,7 +169,7 @@ Test(page, a_body_that_does_not_fit_is_cut_and_the_page_says_so)
                       i);
     bv_buf_char(&records, '\0');
     render(records.data);
-    has("Bodies over 16 kB are cut in this page");
+    has("Bodies over 66 kB are cut in this page");
     cr_expect(html.out.size < 2000000, "%zu bytes", html.out.size);
 }
 

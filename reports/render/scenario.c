@@ -28,7 +28,7 @@ static int64_t length_of(const struct report_scenario *scenario)
     return us >= 0 ? us : scenario->end_us - scenario->us;
 }
 
-static bool is_open(const struct report *report, size_t index)
+bool scenario_is_open(const struct report *report, size_t index)
 {
     size_t first_red = 0;
     while (first_red < report->scenario_count &&
@@ -244,28 +244,24 @@ static void put_cause(struct html *html, const struct cause *cause, size_t index
     html_raw(html, "</dl>\n");
 }
 
-void put_scenario_section(struct html *html,
-                          const struct report *report,
-                          const struct cause *cause,
-                          size_t index)
+void put_scenario_inside(struct html *html,
+                         const struct report *report,
+                         const struct cause *cause,
+                         size_t index)
 {
     const struct report_scenario *scenario = &report->scenarios[index];
     struct bv_bytes again = text_of(scenario->end, "reproduce");
     struct bv_bytes error = text_of(scenario->end, "error");
     struct bv_bytes description = text_of(scenario->record, "description");
-    enum report_verdict verdict = report_scenario_verdict(scenario);
-    if (scenario->feature &&
-        (index == 0 || report->scenarios[index - 1].feature != scenario->feature))
-        put_feature(html, scenario->feature);
-    put_scenario_head(html, scenario, index, is_open(report, index));
+    bool red = report_is_red(report_scenario_verdict(scenario));
     html_raw(html, "<div class=\"inside\">\n");
     if (description.size)
         html_put(html, "<p class=\"about\">{}</p>\n", description);
-    if (report_is_red(verdict) && cause->sentence.size)
+    if (red && cause->sentence.size)
         put_cause(html, cause, index);
-    else if (report_is_red(verdict) && error.size)
+    else if (red && error.size)
         html_put(html, "<p class=\"error\">{}</p>\n", error);
-    if (report_is_red(verdict) && again.size)
+    if (red && again.size)
         put_command(html, again);
     html_put(html,
              "<figure class=\"tl\" data-s=\"{}\"></figure>\n<ol class=\"steps\">\n",
@@ -273,8 +269,24 @@ void put_scenario_section(struct html *html,
     for (size_t i = 0; i < scenario->steps.count; i++)
         put_step(html, scenario, index, i);
     html_put(html,
-             "</ol>\n<div class=\"all\" data-s=\"{}\"></div>\n</div></details>\n",
+             "</ol>\n<div class=\"all\" data-s=\"{}\"></div>\n</div>",
              html_int(html, (int64_t)index));
+}
+
+void put_scenario_section(struct html *html,
+                          const struct report *report,
+                          const struct cause *cause,
+                          size_t index,
+                          bool folded)
+{
+    const struct report_scenario *scenario = &report->scenarios[index];
+    if (scenario->feature &&
+        (index == 0 || report->scenarios[index - 1].feature != scenario->feature))
+        put_feature(html, scenario->feature);
+    put_scenario_head(html, scenario, index, scenario_is_open(report, index));
+    if (!folded)
+        put_scenario_inside(html, report, cause, index);
+    html_raw(html, "</details>\n");
 }
 
 /* ---- what failed ---- */

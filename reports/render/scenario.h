@@ -17,10 +17,17 @@ void put_command(struct html *html, struct bv_bytes command);
 enum { FAILURE_CARDS = 5, FAILURE_LINES = 60 };
 void put_failures(struct html *html, const struct report *report, const struct cause *causes);
 /* Scenario number index, 0-based. Its element has the id s<index + 1>, its steps s<index + 1>-<n>.
- */
+ * folded: without what is inside, which the script adds when it is opened. */
 void put_scenario_section(struct html *html,
                           const struct report *report,
                           const struct cause *cause,
-                          size_t index);
+                          size_t index,
+                          bool folded);
+/* What is inside: the cause, the place of the timeline, the steps. */
+void put_scenario_inside(struct html *html,
+                         const struct report *report,
+                         const struct cause *cause,
+                         size_t index);
+bool scenario_is_open(const struct report *report, size_t index); /* when the page opens */
 
 #endif

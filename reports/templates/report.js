@@ -1,16 +1,48 @@
 /* Shows on demand what the page's static part only names: messages, timelines, logs, latencies. Reads the one JSON document in
- * #data (its members are listed in reports/render/data.c). Values enter the page as text nodes and attributes, never as markup. */
-(() => {
+ * #data (its members are listed in reports/render/data.c), packed where it is large; a line of it is a scenario, which is parsed
+ * when it is needed. Values enter the page as text nodes and attributes, never as markup; the markup of a scenario that a large
+ * page leaves out comes from bv-report, escaped like the rest. What takes long is done in slices, between which the page answers. */
+(async () => {
 'use strict';
 
 const SENT = 0, NOTE = 2;
 const VERDICTS = ['passed', 'failed', 'broken', 'skipped', 'unfinished'];
-const ROWS_AT_ONCE = 200, LABELS_MAX = 160, HITS_MARKED_MAX = 2000;
+const ROWS_AT_ONCE = 200, OPEN_AT_ONCE = 40, LABELS_MAX = 160, HITS_MARKED_MAX = 2000;
 const LANE_WIDE = 30, LANE_NARROW = 46, GUTTER = 168, SKEW_US = 3000, FOLD_PX = 34, NEAR_PX = 14;
 
 const find = (selector, root = document) => root.querySelector(selector);
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
-const data = JSON.parse(find('#data').textContent);
+
+async function unpack(text) {
+    const packed = atob(text), bytes = new Uint8Array(packed.length);
+    for (let i = 0; i < packed.length; i++)
+        bytes[i] = packed.charCodeAt(i);
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('deflate'))).text();
+}
+const source = find('#data');
+const rows = (source.type === 'application/json' ? source.textContent : await unpack(source.textContent)).split('\n');
+const data = JSON.parse(rows[0] + rows[rows.length - 1]);
+source.remove();
+const COUNT = rows.length - 2; /* scenarios */
+const lineOf = index => rows[index + 1].charCodeAt(0) === 44 ? rows[index + 1].slice(1) : rows[index + 1];
+const parsed = [];
+const raw = index => parsed[index] || JSON.parse(lineOf(index)); /* kept once a model holds it */
+
+/* Does work(i) for 0 ≤ i < count, a few milliseconds at a time; false when still() became false meanwhile. */
+const SLICE_MS = 10;
+async function sliced(count, work, still = () => true) {
+    let from = performance.now();
+    for (let i = 0; i < count; i++) {
+        work(i);
+        if (performance.now() - from < SLICE_MS)
+            continue;
+        await new Promise(next => setTimeout(next));
+        if (!still())
+            return false;
+        from = performance.now();
+    }
+    return true;
+}
 
 const SVG = 'http://www.w3.org/2000/svg';
 function fill(node, attributes, kids) {
@@ -50,11 +82,15 @@ const button = (text, onclick, attributes) => el('button', {type: 'button', oncl
 
 const models = [];
 function model(index) {
-    if (models[index])
-        return models[index];
-    const raw = data.scenarios[index];
-    const s = {index, raw, us: raw.us, end: Math.max(raw.end, raw.us + 1), messages: raw.messages, byId: new Map(),
-        steps: raw.steps.map(([us, du, verdict, line, ids, violations], n) => ({us, du, verdict, line, ids, violations, n}))};
+    if (!models[index]) {
+        parsed[index] = raw(index);
+        models[index] = build(index, parsed[index]);
+    }
+    return models[index];
+}
+function build(index, own) {
+    const s = {index, raw: own, us: own.us, end: Math.max(own.end, own.us + 1), messages: own.messages, byId: new Map(),
+        steps: own.steps.map(([us, du, verdict, line, ids, violations], n) => ({us, du, verdict, line, ids, violations, n}))};
     for (const m of s.messages) {
         m.steps = [];
         s.byId.set(m.i, m);
@@ -72,7 +108,7 @@ function model(index) {
     s.lines = linesBetween(s.us - 20000, s.end + 100000);
     readServices(s);
     joinCauses(s);
-    return models[index] = s;
+    return s;
 }
 const actorOf = (s, m) => s.raw.actors[m.a] || ['?', ''];
 
@@ -779,6 +815,7 @@ class Timeline {
         const g = sv('g', {class: 'marks'});
         const groups = {waits: [], ring: [], disk: [], note: [], bad: [], hit: []};
         let labels = 0;
+        const found = hits && hits.messages.get(this.s.index);
         this.perLane.forEach((list, lane) => {
             const y = this.y(lane);
             let room = -1e9, lastX = -1e9, lastKind = '';
@@ -795,7 +832,7 @@ class Timeline {
                 const kind = m.v || m.sg === 'bad' ? 'bad' : m.d === NOTE ? 'note' : m.d === SENT ? 'ring' : 'disk';
                 const crowded = x - lastX < 1.5 && kind === lastKind && !hits;
                 const circle = r => 'M' + (x - r).toFixed(1) + ' ' + y + 'a' + r + ' ' + r + ' 0 1 0 ' + 2 * r + ' 0a' + r + ' ' + r + ' 0 1 0 ' + -2 * r + ' 0z';
-                if (hits && hits.messages.has(m))
+                if (found && found.has(m.i))
                     groups.hit.push(circle(7));
                 if (crowded)
                     continue;
@@ -984,6 +1021,13 @@ function fillScenario(node) {
         return;
     node.dataset.done = '1';
     const s = model(+node.dataset.s);
+    if (!find('.inside', node)) {
+        node.insertAdjacentHTML('beforeend', s.raw.html);
+        all('.diff', node).forEach(compare);
+        all('.step > details[open]', node).forEach(open => fillStep(open.parentNode));
+        if (hits)
+            hideSteps(node);
+    }
     const figure = find('.tl', node);
     if (s.messages.length || s.spans.length)
         timelines[s.index] = new Timeline(figure, s);
@@ -994,56 +1038,72 @@ function fillScenario(node) {
 
 /* ---- search and filters ---- */
 
-let hits = null, filter = 'all', terms = [];
-const plain = new WeakMap();
-function textOf(s, m) {
-    if (!plain.has(m))
-        plain.set(m, [m.s, m.t, m.k, m.ct, m.v, m.b, m.tr === undefined ? '' : data.traces[m.tr], ...actorOf(s, m), ...(m.f || []).flat()].join('\n').toLowerCase());
-    return plain.get(m);
-}
+const scenarioNodes = all('.scenario'), navEntries = all('nav li');
+const heads = scenarioNodes.map(node => find('summary', node).textContent.toLowerCase());
+let hits = null, filter = 'all', terms = [], searches = 0;
+const textOf = (own, m) => [m.s, m.t, m.k, m.ct, m.v, m.b, m.tr === undefined ? '' : data.traces[m.tr], ...(own.actors[m.a] || []), ...(m.f || []).flat()].join('\n').toLowerCase();
 const holds = text => terms.every(term => text.includes(term));
+const lower = [];
+/* A term as it stands in a line of the data. */
+const asWritten = term => JSON.stringify(term).slice(1, -1).replaceAll('<', '\\u003c');
 
-function search() {
+/* What of one scenario has all terms: ids of messages, numbers of steps. */
+function searchScenario(index) {
+    lower[index] = lower[index] || lineOf(index).toLowerCase();
+    const found = {messages: new Set(), steps: new Set(), whole: holds(heads[index])};
+    const traces = data.traces.length && terms.some(term => /^[0-9a-f]{8,}$/.test(term)); /* a line has their numbers only */
+    if (!found.whole && !traces && !terms.every(term => lower[index].includes(asWritten(term))))
+        return found;
+    const own = raw(index);
+    for (const m of own.messages)
+        if (holds(textOf(own, m)))
+            found.messages.add(m.i);
+    own.steps.forEach((step, n) => {
+        if (found.whole || holds((step[6] + '\n' + (step[7] || '')).toLowerCase()) || step[4].some(id => found.messages.has(id)))
+            found.steps.add(n);
+    });
+    return found;
+}
+function hideSteps(node) {
+    const found = hits && hits.steps.get(+node.dataset.s);
+    for (const step of all('.step', node))
+        step.hidden = Boolean(hits) && !(found && found.has(+step.dataset.n));
+}
+async function search() {
+    const began = performance.now(), number = ++searches;
     terms = find('#q').value.toLowerCase().split(/\s+/).filter(Boolean);
-    hits = terms.length ? {messages: new Set()} : null;
-    let steps = 0, shown = 0;
-    for (const node of all('.scenario')) {
-        const index = +node.dataset.s;
-        const verdict = filter === 'all' || node.dataset.v === filter;
-        const head = find('summary', node).textContent.toLowerCase();
-        let any = !hits || holds(head);
-        const whole = hits && any;
-        if (verdict && hits) {
-            const s = model(index);
-            for (const m of s.messages)
-                if (holds(textOf(s, m))) {
-                    hits.messages.add(m);
-                    any = true;
-                }
-        }
-        for (const step of all('.step', node)) {
-            const own = !hits || holds(find('summary', step).textContent.toLowerCase() + (find('.fail', step) || {textContent: ''}).textContent.toLowerCase());
-            const inside = hits && verdict && model(index).steps[+step.dataset.n].ids.some(id => hits.messages.has(model(index).byId.get(id)));
-            step.hidden = Boolean(hits) && !own && !inside && !whole;
-            any = any || own || inside;
-            if (hits && verdict && (own || inside))
-                steps++;
-        }
-        node.hidden = !verdict || !any;
-        const entry = find('nav li[data-s="' + index + '"]');
-        if (entry)
-            entry.hidden = node.hidden;
-        if (!node.hidden) {
-            shown++;
-            if (hits && shown <= 3)
-                node.open = true;
-        }
-        if (timelines[index])
+    const next = terms.length ? {messages: new Map(), steps: new Map(), shown: new Set()} : null;
+    let steps = 0, messages = 0;
+    if (next && !await sliced(COUNT, index => {
+        if (filter !== 'all' && scenarioNodes[index].dataset.v !== filter)
+            return;
+        const found = searchScenario(index);
+        if (!found.whole && !found.messages.size && !found.steps.size)
+            return;
+        next.shown.add(index);
+        next.messages.set(index, found.messages);
+        next.steps.set(index, found.steps);
+        steps += found.steps.size;
+        messages += found.messages.size;
+    }, () => number === searches))
+        return;
+    hits = next;
+    let shown = 0;
+    scenarioNodes.forEach((node, index) => {
+        node.hidden = hits ? !hits.shown.has(index) : filter !== 'all' && node.dataset.v !== filter;
+        if (navEntries[index])
+            navEntries[index].hidden = node.hidden;
+        if (!node.hidden && ++shown <= 3 && hits)
+            node.open = true;
+        if (node.dataset.done || find('.inside', node))
+            hideSteps(node);
+        if (timelines[index] && !node.hidden && node.open)
             timelines[index].draw();
-    }
+    });
     find('#nothing').hidden = shown > 0;
-    find('#hits').textContent = hits ? plural(steps, 'step') + ', ' + plural(hits.messages.size, 'message') : '';
+    find('#hits').textContent = hits ? plural(steps, 'step') + ', ' + plural(messages, 'message') : '';
     markHits();
+    requestAnimationFrame(() => performance.measure('bv-search', {start: began}));
 }
 /* Marks the terms in what is on show, without touching the document. */
 function markHits() {
@@ -1082,9 +1142,16 @@ for (const node of all('[data-filter]'))
 /* ---- opening, copying, theme, keys ---- */
 
 function reveal(id) {
+    const scenario = /^s\d+/.exec(id) && document.getElementById(/^s\d+/.exec(id)[0]);
+    if (scenario) {
+        fillScenario(scenario); /* a step may not be in the page before */
+        scenario.open = true;
+    }
     const node = document.getElementById(id);
     if (!node)
         return;
+    if (scenario)
+        scenario.hidden = false;
     for (let up = node; up; up = up.parentElement)
         if (up.tagName === 'DETAILS')
             up.open = true;
@@ -1153,8 +1220,11 @@ async function copy(node, text) {
     node.textContent = 'Copied';
     setTimeout(() => { node.textContent = before; }, 1200);
 }
-for (const node of all('[data-copy]'))
-    node.addEventListener('click', () => copy(node, node.dataset.copy));
+document.addEventListener('click', event => {
+    const node = event.target.closest('[data-copy]');
+    if (node)
+        copy(node, node.dataset.copy);
+});
 
 function showTheme() {
     find('#theme').textContent = {light: 'Light', dark: 'Dark'}[document.documentElement.dataset.theme] || 'Auto';
@@ -1187,11 +1257,11 @@ function walk(by) {
     next.scrollIntoView({block: 'nearest'});
 }
 function walkRed(by) {
-    const list = all('.step[data-v="failed"], .step[data-v="broken"]');
+    const list = data.red.map(([scenario, step]) => 's' + scenario + '-' + step);
     const current = document.activeElement && document.activeElement.closest('.step');
-    const now = list.indexOf(current);
+    const now = current ? list.indexOf(current.id) : -1;
     if (list.length)
-        reveal(list[(now + by + list.length) % list.length].id);
+        reveal(list[(now + by + list.length + (now < 0 && by < 0)) % list.length]);
 }
 function expand() {
     const node = document.activeElement && document.activeElement.closest('summary');
@@ -1199,15 +1269,14 @@ function expand() {
         node.parentElement.open = !node.parentElement.open;
 }
 function expandAll() {
-    const list = all('.scenario:not([hidden])');
+    const list = all('.scenario:not([hidden])').slice(0, OPEN_AT_ONCE);
     const open = list.some(node => !node.open);
-    for (const node of list)
-        node.open = open;
+    sliced(list.length, i => { list[i].open = open; });
 }
 const keys = [
     ['j', 'next step', () => walk(1)], ['k', 'previous step', () => walk(-1)], ['e', 'open or close what has the focus', expand],
     ['n', 'next red step', () => walkRed(1)], ['N', 'previous red step', () => walkRed(-1)],
-    ['E', 'open or close all scenarios', expandAll], ['/', 'search', () => find('#q').focus()], ['t', 'theme', nextTheme], ['?', 'this list', showHelp],
+    ['E', 'open or close all scenarios' + (COUNT > OPEN_AT_ONCE ? ', the first ' + OPEN_AT_ONCE : ''), expandAll], ['/', 'search', () => find('#q').focus()], ['t', 'theme', nextTheme], ['?', 'this list', showHelp],
 ];
 let help = null;
 function showHelp() {
@@ -1236,9 +1305,12 @@ document.addEventListener('keydown', event => {
 
 let openedForPrint = [];
 addEventListener('beforeprint', () => {
-    openedForPrint = all('.scenario:not([open])');
-    for (const node of openedForPrint)
+    /* All of a story; of a large run what is red. */
+    openedForPrint = all('.scenario:not([open])').filter(node => COUNT <= OPEN_AT_ONCE || /failed|broken/.test(node.dataset.v)).slice(0, OPEN_AT_ONCE);
+    for (const node of openedForPrint) {
         node.open = true;
+        fillScenario(node);
+    }
     for (const timeline of timelines)
         if (timeline)
             timeline.draw(timeline.stage.clientWidth);
@@ -1248,19 +1320,112 @@ addEventListener('afterprint', () => {
         node.open = false;
 });
 
+/* ---- overview: every scenario on one time axis, one row for each that ran beside others ---- */
+
+/* Rows by time: each scenario takes the first row that is free again. */
+function workers() {
+    const free = [], order = data.overview.map((bar, i) => i).sort((a, b) => data.overview[a][0] - data.overview[b][0]);
+    const row = [];
+    for (const i of order) {
+        const [from, to] = data.overview[i];
+        let n = free.findIndex(until => until <= from);
+        if (n < 0)
+            n = free.push(0) - 1;
+        free[n] = to;
+        row[i] = n;
+    }
+    return {row, count: free.length};
+}
+class Overview {
+    constructor(figure) {
+        this.figure = figure;
+        const {row, count} = workers();
+        this.row = row;
+        this.count = count;
+        this.from = Math.min(...data.overview.map(bar => bar[0]));
+        this.to = Math.max(this.from + 1, ...data.overview.map(bar => bar[1]));
+        this.names = scenarioNodes.map(node => find('h3', node).lastChild.textContent);
+        this.svg = sv('svg', {class: 'plot', 'aria-hidden': 'true'});
+        this.tip = el('div', {class: 'tip', hidden: true});
+        this.stage = el('div', {class: 'bars'}, this.svg, this.tip);
+        const most = data.overview.reduce((sum, bar) => sum + bar[1] - bar[0], 0) / (this.to - this.from);
+        figure.append(el('figcaption', {}, el('b', {}, 'Run'), el('span', {class: 'dim'}, ' ' + plural(COUNT, 'scenario') + ' in ' + duration(this.to - this.from)
+            + (count > 1 ? ', up to ' + count + ' at a time, ' + most.toFixed(1) + ' on average' : ', one after another'))), this.stage);
+        this.stage.addEventListener('pointermove', event => this.move(event));
+        this.stage.addEventListener('pointerleave', () => { this.tip.hidden = true; });
+        this.stage.addEventListener('click', event => {
+            const i = this.at(event);
+            if (i >= 0)
+                reveal('s' + (i + 1));
+        });
+        new ResizeObserver(() => this.draw(this.stage.clientWidth)).observe(this.stage);
+    }
+    x(us) {
+        return 6 + (us - this.from) / (this.to - this.from) * (this.width - 12);
+    }
+    draw(width) {
+        if (!width || width === this.width)
+            return;
+        this.width = width;
+        this.high = this.count > 12 ? 8 : 14;
+        const height = 22 + this.count * (this.high + 3);
+        fill(this.svg, {width, height, viewBox: '0 0 ' + width + ' ' + height}, []);
+        const groups = VERDICTS.map(() => []), axis = sv('g', {class: 'axis'});
+        data.overview.forEach(([from, to, verdict], i) => {
+            const x = this.x(from), w = Math.max(1.5, this.x(to) - x - 1), y = 20 + this.row[i] * (this.high + 3);
+            groups[verdict].push('M' + x.toFixed(1) + ' ' + y + 'h' + w.toFixed(1) + 'v' + this.high + 'h' + (-w).toFixed(1) + 'z');
+        });
+        const rough = (this.to - this.from) / Math.max(1, width / 110), power = 10 ** Math.floor(Math.log10(Math.max(1, rough)));
+        const step = [1, 2, 5, 10].map(k => k * power).find(k => k >= rough);
+        for (let us = 0; us < this.to - this.from; us += step) {
+            const x = this.x(this.from + us);
+            if (x < width - 50)
+                axis.append(sv('path', {d: 'M' + x.toFixed(1) + ' 16V' + height, class: 'tick'}), sv('text', {x: x + 3, y: 12}, (us ? '+' : '') + duration(us).replace(/\.0+ /, ' ')));
+        }
+        this.svg.replaceChildren(axis, ...groups.map((list, verdict) => sv('path', {d: list.join(''), class: 'runbar r-' + VERDICTS[verdict]})));
+    }
+    at(event) {
+        const box = this.stage.getBoundingClientRect();
+        const x = event.clientX - box.left, row = Math.floor((event.clientY - box.top - 18.5) / (this.high + 3));
+        let best = -1, distance = 6;
+        data.overview.forEach(([from, to], i) => {
+            const off = Math.max(this.x(from) - x, x - this.x(to), 0);
+            if (this.row[i] === row && off < distance) {
+                best = i;
+                distance = off;
+            }
+        });
+        return best;
+    }
+    move(event) {
+        const i = this.at(event);
+        this.tip.hidden = i < 0;
+        this.stage.classList.toggle('over', i >= 0);
+        if (i < 0)
+            return;
+        const [from, to, verdict] = data.overview[i];
+        this.tip.replaceChildren(el('b', {}, this.names[i]), el('span', {}, VERDICTS[verdict] + ' after ' + duration(to - from) + ', from +' + duration(from - this.from)));
+        const box = this.stage.getBoundingClientRect();
+        this.tip.style.left = Math.max(4, Math.min(event.clientX - box.left + 14, this.width - this.tip.offsetWidth - 4)) + 'px';
+        this.tip.style.top = event.clientY - box.top + 18 + 'px';
+    }
+}
+if (COUNT > 1 && find('#overview'))
+    new Overview(find('#overview'));
+
 /* ---- latency ---- */
 
-function operations() {
-    const rows = new Map();
+async function operations() {
+    const operations = new Map();
     const note = (kind, protocol, name, us) => {
         const id = kind + '\0' + protocol + '\0' + name;
-        if (!rows.has(id))
-            rows.set(id, {kind, protocol, name, list: []});
-        rows.get(id).list.push(us);
+        if (!operations.has(id))
+            operations.set(id, {kind, protocol, name, list: []});
+        operations.get(id).list.push(us);
     };
     const general = text => (text || '').replace(/^.*\.v\d+\./, '').replace(/[0-9a-f]{8}-[0-9a-f-]{27}/g, '{id}').replace(/\?.*$/, '').replace(/\d{3,}/g, '{n}');
-    for (let i = 0; i < data.scenarios.length; i++) {
-        const s = model(i);
+    await sliced(COUNT, i => {
+        const s = models[i] || build(i, raw(i));
         for (const m of s.messages)
             if (m.l && m.asked && m.asked.d === SENT)
                 note('answer', actorOf(s, m)[1], general(m.asked.t || m.asked.s), m.l);
@@ -1273,8 +1438,8 @@ function operations() {
             if (cause && cause.d === SENT)
                 note('echo', actorOf(s, m)[1], shortType(general(m.t || m.s)), m.u - cause.u);
         }
-    }
-    return [...rows.values()].map(row => ({...row, list: row.list.sort((a, b) => a - b)}));
+    });
+    return [...operations.values()].map(row => ({...row, list: row.list.sort((a, b) => a - b)}));
 }
 const quantile = (list, q) => list[Math.min(list.length - 1, Math.ceil(q * list.length) - 1)] || list[0];
 function latencyTable(title, about, rows) {
@@ -1296,8 +1461,8 @@ function latencyTable(title, about, rows) {
         el('tbody', {}, rows.slice(0, 40).map(row => el('tr', {}, el('th', {scope: 'row'}, row.name), el('td', {}, row.protocol), el('td', {class: 'num'}, String(row.list.length)),
             [quantile(row.list, 0.5), quantile(row.list, 0.95), row.list[row.list.length - 1]].map(us => el('td', {class: 'num'}, duration(us))), el('td', {}, strip(row.list)))))))];
 }
-function showLatency() {
-    const rows = operations();
+async function showLatency() {
+    const rows = await operations();
     find('#latency').append(...latencyTable('Answers', 'from request to answer, as the actors saw it', rows.filter(row => row.kind === 'answer')),
         ...latencyTable('Echoes', 'from the request that caused it to its arrival elsewhere', rows.filter(row => row.kind === 'echo')));
 }
@@ -1305,14 +1470,15 @@ function showLatency() {
 /* ---- start ---- */
 
 /* Words of one side that the other side does not have, where they look like values. */
-for (const diff of all('.diff')) {
+function compare(diff) {
     const sides = all('pre', diff);
     const words = sides.map(side => new Set(side.textContent.split(/\s+/)));
     if (![...words[0]].some(word => /\d|\.\w/.test(word)) || ![...words[1]].some(word => /\d|\.\w/.test(word)))
-        continue; /* nothing to compare: "nothing arrived" */
+        return; /* nothing to compare: "nothing arrived" */
     sides.forEach((side, i) => side.replaceChildren(...side.textContent.split(/(\s+)/).map(word =>
         /[\d._"/]|^[A-Z]{3,}/.test(word) && !/^\d+m?s\W?$/.test(word) && !words[1 - i].has(word) ? el('em', {}, word) : word)));
 }
+all('.diff').forEach(compare);
 for (const node of all('.scenario[open]')) {
     fillScenario(node);
     for (const step of all('.step', node))
@@ -1330,14 +1496,15 @@ new IntersectionObserver((entries, watcher) => {
 }, {rootMargin: '600px'}).observe(find('#latency'));
 const watcher = new IntersectionObserver(entries => {
     for (const entry of entries) {
-        const link = find('nav li[data-s="' + entry.target.dataset.s + '"] a');
+        const link = navEntries[+entry.target.dataset.s] && find('a', navEntries[+entry.target.dataset.s]);
         if (!link)
             continue;
         if (entry.isIntersecting) link.setAttribute('aria-current', 'true'); else link.removeAttribute('aria-current');
     }
 }, {rootMargin: '-80px 0px -55% 0px'});
-for (const node of all('.scenario'))
+for (const node of scenarioNodes)
     watcher.observe(node);
 if (/^#s\d/.test(location.hash))
     go(location.hash.slice(1));
+requestAnimationFrame(() => performance.mark('bv-ready'));
 })();

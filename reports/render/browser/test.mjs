@@ -2,9 +2,10 @@
  * Chromium. Usage: test.mjs BV_REPORT TOOLS TESTDATA [WORD]    WORD: only the checks that have it in their name
  * Each check is a row of the table at the end; a run prints one line for each and what it found. Exit 0: nothing found. */
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { browser, open, render, scratch, toolbox } from './browser.mjs';
+import { many } from './synthetic.mjs';
 
 const [report, tools, testdata, only = ''] = process.argv.slice(2);
 const require = toolbox(tools);
@@ -17,6 +18,9 @@ for (const kind of ['lose-outbox-row', 'drop-trace-header', 'skip-signature', 'd
     copyFileSync(join(testdata, 'breaks', kind + '.jsonl'), join(folder, kind, 'results.jsonl'));
     pages[kind] = render(report, join(folder, kind), join(folder, kind));
 }
+mkdirSync(join(folder, 'many'));
+writeFileSync(join(folder, 'many/results.jsonl'), many(120));
+pages.many = render(report, join(folder, 'many'), join(folder, 'many'));
 const chromium = await browser(require);
 
 /* ---- small things ---- */
@@ -228,6 +232,43 @@ async function says_all_is_well(page) {
     assert.equal(await page.locator('.failures').count(), 0);
     await expandAll(page);
 }
+/* With many scenarios the page holds their heads; what is inside comes packed. */
+const ready = page => page.waitForFunction(() => performance.getEntriesByName('bv-ready').length > 0);
+async function unfolds(page) {
+    await ready(page);
+    assert.equal(await page.locator('.scenario').count(), 120);
+    const nodes = () => page.evaluate(() => document.querySelectorAll('*').length);
+    assert.ok(await nodes() < 6000, await nodes() + ' nodes');
+    assert.equal(await page.locator('#s100 .step').count(), 0);
+    await page.locator('#s100 > summary').click();
+    await page.locator('#s100 .step').first().waitFor();
+    assert.equal(await page.locator('#s100 .step').count(), 12);
+    assert.ok(await page.locator('#s100 .stage svg').first().isVisible());
+    await page.keyboard.press('n');
+    assert.equal(await focused(page), 's7-7', 'the first red step');
+    await page.keyboard.press('N');
+    assert.equal(await focused(page), 's107-7', 'the last one, which was not in the page');
+    await page.fill('#q', '"mug-88"');
+    await page.waitForFunction(() => /message/.test(document.querySelector('#hits').textContent));
+    assert.deepEqual(await shown(page, '.scenario'), ['s88']);
+    assert.match(await page.textContent('#hits'), /^3 steps, 3 messages$/);
+    assert.deepEqual(await shown(page, '#s88 .step'), ['s88-2', 's88-3', 's88-4']);
+    await page.press('#q', 'Escape');
+    await page.waitForFunction(() => document.querySelector('#hits').textContent === '');
+    assert.equal((await shown(page, '#s88 .step')).length, 12);
+    const bars = await page.locator('#overview .runbar').evaluateAll(paths => paths.map(path => (path.getAttribute('d').match(/M/g) || []).length));
+    assert.deepEqual(bars.reduce((a, b) => a + b), 120);
+    assert.match(await page.textContent('#overview figcaption'), /120 scenarios .* up to 8 at a time/);
+}
+async function opens_what_the_address_names() {
+    const page = await open(chromium, pages.many, {}, undefined);
+    await page.goto('about:blank');
+    await page.goto('file://' + pages.many + '#s57-7');
+    await ready(page);
+    assert.equal(await focused(page), 's57-7');
+    assert.deepEqual(page.findings.filter(text => !text.includes('about:blank')), []);
+    await page.context().close();
+}
 async function small(kind) {
     const size = readFileSync(pages[kind]).length;
     assert.ok(size < 2e6, size + ' bytes');
@@ -258,6 +299,13 @@ const checks = [
     ['a failed step expands', () => with_page('red', {}, expands_a_failed_step)],
     ['the line to reproduce is copied', () => with_page('red', {}, copies_the_line)],
     ['search and filters', () => with_page('red', {}, searches)],
+    ['a large run unfolds what is opened', () => with_page('many', {}, unfolds)],
+    ['an address with a step of a large run', opens_what_the_address_names],
+    ['axe: a large run, a red scenario open', () => accessible('many', {}, ready)],
+    ['390 pixels: a large run', () => with_page('many', narrow, async page => {
+        await ready(page);
+        await fits(page);
+    })],
     ['themes', () => with_page('red', {colorScheme: 'light'}, switches_theme)],
     ['the keyboard alone', () => with_page('red', {}, keyboard_alone)],
     ['print', () => with_page('red', {}, prints)],
