@@ -33,8 +33,8 @@ BV_MUST_CHECK int words_variable(struct bv_bytes text,
                                  struct word_variable *ret_variable,
                                  struct bv_error *error);
 
-/* Texts of a size, for limits: "filler.100000" is as many letters x, "deep.500" as many [ and then as
- * many ]. Ranges: 1 to WORDS_BULK_MAX. words_bulk: BV_E_NOT_FOUND when name is none of them. */
+/* Texts of a size, for limits: "filler.100000" is as many letters x, "deep.500" as many [ and then
+ * as many ]. Ranges: 1 to WORDS_BULK_MAX. words_bulk: BV_E_NOT_FOUND when name is none of them. */
 #define WORDS_BULK_MAX 1500000
 bool words_bulk_name(struct bv_bytes name);
 BV_MUST_CHECK int words_bulk(struct bv_bytes name, struct bv_buf *buf);

@@ -58,8 +58,8 @@ BV_MUST_CHECK int bv_jwt_verify(const struct bv_jose_keys *keys,
                                 struct bv_arena *arena,
                                 struct bv_claims *ret_claims,
                                 struct bv_error *error);
-/* The key id that a token names, in arena; nothing is verified. Errors: BV_E_UNAUTHENTICATED when it
- * names none that a key of ours could have: 1 to BV_KEY_ID_MAX of A-Z a-z 0-9 . _ ~ -. */
+/* The key id that a token names, in arena; nothing is verified. Errors: BV_E_UNAUTHENTICATED when
+ * it names none that a key of ours could have: 1 to BV_KEY_ID_MAX of A-Z a-z 0-9 . _ ~ -. */
 BV_MUST_CHECK int
 bv_jwt_key_id(struct bv_bytes token, struct bv_arena *arena, struct bv_bytes *ret_kid);
 #define BV_JWT_BYTES_MAX 8192
