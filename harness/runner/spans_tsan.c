@@ -26,7 +26,7 @@ static int port;
 
 /* ExportTraceServiceRequest with one span; byte 12 of its trace id is the sender, 13 and 14 count.
  */
-static size_t request(char *out, int sender, int number)
+static size_t request(char out[512], int sender, int number)
 {
     static const unsigned char body[] = {
         0x0a, 0x23, 0x12, 0x21, 0x12, 0x1f, /* resource, scope, span */
