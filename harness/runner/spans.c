@@ -123,9 +123,9 @@ static void add_record(void *argument, const struct span_record *record)
 static struct listener_answer on_export(void *argument, const struct listener_request *request)
 {
     if (!bv_bytes_equal(request->target, BV_BYTES("/v1/traces")))
-        return (struct listener_answer){404, 0};
-    return (struct listener_answer){spans_read(request->body, add_record, argument) < 0 ? 400 : 200,
-                                    0};
+        return (struct listener_answer){.status = 404};
+    return (struct listener_answer){
+        .status = spans_read(request->body, add_record, argument) < 0 ? 400 : 200};
 }
 
 int spans_open(const struct bv_env *env, struct spans **ret_spans, struct bv_error *error)

@@ -69,11 +69,11 @@ static struct listener_answer receive(void *argument, const struct listener_requ
 {
     struct torture_partner *partner = argument;
     const struct bv_json *root = NULL;
-    struct listener_answer answer = {bv_random_below(&system_env, REFUSES_ONE_IN) == 0 ? 500 : 204,
-                                     0};
+    struct listener_answer answer = {
+        .status = bv_random_below(&system_env, REFUSES_ONE_IN) == 0 ? 500 : 204};
     bv_arena_reset(partner->arena);
     if (bv_json_parse(partner->arena, request->body, &root, NULL) < 0)
-        return (struct listener_answer){400, 0};
+        return (struct listener_answer){.status = 400};
     const struct bv_json *data = bv_json_get(root, "data");
     for (size_t i = 0; i < BV_COUNT(hooks); i++)
         if (bv_bytes_equal(request->target, bv_bytes_of(hooks[i].path)))

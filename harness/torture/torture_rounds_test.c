@@ -26,7 +26,7 @@ static struct torture_lane_place place;
 static struct listener_answer ready(void *argument, const struct listener_request *request)
 {
     (void)argument, (void)request;
-    return (struct listener_answer){200, 0};
+    return (struct listener_answer){.status = 200};
 }
 
 static _Noreturn void be_service(void)

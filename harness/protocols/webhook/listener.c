@@ -1,6 +1,6 @@
 /* Everything below the public functions runs on the listener's thread. A connection is in one of
- * two states: reading a request, or waiting for the time of its answer, during which nothing is
- * read from it. */
+ * three states: reading a request; waiting for the time of its answer, during which nothing is read
+ * from it; or playing an answer that has no end, until the peer leaves. */
 #include "listener.h"
 
 #include <arpa/inet.h>
@@ -27,15 +27,19 @@ struct connection {
     struct bv_buf body;
     struct bv_buf input; /* read and not parsed yet */
     bool complete;
-    bool waiting;
+    bool begun;   /* bytes of the request have been read */
+    bool waiting; /* also while it plays */
+    bool playing;
     bool last; /* close after the answer */
     int64_t answer_at_us;
-    int status;
+    struct listener_answer answer;
+    size_t played; /* bytes of an answer without end */
 };
 
 struct listener {
     const struct bv_env *env;
     listener_handler *handler;
+    listener_turns_away *turns_away; /* NULL: nobody */
     void *argument;
     int fd;
     int stop_fd;
@@ -106,7 +110,7 @@ static void drop(struct connection *connection)
     bv_buf_release(&connection->body);
     bv_buf_release(&connection->input);
     connection->fd = -1;
-    connection->waiting = false;
+    connection->waiting = connection->playing = false;
 }
 
 static void reset(struct connection *connection)
@@ -134,25 +138,89 @@ static void take(struct listener *listener, int fd)
     close(fd); /* full */
 }
 
-static void respond(struct connection *connection)
+/* ---- answers ---- */
+
+static void put_answer(struct connection *connection)
 {
-    char text[160];
-    connection->waiting = false;
-    if (!connection->status) {
-        reset(connection);
-        return;
-    }
+    char text[512];
+    const struct listener_answer *answer = &connection->answer;
     int size = snprintf(text,
                         sizeof text,
-                        "HTTP/1.1 %d Lab\r\n%s%s\r\n",
-                        connection->status,
-                        connection->status == 204 ? "" : "content-length: 0\r\n",
+                        "HTTP/1.1 %d Lab\r\n%s%s%s\r\n",
+                        answer->status,
+                        answer->fields,
+                        answer->status == 204 ? "" : "content-length: 0\r\n",
                         connection->last ? "connection: close\r\n" : "");
-    /* A fresh answer of 100 bytes always fits the socket's buffer; a peer that does not read gets
-     * cut. */
+    /* A fresh answer of some 100 bytes always fits the socket's buffer; a peer that does not read
+     * gets cut. */
     if (send(connection->fd, text, (size_t)size, MSG_NOSIGNAL | MSG_DONTWAIT) != size ||
         connection->last)
         drop(connection);
+}
+
+/* What is sent once, for those that close afterwards. */
+static const char *const last_words[] = {
+    [LISTENER_CLOSES] = "",
+    [LISTENER_GARBAGE] = "\x16\x03\x01 this is no HTTP \x00\xff\r\n\r\n",
+    [LISTENER_CUTS_HEAD] = "HTTP/1.1 200 Lab\r\ncontent-le",
+    [LISTENER_CUTS_BODY] = "HTTP/1.1 200 Lab\r\ncontent-length: 1000\r\n\r\nfar less",
+    [LISTENER_LONG_BODY] = "HTTP/1.1 200 Lab\r\ncontent-length: 3\r\n\r\nfar more than that",
+};
+
+/* The head of an answer without end, and what is then repeated. */
+static const struct {
+    const char *head, *again;
+} endless[] = {
+    [LISTENER_STALLS] = {"",                                                       ""                                              },
+    [LISTENER_DRIPS] = {"HTTP/1.1 200 Lab\r\nx-drip: ",                           "a"                                             },
+    [LISTENER_HUGE_BODY] = {"HTTP/1.1 200 Lab\r\ntransfer-encoding: chunked\r\n\r\n",
+                         "10\r\nbuffaloo buffalo\r\n"                                                                              },
+    [LISTENER_INTERIM] = {"",                                                       "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"},
+};
+
+/* As much as the socket takes, or one byte; then the time of the next. */
+static void play(struct listener *listener, struct connection *connection)
+{
+    const char *again = endless[connection->answer.conduct].again;
+    const bool drips = connection->answer.conduct == LISTENER_DRIPS;
+    char text[16384];
+    size_t size = 0;
+    while (*again && size + strlen(again) < (drips ? 2 : sizeof text)) {
+        memcpy(text + size, again, strlen(again));
+        size += strlen(again);
+    }
+    connection->answer_at_us =
+        bv_mono_us(listener->env) + (drips || !size ? LISTENER_DRIP_MS * 1000 : 1000);
+    /* A block that fits only in part would break its frame, which may be: the peer is to leave. */
+    const ssize_t sent = send(connection->fd, text, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (size && sent < 0 && errno != EAGAIN && errno != EINTR) {
+        drop(connection);
+        return;
+    }
+    connection->played += sent > 0 ? (size_t)sent : 0;
+    if (connection->played > LISTENER_FLOOD_MAX)
+        drop(connection);
+}
+
+static void respond(struct listener *listener, struct connection *connection)
+{
+    const enum listener_conduct conduct = connection->answer.conduct;
+    connection->waiting = false;
+    if (!connection->answer.status) {
+        reset(connection);
+    } else if (conduct == LISTENER_ANSWERS) {
+        put_answer(connection);
+    } else if (conduct < BV_COUNT(last_words) && last_words[conduct]) {
+        const char *words = last_words[conduct];
+        const size_t size = conduct == LISTENER_GARBAGE ? 26 : strlen(words);
+        (void)send(connection->fd, words, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+        drop(connection);
+    } else {
+        const char *head = endless[conduct].head;
+        connection->waiting = connection->playing = true;
+        (void)send(connection->fd, head, strlen(head), MSG_NOSIGNAL | MSG_DONTWAIT);
+        play(listener, connection);
+    }
 }
 
 static void handle(struct listener *listener, struct connection *connection)
@@ -167,12 +235,12 @@ static void handle(struct listener *listener, struct connection *connection)
          i += 2)
         fields[request.field_count++] = (struct bv_http_field){
             head + connection->starts[i], bv_bytes_of(head + connection->starts[i + 1])};
-    struct listener_answer answer = listener->handler(listener->argument, &request);
-    connection->status = answer.status;
+    connection->answer = listener->handler(listener->argument, &request);
+    connection->begun = false;
     connection->waiting = true;
-    connection->answer_at_us = bv_mono_us(listener->env) + answer.delay_ms * 1000;
-    if (!answer.delay_ms)
-        respond(connection);
+    connection->answer_at_us = bv_mono_us(listener->env) + connection->answer.delay_ms * 1000;
+    if (!connection->answer.delay_ms)
+        respond(listener, connection);
 }
 
 /* Parses what was read, one request at a time. */
@@ -186,9 +254,9 @@ static void parse(struct listener *listener, struct connection *connection)
             used = (size_t)(llhttp_get_error_pos(&connection->parser) - input->data);
             llhttp_resume(&connection->parser);
         } else if (rc != HPE_OK) {
-            connection->status = 400;
+            connection->answer = (struct listener_answer){.status = 400};
             connection->last = true;
-            respond(connection);
+            respond(listener, connection);
             return;
         }
         memmove(input->data, input->data + used, input->size - used);
@@ -200,8 +268,36 @@ static void parse(struct listener *listener, struct connection *connection)
     }
 }
 
+/* While it plays, all that matters is whether the peer is still there. */
+static void watch_peer(struct connection *connection)
+{
+    char bytes[1024];
+    const ssize_t size = recv(connection->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    if (size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR))
+        drop(connection);
+}
+
+static bool turned_away(struct listener *listener, struct connection *connection)
+{
+    char byte;
+    if (connection->begun || connection->input.size || !listener->turns_away ||
+        recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 1)
+        return false;
+    connection->begun = true;
+    if (!listener->turns_away(listener->argument))
+        return false;
+    drop(connection);
+    return true;
+}
+
 static void readable(struct listener *listener, struct connection *connection)
 {
+    if (connection->playing) {
+        watch_peer(connection);
+        return;
+    }
+    if (turned_away(listener, connection))
+        return;
     char *place = bv_buf_reserve(&connection->input, READ_BYTES);
     ssize_t size = place ? recv(connection->fd, place, READ_BYTES, MSG_DONTWAIT) : 0;
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
@@ -224,13 +320,17 @@ static int answer_due(struct listener *listener)
         struct connection *connection = &listener->connections[i];
         if (connection->fd < 0 || !connection->waiting)
             continue;
-        int64_t left_us = connection->answer_at_us - bv_mono_us(listener->env);
-        if (left_us <= 0) {
-            respond(connection);
-            parse(listener, connection);
-        } else if (nearest_us < 0 || left_us < nearest_us) {
-            nearest_us = left_us;
+        if (connection->answer_at_us <= bv_mono_us(listener->env)) {
+            connection->playing ? play(listener, connection) : respond(listener, connection);
+            if (connection->fd >= 0 && !connection->waiting)
+                parse(listener, connection);
         }
+        if (connection->fd < 0 || !connection->waiting)
+            continue;
+        int64_t left_us = connection->answer_at_us - bv_mono_us(listener->env);
+        left_us = left_us > 0 ? left_us : 0;
+        if (nearest_us < 0 || left_us < nearest_us)
+            nearest_us = left_us;
     }
     return nearest_us < 0 ? -1 : (int)(nearest_us / 1000 + 1);
 }
@@ -247,7 +347,8 @@ static void *serve(void *argument)
         int timeout_ms = answer_due(listener);
         for (size_t i = 0; i < LISTENER_CONNECTIONS_MAX; i++) {
             const struct connection *connection = &listener->connections[i];
-            polls[i + 2] = (struct pollfd){connection->waiting ? -1 : connection->fd, POLLIN, 0};
+            polls[i + 2] = (struct pollfd){
+                connection->waiting && !connection->playing ? -1 : connection->fd, POLLIN, 0};
         }
         if (poll(polls, BV_COUNT(polls), timeout_ms) < 0 && errno != EINTR)
             return NULL;
@@ -316,6 +417,11 @@ int listener_bind(const struct bv_env *env,
     else
         *ret_listener = listener;
     return rc;
+}
+
+void listener_door(struct listener *listener, listener_turns_away *turns_away)
+{
+    listener->turns_away = turns_away;
 }
 
 int listener_start(struct listener *listener, struct bv_error *error)

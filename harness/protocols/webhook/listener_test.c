@@ -16,9 +16,9 @@ static struct listener_answer handle(void *argument, const struct listener_reque
 {
     (void)argument;
     if (bv_bytes_equal(request->target, BV_BYTES("/later")))
-        return (struct listener_answer){202, 20};
-    return (struct listener_answer){200 + (int)request->field_count * 10 + (int)request->body.size,
-                                    0};
+        return (struct listener_answer){.status = 202, .delay_ms = 20};
+    return (struct listener_answer){.status = 200 + (int)request->field_count * 10 +
+                                              (int)request->body.size};
 }
 
 static void setup(void)

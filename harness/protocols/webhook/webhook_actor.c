@@ -1,6 +1,7 @@
 #include "webhook_actor.h"
 
 #include "listener.h"
+#include "bv/expression.h"
 #include "bv/probe.h"
 #include "bv/webhook.h"
 #include <pthread.h>
@@ -9,9 +10,20 @@
 
 enum { PORT_TRIES = 20, TOLERANCE_S = 300, SECRET_BYTES = 128 };
 
-/* How it misbehaves; all zero: polite. Resets come before wrong statuses, each until its count is
- * used up. */
+enum { TURNS_MAX = 64 };
+/* What is done with one delivery. */
+struct turn {
+    struct listener_answer answer;
+    bool unread;
+    char word[32]; /* for people */
+};
+
+/* How it misbehaves; all zero: polite. Turns come first, then resets, then wrong statuses, each
+ * until its count is used up. */
 struct misbehaviour {
+    struct turn turns[TURNS_MAX];
+    size_t turn_count;
+    size_t next_turn;
     int64_t resets; /* deliveries still to reset */
     int64_t fails;  /* deliveries still to refuse */
     int fail_status;
@@ -62,9 +74,16 @@ static enum bv_signature signature_of(const struct webhook *webhook,
     return rc == 0 ? BV_SIGNED_WELL : BV_SIGNED_BADLY;
 }
 
-static struct listener_answer next_answer(struct misbehaviour *misbehaviour)
+/* Called with the lock held. word: what is done, for people; empty: the status says it. */
+static struct listener_answer next_answer(struct misbehaviour *misbehaviour, char word[32])
 {
-    struct listener_answer answer = {204, misbehaviour->delay_ms};
+    struct listener_answer answer = {.status = 204, .delay_ms = misbehaviour->delay_ms};
+    word[0] = '\0';
+    if (misbehaviour->next_turn < misbehaviour->turn_count) {
+        const struct turn *turn = &misbehaviour->turns[misbehaviour->next_turn++];
+        memcpy(word, turn->word, sizeof turn->word);
+        return turn->answer;
+    }
     if (misbehaviour->resets > 0) {
         misbehaviour->resets--;
         answer.status = 0;
@@ -73,6 +92,21 @@ static struct listener_answer next_answer(struct misbehaviour *misbehaviour)
         answer.status = misbehaviour->fail_status;
     }
     return answer;
+}
+
+/* Whether the turn that is next is not even to read the request. */
+static bool turns_away(void *argument)
+{
+    struct webhook *webhook = argument;
+    struct misbehaviour *misbehaviour = &webhook->misbehaviour;
+    pthread_mutex_lock(&webhook->lock);
+    const bool unread = misbehaviour->next_turn < misbehaviour->turn_count &&
+                        misbehaviour->turns[misbehaviour->next_turn].unread;
+    misbehaviour->next_turn += unread;
+    pthread_mutex_unlock(&webhook->lock);
+    if (unread)
+        (void)bv_actor_note(webhook->actor, "a delivery was closed unread");
+    return unread;
 }
 
 static struct listener_answer on_delivery(void *argument, const struct listener_request *request)
@@ -86,10 +120,11 @@ static struct listener_answer on_delivery(void *argument, const struct listener_
                             request->method,
                             (int)(request->target.size < 100 ? request->target.size : 100),
                             request->target.data);
-        return (struct listener_answer){404, 0};
+        return (struct listener_answer){.status = 404};
     }
     pthread_mutex_lock(&webhook->lock);
-    struct listener_answer answer = next_answer(&webhook->misbehaviour);
+    char word[32];
+    struct listener_answer answer = next_answer(&webhook->misbehaviour, word);
     enum bv_signature signature = signature_of(webhook, request);
     pthread_mutex_unlock(&webhook->lock);
 
@@ -97,7 +132,9 @@ static struct listener_answer on_delivery(void *argument, const struct listener_
     const struct bv_json *body = NULL;
     char summary[200] = "delivery";
     struct bv_message message = {.direction = BV_RECEIVED,
-                                 .status = answer.status ? answer.status : BV_NO_NUMBER,
+                                 .status = answer.status && answer.conduct == LISTENER_ANSWERS
+                                               ? answer.status
+                                               : BV_NO_NUMBER,
                                  .sequence = BV_NO_NUMBER,
                                  .fields = request->fields,
                                  .field_count = request->field_count,
@@ -111,19 +148,14 @@ static struct listener_answer on_delivery(void *argument, const struct listener_
         message.sequence =
             bv_json_int(bv_json_pointer(body, BV_BYTES("/data/version")), BV_NO_NUMBER);
     }
-    if (answer.status)
-        snprintf(summary,
-                 sizeof summary,
-                 "%.*s -> %d",
-                 (int)(message.type.size < 100 ? message.type.size : 100),
-                 message.type.size ? message.type.data : "",
-                 answer.status);
-    else
-        snprintf(summary,
-                 sizeof summary,
-                 "%.*s -> reset",
-                 (int)(message.type.size < 100 ? message.type.size : 100),
-                 message.type.size ? message.type.data : "");
+    if (!word[0] && answer.status)
+        snprintf(word, sizeof word, "%d", answer.status);
+    snprintf(summary,
+             sizeof summary,
+             "%.*s -> %s",
+             (int)(message.type.size < 100 ? message.type.size : 100),
+             message.type.size ? message.type.data : "",
+             word[0] ? word : "reset");
     message.summary = bv_bytes_of(summary);
     (void)bv_actor_record(
         webhook->actor, &message, NULL); /* a full recording is remembered there */
@@ -158,12 +190,16 @@ static int webhook_open(struct bv_actor *actor, const struct bv_call *call, stru
     int rc = BV_E_EXISTS;
     for (int i = 0; rc == BV_E_EXISTS && i < PORT_TRIES; i++) {
         BV_TRY(bv_port_pick(NULL, 0, &port, error));
-        rc = listener_open(actor->lab->env,
+        rc = listener_bind(actor->lab->env,
                            port,
                            on_delivery,
                            webhook,
                            &webhook->listener,
                            i + 1 < PORT_TRIES ? NULL : error);
+    }
+    if (rc == 0) {
+        listener_door(webhook->listener, turns_away);
+        rc = listener_start(webhook->listener, error);
     }
     if (rc < 0)
         return bv_fail(error, rc, "no listener on loopback");
@@ -243,24 +279,143 @@ webhook_secret(struct bv_actor *actor, const struct bv_call *call, struct bv_err
     return 0;
 }
 
+/* ---- one turn per delivery ---- */
+
+static const struct {
+    const char *words;
+    enum listener_conduct conduct;
+    int status; /* 0: reset */
+    bool unread;
+} conducts[] = {
+    {"reset",           LISTENER_ANSWERS,   0,   false},
+    {"unread",          LISTENER_CLOSES,    200, true },
+    {"silence",         LISTENER_STALLS,    200, false},
+    {"close",           LISTENER_CLOSES,    200, false},
+    {"half head",       LISTENER_CUTS_HEAD, 200, false},
+    {"half body",       LISTENER_CUTS_BODY, 200, false},
+    {"long body",       LISTENER_LONG_BODY, 200, false},
+    {"garbage",         LISTENER_GARBAGE,   200, false},
+    {"drip",            LISTENER_DRIPS,     200, false},
+    {"endless body",    LISTENER_HUGE_BODY, 200, false},
+    {"endless interim", LISTENER_INTERIM,   200, false},
+};
+
+/* Takes the words before and behind separator, trimmed; *ret_behind is empty without it. */
+static struct bv_bytes
+split_at(struct bv_bytes text, const char *separator, struct bv_bytes *ret_behind)
+{
+    const size_t size = strlen(separator);
+    const char *at = text.size ? memmem(text.data, text.size, separator, size) : NULL;
+    *ret_behind = at ? (struct bv_bytes){at + size, text.size - (size_t)(at + size - text.data)}
+                     : BV_BYTES_NONE;
+    return (struct bv_bytes){text.data, at ? (size_t)(at - text.data) : text.size};
+}
+
+static int bad_turn(struct bv_bytes cell, struct bv_error *error)
+{
+    return bv_fail(
+        error,
+        BV_E_INVALID,
+        "\"%.*s\" is no turn: a status [retry-after N | to URL], reset, unread, silence, "
+        "close, half head, half body, long body, garbage, drip, endless body, endless "
+        "interim; [after 300ms]",
+        (int)(cell.size < 40 ? cell.size : 40),
+        cell.data);
+}
+
+/* "429 retry-after 1", "307 to http://…", "204". */
+static int take_status(struct bv_bytes cell, struct listener_answer *answer)
+{
+    struct bv_bytes seconds, location;
+    int64_t status = 0, number = 0;
+    const struct bv_bytes before = split_at(cell, " retry-after ", &seconds);
+    const struct bv_bytes digits = split_at(before, " to ", &location);
+    BV_TRY(bv_bytes_int64(digits, 200, 599, &status));
+    answer->status = (int)status;
+    if (seconds.data) {
+        BV_TRY(bv_bytes_int64(seconds, 0, 86400, &number));
+        snprintf(answer->fields, sizeof answer->fields, "retry-after: %d\r\n", (int)number);
+    }
+    if (location.data) {
+        if (location.size == 0 || location.size > 256)
+            return BV_E_INVALID;
+        snprintf(answer->fields, sizeof answer->fields, "location: %.*s\r\n", BV_ARG(location));
+    }
+    return 0;
+}
+
+static int take_turn(struct bv_bytes cell, struct turn *turn, struct bv_error *error)
+{
+    struct bv_bytes delay;
+    const struct bv_bytes words = split_at(cell, " after ", &delay);
+    if (delay.data && bv_duration_parse(delay, &turn->answer.delay_ms) < 0)
+        return bad_turn(cell, error);
+    snprintf(turn->word,
+             sizeof turn->word,
+             "%.*s",
+             (int)(words.size < sizeof turn->word ? words.size : sizeof turn->word - 1),
+             words.data);
+    for (size_t i = 0; i < BV_COUNT(conducts); i++) {
+        if (!bv_bytes_equal(words, bv_bytes_of(conducts[i].words)))
+            continue;
+        turn->answer.conduct = conducts[i].conduct;
+        turn->answer.status = conducts[i].status;
+        turn->unread = conducts[i].unread;
+        return 0;
+    }
+    return take_status(words, &turn->answer) < 0 ? bad_turn(cell, error) : 0;
+}
+
+/* The cells of the table, row by row, one per delivery; what was planned before is forgotten. */
+static int
+webhook_misbehaves(struct bv_actor *actor, const struct bv_call *call, struct bv_error *error)
+{
+    struct webhook *webhook = actor->state;
+    const size_t count = call->table.rows * call->table.columns;
+    struct turn *turns = calloc(TURNS_MAX, sizeof *turns);
+    int rc = turns ? 0 : BV_E_NOMEM;
+    if (rc == 0 && count > TURNS_MAX)
+        rc = bv_fail(error, BV_E_LIMIT, "at most %d turns", TURNS_MAX);
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = take_turn(call->table.cells[i], &turns[i], error);
+    if (rc == 0) {
+        pthread_mutex_lock(&webhook->lock);
+        memcpy(webhook->misbehaviour.turns, turns, TURNS_MAX * sizeof *turns);
+        webhook->misbehaviour.turn_count = count;
+        webhook->misbehaviour.next_turn = 0;
+        pthread_mutex_unlock(&webhook->lock);
+        rc = bv_actor_note(actor, "the next %zu deliveries have their turns", count);
+    }
+    free(turns);
+    return rc;
+}
+
 static const struct bv_verb verbs[] = {
     {"secret",
-     secret_args,           BV_COUNT(secret_args),
-     BV_TAKES_NOTHING,                                               webhook_secret,
-     "check signatures with it from now on"                                                   },
+     secret_args,              BV_COUNT(secret_args),
+     BV_TAKES_NOTHING,                                                  webhook_secret,
+     "check signatures with it from now on"                                                          },
     {"fails",
-     fail_args,             BV_COUNT(fail_args),
-     BV_TAKES_NOTHING,                                               webhook_fails,
-     "refuse the next deliveries"                                                             },
+     fail_args,                BV_COUNT(fail_args),
+     BV_TAKES_NOTHING,                                                  webhook_fails,
+     "refuse the next deliveries"                                                                    },
     {"resets",
-     reset_args,            BV_COUNT(reset_args),
-     BV_TAKES_NOTHING,                                               webhook_resets,
-     "cut the next deliveries"                                                                },
-    {"answers", delay_args, BV_COUNT(delay_args),  BV_TAKES_NOTHING, webhook_delays, "be slow"},
+     reset_args,               BV_COUNT(reset_args),
+     BV_TAKES_NOTHING,                                                  webhook_resets,
+     "cut the next deliveries"                                                                       },
+    {"misbehaves",
+     NULL,                     0,
+     BV_NEEDS_TABLE,                                                    webhook_misbehaves,
+     "one cell per delivery: 500, 429 retry-after 1, 307 to URL, reset, unread, silence, close, "
+     "half "
+     "head, half body, long body, garbage, drip, endless body, endless interim; each may end in "
+     "after 300ms"                                                                                   },
+    {"answers",    delay_args, BV_COUNT(delay_args),  BV_TAKES_NOTHING, webhook_delays,     "be slow"},
 };
 
 static const struct bv_probe probes[] = {
     {"status",   BV_PROBE_PLAIN, bv_probe_status,   "what it answered; absent when it was reset" },
+    {"summary",  BV_PROBE_PLAIN, bv_probe_summary,  "type -> what was done with it"              },
     {"signed",   BV_PROBE_PLAIN, bv_probe_signed,   "yes, no, badly, or unknown without a secret"},
     {"type",     BV_PROBE_PLAIN, bv_probe_type,     "$.type"                                     },
     {"key",      BV_PROBE_PLAIN, bv_probe_key,      "$.data.orderId"                             },
