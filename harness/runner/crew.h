@@ -8,7 +8,7 @@
 #include "execute.h"
 #include "schedule.h"
 
-enum { CREW_JOBS_MAX = 64, CREW_GRACE_MS = 3000 };
+enum { CREW_JOBS_MAX = 64, CREW_GRACE_MS = 1000 };
 
 enum crew_company { CREW_ALONE /* nothing runs beside it */, CREW_TOGETHER };
 struct crew_hooks { /* begins and ends are called by the scenario's thread */

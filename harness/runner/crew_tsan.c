@@ -13,7 +13,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { JOBS = 8, PLAIN = 120, PAIRS = 20, BIG = 2, TOTAL = PLAIN + 2 * PAIRS + BIG };
+enum {
+    JOBS = 8,
+    PLAIN = 120,
+    PAIRS = 20,
+    RED_PAIRS = 10, /* one waits at a barrier, the other ends before it */
+    BIG = 2,
+    TOTAL = PLAIN + 2 * PAIRS + 2 * RED_PAIRS + BIG
+};
 
 #define CHECK(condition)                                                                           \
     do {                                                                                           \
@@ -117,6 +124,15 @@ static void write_story(struct bv_buf *text)
             "says x\nThen a count == 1\n",
             i,
             i / 2);
+    for (int i = 0; i < RED_PAIRS; i++)
+        (void)bv_buf_format(
+            text,
+            "Scenario: left %d\nGiven barrier \"r%d\"\nScenario: ends %d\nGiven actor "
+            "a is echo\nWhen a refuses\nThen barrier \"r%d\"\n",
+            i,
+            i,
+            i,
+            i);
     for (int i = 0; i < BIG; i++) {
         (void)bv_buf_format(text, "Scenario: big %d\nGiven actor a is echo\n", i);
         for (int m = 0; m < 8; m++)
@@ -201,8 +217,9 @@ int main(int argc, char **argv)
         .lab = &lab, .jobs = JOBS, .interrupt_fd = -1, .hooks = {&run, begins, ends, NULL}
     };
     CHECK(crew_run(&config, &schedule, &error) == 0);
-    CHECK(results_totals(run.results)->scenarios[VERDICT_PASSED] == TOTAL);
-    CHECK(results_end(run.results, 0, NULL) == 0);
+    CHECK(results_totals(run.results)->scenarios[VERDICT_FAILED] == 2 * RED_PAIRS);
+    CHECK(results_totals(run.results)->scenarios[VERDICT_PASSED] == TOTAL - 2 * RED_PAIRS);
+    CHECK(results_end(run.results, 1, NULL) == 0);
     check_lines(argv[1]);
     results_close(&run.results);
     console_close(&run.console);
