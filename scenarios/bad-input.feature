@@ -283,17 +283,17 @@ Feature: Bad input
       Given actor forger is forger as customer
       And actor intruder is rest at gateway
       When forger forges "<forged>"
-      And intruder gets "/v1/orders" header "authorization" "Bearer ${forger.token}"
+      And intruder gets "/v1/orders" as token ${forger.token}
       Then intruder status == 401 and json "$.code" == unauthorized and json "$.detail" contains <says>
       And intruder header "www-authenticate" contains "invalid_token" and header "content-type" == "application/problem+json"
-      When intruder posts "/v1/products" header "authorization" "Bearer ${forger.token}"
+      When intruder posts "/v1/products" as token ${forger.token}
         """json
         { "sku": "X-${run}", "name": "x", "priceMinor": 1, "currency": "EUR" }
         """
       Then intruder status == 401
-      When intruder gets "/v1/me" header "authorization" "Bearer ${forger.token}"
+      When intruder gets "/v1/me" as token ${forger.token}
       Then intruder status == 401 and header "www-authenticate" contains "invalid_token"
-      When intruder gets "/v1/webhooks" header "authorization" "Bearer ${forger.token}"
+      When intruder gets "/v1/webhooks" as token ${forger.token}
       Then intruder status == 401
 
       Examples:
@@ -319,7 +319,7 @@ Feature: Bad input
       Given actor forger is forger as customer
       And actor intruder is rest at gateway
       When forger forges "genuine"
-      And intruder gets "/v1/orders?limit=1" header "authorization" "Bearer ${forger.token}"
+      And intruder gets "/v1/orders?limit=1" as token ${forger.token}
       Then intruder status == 200
 
     Scenario Outline: no token at all, but <what>
@@ -349,6 +349,24 @@ Feature: Bad input
       Then newcomer status == 201
       When buyer gets "/v1/orders?limit=1"
       Then buyer status == 200
+
+    Scenario Outline: nobody listens in with a token that is <forged>
+      Given actor forger is forger as customer
+      And actor page is sse at gateway path "/v1/stream" idle
+      And actor screen is websocket at gateway path "/v1/live" idle
+      When forger forges "<forged>"
+      And page tries to open as token ${forger.token}
+      Then page status == 401 and json "$.code" == unauthorized and json "$.detail" contains <says>
+      When screen tries to open as token ${forger.token}
+      Then screen status == 401
+
+      Examples:
+        | forged      | says                 |
+        | expired     | "expired"            |
+        | other-key   | "signature is wrong" |
+        | unknown-key | "key is unknown"     |
+        | none        | "algorithm"          |
+        | tampered    | "signature is wrong" |
 
     Scenario: nobody listens in without a token
       Given actor page is sse at gateway path "/v1/stream" idle
@@ -520,6 +538,24 @@ Feature: Bad input
         { "paymentId": "${uuid}", "orderId": "${healthy}", "amountMinor": 700, "currency": "EUR", "authorizedAt": "${now}" }
         """
       Then within 5s ledger receives "ecommerce.order.paid.v1" for key ${healthy}
+
+    Scenario: noise among the products does not stop the catalogue
+      Given actor catalogue is kafka topic "ecommerce.products"
+      And actor lost is kafka topic "ecommerce.products.dlq"
+      When catalogue sends for key "JUG-${run}"
+        """hex
+        00ff17c0deadbeef
+        """
+      Then within 5s lost receives for key "JUG-${run}"
+      When clerk gets "/v1/products/JUG-${run}"
+      Then save tag from clerk header "etag"
+      When clerk puts "/v1/products/JUG-${run}" header "if-match" ${tag}
+        """json
+        { "name": "Jug, blue", "priceMinor": 800, "currency": "EUR" }
+        """
+      Then clerk status == 200
+      When clerk gets "/v1/products/JUG-${run}"
+      Then clerk json "$.name" == "Jug, blue"
 
     Scenario: noise among the orders does not stop live updates
       Given actor screen is websocket at gateway path "/v1/live" as customer

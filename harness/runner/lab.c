@@ -358,6 +358,11 @@ token(struct bv_lab *base, struct bv_bytes identity, const char **ret_token, str
         return 0;
     if (bv_bytes_starts(identity, BV_BYTES("new ")))
         return fresh_token(lab, identity, ret_token, error);
+    if (bv_bytes_starts(identity, BV_BYTES("token "))) {
+        *ret_token =
+            bv_arena_text(base->arena, (struct bv_bytes){identity.data + 6, identity.size - 6});
+        return *ret_token ? 0 : BV_E_NOMEM;
+    }
     return tokens_get(lab->tokens, identity, fetch_token, lab, ret_token, error);
 }
 

@@ -314,6 +314,12 @@ static void take_identity(struct compiler *compiler, struct plan_argument *argum
 {
     static const char *const names[] = {
         "nobody", "customer", "other-customer", "staff", "admin", "lab", "partner"};
+    struct bv_bytes text;
+    if (step_accept(compiler, "token")) {
+        if (step_take_text(compiler, "a token", &text))
+            argument->text = bv_bytes_of(bv_arena_format(compiler->arena, "token %s", text.data));
+        return;
+    }
     bool fresh = step_accept(compiler, "new");
     const struct word *word = step_peek(compiler);
     bool known = word && fresh;

@@ -14,6 +14,7 @@ enum {
     LINE_BYTES_MAX = 1 << 20,
     BODY_BYTES_MAX = 65536,      /* of an answer that is no stream */
     SCRATCH_BYTES_MAX = 8 << 20, /* one event, parsed; or the fields of an answer */
+    FIELD_BYTES_MAX = 32768,     /* one field of a request */
     ID_BYTES_MAX = 256,
     FIELDS_MAX = 32,
     POLL_MS = 60000,
@@ -187,7 +188,7 @@ static int fields_list(const struct live_request *request, struct curl_slist **l
 {
     static const char *const always[] = {
         "Accept: text/event-stream", "Cache-Control: no-store", "User-Agent: bitvelocity-lab"};
-    bv_auto(bv_buf_release) struct bv_buf line = {.max = LIVE_LINE_MAX * 4};
+    bv_auto(bv_buf_release) struct bv_buf line = {.max = FIELD_BYTES_MAX};
     for (size_t i = 0; i < request->field_count + BV_COUNT(always); i++) {
         bv_buf_reset(&line);
         if (i < request->field_count)

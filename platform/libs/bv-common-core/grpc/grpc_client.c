@@ -12,6 +12,7 @@
 
 #define METADATA_MAX 3
 #define RECONNECT_FIRST_MS 100
+#define CONNECT_TIMEOUT_MS 2000 /* of one attempt: a busy machine takes its time */
 #define RECONNECT_MAX_MS 2000
 #define ARENA_SLACK_BYTES (64 * 1024)
 #define ARENA_FACTOR 8
@@ -77,7 +78,7 @@ int bv_grpc_client_open(struct bv_loop *loop,
          .value.integer = RECONNECT_FIRST_MS                                                    },
         {.type = GRPC_ARG_INTEGER,
          .key = GRPC_ARG_MIN_RECONNECT_BACKOFF_MS,
-         .value.integer = RECONNECT_FIRST_MS                                                    },
+         .value.integer = CONNECT_TIMEOUT_MS                                                    },
         {.type = GRPC_ARG_INTEGER,
          .key = GRPC_ARG_MAX_RECONNECT_BACKOFF_MS,
          .value.integer = RECONNECT_MAX_MS                                                      },

@@ -28,10 +28,10 @@
     X(BV_ARG_DURATION, "DURATION") /* 250ms, 5s, 2m: value->number in milliseconds */              \
     X(BV_ARG_FLAG, "")             /* the words alone */                                           \
     X(BV_ARG_TARGET, "TARGET")     /* gateway, a service of the stack, or a base URL */            \
-    X(BV_ARG_IDENTITY,                                                                             \
-      "IDENTITY") /* nobody, customer, other-customer, staff, admin, lab, partner, new customer */ \
-    X(BV_ARG_PAIR, "NAME VALUE") /* two texts; may be repeated up to BV_PAIRS_MAX times */         \
-    X(BV_ARG_EVENT, "EVENT")     /* an event type, must be in contracts/events */
+    X(BV_ARG_IDENTITY, "IDENTITY") /* nobody, customer, other-customer, staff, admin, lab,         \
+                                      partner, new customer, token TEXT */                                                                                     \
+    X(BV_ARG_PAIR, "NAME VALUE")   /* two texts; may be repeated up to BV_PAIRS_MAX times */       \
+    X(BV_ARG_EVENT, "EVENT")       /* an event type, must be in contracts/events */
 enum bv_arg_type {
 #define BV_X_(name, word) name,
     BV_ARG_LIST(BV_X_)
@@ -89,7 +89,8 @@ struct bv_lab_ops {
      * the lab. */
     const char *(*stack_variable)(struct bv_lab *lab, const char *name);
     /* Base URL ("http://127.0.0.1:14001") that serves method and path at target, which may be such
-     * a URL itself and then must live as long as the lab uses it; "gateway" looks it up in the services' route tables. method and path may be NULL when the target is a service.
+     * a URL itself and then must live as long as the lab uses it; "gateway" looks it up in the
+     * services' route tables. method and path may be NULL when the target is a service.
      * BV_MISMATCH: no service has such a route. Text lives as long as the lab. */
     int (*resolve)(struct bv_lab *lab,
                    const char *target,
@@ -234,8 +235,9 @@ bv_probe_read bv_probe_count; /* "count":    messages that the actor has receive
 
 struct bv_protocol {
     const char *name; /* "kafka" */
-    /* Not NULL: only the name is known so far; loads the rest when a story needs it, and returns it,
-     * alive until the process ends. NULL with error set: it could not be loaded. Thread: main. */
+    /* Not NULL: only the name is known so far; loads the rest when a story needs it, and returns
+     * it, alive until the process ends. NULL with error set: it could not be loaded. Thread: main.
+     */
     const struct bv_protocol *(*load)(const struct bv_protocol *protocol, struct bv_error *error);
     const char *summary; /* one line for --steps */
     const char *needs;   /* server of the stack that it speaks to itself: "kafka", "postgres",
