@@ -7,8 +7,9 @@ BV := $(BUILD)/bin/bv
 DEPS := scripts/local-dev/deps.sh
 STORY ?= order-flow
 ARGS ?=
+WSTEST ?=
 
-.PHONY: help deps build scenario test test-san test-clang break-check outage torture up down status logs doctor bench fuzz fresh-check lint docs format clean
+.PHONY: help deps build scenario test test-san test-clang break-check outage torture conformance up down status logs doctor bench fuzz fresh-check lint docs format clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 22
@@ -53,6 +54,12 @@ torture: ## kill services at every crash point 50 times under load; nothing lost
 	@$(DEPS) test
 	@$(MAKE) --no-print-directory build PRESET=dev TARGETS=bv-programs
 	@build/dev/bin/bv torture $(ARGS)
+
+conformance: PRESET := dev
+conformance: ## bv_http on the wire against foreign clients: HTTP, WebSocket, slow and vanished peers; WSTEST=Autobahn's
+	@$(DEPS) test
+	@$(MAKE) --no-print-directory build PRESET=dev TARGETS="bv product auth http_echo"
+	@scripts/local-dev/conformance.sh build/dev "$(WSTEST)"
 
 outage: ## take each dependency away, killed and frozen, while orders come in
 	@$(DEPS) test
