@@ -2,6 +2,7 @@
  * red one beside them; times are the best of ROUNDS visits. Usage: bench.mjs BV_REPORT TOOLS [RED_RUN]    Prints a line for each
  * and, last, all figures as JSON.
  *   ready    from the start of loading until the page's script has set everything up
+ *   CPU      of the page's main thread until then; of the search for the common word
  *   task     longest piece of work that kept the page from answering, while it opened / while it was used
  *   scroll   from top to bottom in 90 frames: the longest gap between two of them
  *   search   from the last key to the result on show, a rare word and a common one
@@ -85,18 +86,26 @@ async function expand(page) {
 }
 /* One visit: opens the page in a browser context of its own, uses it, leaves. */
 async function visit(chromium, path) {
-    const page = await open(chromium, path, {}, WATCH), figures = {};
+    let session;
+    const page = await open(chromium, path, {}, async fresh => {
+        await fresh.addInitScript(WATCH);
+        session = await fresh.context().newCDPSession(fresh);
+        await session.send('Performance.enable', {timeDomain: 'threadTicks'});
+    });
+    const figures = {}, cpu = async () => (await session.send('Performance.getMetrics')).metrics.find(metric => metric.name === 'TaskDuration').value * 1000;
     await page.waitForFunction(() => performance.getEntriesByName('bv-ready').length > 0, null, {polling: 20, timeout: 120000});
     figures.readyMs = Math.round(await page.evaluate(() => performance.getEntriesByName('bv-ready')[0].startTime));
     figures.openTaskMs = await longest(page);
+    figures.openCpuMs = Math.round(await cpu());
     figures.scrollMs = await scroll(page);
     [figures.searchRareMs, figures.rare] = await search(page, 'mug-377');
+    const spent = await cpu();
     [figures.searchCommonMs, figures.common] = await search(page, 'order');
+    figures.searchCpuMs = Math.round(await cpu() - spent);
     await search(page, '');
     figures.expandMs = await expand(page);
     figures.useTaskMs = await longest(page);
     figures.nodes = await page.evaluate(() => document.querySelectorAll('*').length);
-    const session = await page.context().newCDPSession(page);
     await session.send('HeapProfiler.collectGarbage');
     figures.heapBytes = Math.round((await session.send('Runtime.getHeapUsage')).usedSize);
     figures.findings = page.findings;
@@ -110,9 +119,9 @@ async function measure(chromium, name, run) {
     for (let round = 0; round < ROUNDS; round++)
         for (const [key, value] of Object.entries(await visit(chromium, path)))
             figures[key] = key.endsWith('Ms') && figures[key] !== undefined ? Math.min(figures[key], value) : value;
-    const {renderMs, readyMs, openTaskMs, useTaskMs, scrollMs, searchRareMs, searchCommonMs, expandMs, nodes, findings, rare, common} = figures;
-    console.log(`${name.padEnd(15)} rendered in ${renderMs} ms, ${(figures.pageBytes / 1e6).toFixed(2)} MB; ready ${readyMs} ms; task ${openTaskMs} / ${useTaskMs} ms; scroll ${scrollMs} ms; `
-        + `search ${searchRareMs} ms (${rare}) / ${searchCommonMs} ms (${common}); expand ${expandMs} ms; ${nodes} nodes; heap ${(figures.heapBytes / 1e6).toFixed(1)} MB`
+    const {renderMs, readyMs, openCpuMs, searchCpuMs, openTaskMs, useTaskMs, scrollMs, searchRareMs, searchCommonMs, expandMs, nodes, findings, rare, common} = figures;
+    console.log(`${name.padEnd(15)} rendered in ${renderMs} ms, ${(figures.pageBytes / 1e6).toFixed(2)} MB; ready ${readyMs} ms (${openCpuMs} ms CPU); task ${openTaskMs} / ${useTaskMs} ms; scroll ${scrollMs} ms; `
+        + `search ${searchRareMs} ms (${rare}) / ${searchCommonMs} ms (${common}, ${searchCpuMs} ms CPU); expand ${expandMs} ms; ${nodes} nodes; heap ${(figures.heapBytes / 1e6).toFixed(1)} MB`
         + (findings.length ? '; FOUND ' + findings.join(' | ') : ''));
     return figures;
 }

@@ -36,8 +36,8 @@ export async function browser(require, options = {}) {
     return chromium.launch({executablePath: process.env.BV_CHROMIUM || '/usr/bin/chromium', args: [...FLAGS, ...(options.flags || [])]});
 }
 
-/* Opens path from disk; page.findings lists what it did that it may not do. first runs in the page before its own scripts. */
-export async function open(chromium, path, options = {}, first) {
+/* Opens path from disk; page.findings lists what it did that it may not do. prepare(page) comes before it is opened. */
+export async function open(chromium, path, options = {}, prepare) {
     const context = await chromium.newContext({viewport: {width: 1440, height: 900}, ...options});
     context.setDefaultTimeout(15000);
     const page = await context.newPage();
@@ -49,8 +49,8 @@ export async function open(chromium, path, options = {}, first) {
         page.findings.push('dialog: ' + dialog.message());
         dialog.dismiss();
     });
-    if (first)
-        await page.addInitScript(first);
+    if (prepare)
+        await prepare(page);
     await context.route(() => true, route => {
         const url = route.request().url();
         if (url.split('#')[0] === own)

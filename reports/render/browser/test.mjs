@@ -261,7 +261,7 @@ async function unfolds(page) {
     assert.match(await page.textContent('#overview figcaption'), /120 scenarios .* up to 8 at a time/);
 }
 async function opens_what_the_address_names() {
-    const page = await open(chromium, pages.many, {}, undefined);
+    const page = await open(chromium, pages.many);
     await page.goto('about:blank');
     await page.goto('file://' + pages.many + '#s57-7');
     await ready(page);
