@@ -312,7 +312,9 @@ fetch_token(void *argument, struct bv_bytes identity, const char **ret_text, str
     const struct bv_json *json = NULL;
     if (!name)
         return BV_E_NOMEM;
+    tokens_enter(lab->tokens);
     int rc = obtain(lab, name, &json, error);
+    tokens_leave(lab->tokens);
     if (rc != 0)
         return rc;
     struct bv_bytes text = bv_json_string(bv_json_get(json, "accessToken"));

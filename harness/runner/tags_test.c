@@ -100,7 +100,7 @@ Test(tags, nesting_is_limited)
     cr_expect_eq(holds(text), BV_E_INVALID);
     cr_expect(strstr(error.text, "not closed"), "%s", error.text);
     text[TAGS_DEPTH_MAX - 1] = text[TAGS_DEPTH_MAX] = '(';
-    strcpy(text + TAGS_DEPTH_MAX + 1, "@a");
+    memcpy(text + TAGS_DEPTH_MAX + 1, "@a", sizeof "@a");
     cr_expect_eq(holds(text), BV_E_INVALID);
     cr_expect(strstr(error.text, "nested"), "%s", error.text);
 }

@@ -13,6 +13,7 @@ struct tokens {
     pthread_cond_t changed;
     struct token list[TOKENS_MAX];
     size_t count;
+    int logins; /* of TOKENS_LOGINS_MAX */
 };
 
 int tokens_open(struct tokens **ret_tokens)
@@ -89,4 +90,21 @@ int tokens_get(struct tokens *tokens,
         *ret_token = token->text;
     pthread_mutex_unlock(&tokens->lock);
     return rc;
+}
+
+void tokens_enter(struct tokens *tokens)
+{
+    pthread_mutex_lock(&tokens->lock);
+    while (tokens->logins == TOKENS_LOGINS_MAX)
+        pthread_cond_wait(&tokens->changed, &tokens->lock);
+    tokens->logins++;
+    pthread_mutex_unlock(&tokens->lock);
+}
+
+void tokens_leave(struct tokens *tokens)
+{
+    pthread_mutex_lock(&tokens->lock);
+    tokens->logins--;
+    pthread_cond_broadcast(&tokens->changed);
+    pthread_mutex_unlock(&tokens->lock);
 }

@@ -7,7 +7,7 @@
 #include "bv/bytes.h"
 #include "bv/error.h"
 
-enum { TOKENS_MAX = 16 };
+enum { TOKENS_MAX = 16, TOKENS_LOGINS_MAX = 2 };
 struct tokens;
 BV_MUST_CHECK int tokens_open(struct tokens **ret_tokens); /* BV_E_NOMEM */
 void tokens_close(struct tokens **tokens);
@@ -28,5 +28,11 @@ BV_MUST_CHECK int tokens_get(struct tokens *tokens,
                              void *argument,
                              const char **ret_token,
                              struct bv_error *error);
+
+/* A place for one login, of at most TOKENS_LOGINS_MAX at the same time: hashing a password is slow
+ * on purpose, and auth refuses those who wait too long for it. Thread: any; enter blocks until
+ * there is a place. */
+void tokens_enter(struct tokens *tokens);
+void tokens_leave(struct tokens *tokens);
 
 #endif

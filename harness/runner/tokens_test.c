@@ -2,6 +2,7 @@
 
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 enum { THREADS = 8, REFUSED = 2 };
@@ -56,5 +57,34 @@ Test(tokens, a_refused_login_is_tried_again_by_the_next)
     cr_expect_eq(tokens_get(tokens, BV_BYTES("admin"), log_in, "u", &token, &error), 0);
     cr_expect_str_eq(token, "u");
     cr_expect_eq(logins, 3);
+    tokens_close(&tokens);
+}
+
+static atomic_int inside;
+static atomic_int most;
+
+static void *pass(void *argument)
+{
+    tokens_enter(argument);
+    int now = atomic_fetch_add(&inside, 1) + 1;
+    for (int before = most; now > before && !atomic_compare_exchange_weak(&most, &before, now);)
+        ;
+    sched_yield();
+    atomic_fetch_sub(&inside, 1);
+    tokens_leave(argument);
+    return NULL;
+}
+
+Test(tokens, few_log_in_at_the_same_time)
+{
+    struct tokens *tokens = NULL;
+    pthread_t threads[8 * THREADS];
+    cr_assert_eq(tokens_open(&tokens), 0);
+    for (size_t i = 0; i < BV_COUNT(threads); i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, pass, tokens), 0);
+    for (size_t i = 0; i < BV_COUNT(threads); i++)
+        pthread_join(threads[i], NULL);
+    cr_expect_leq(most, TOKENS_LOGINS_MAX);
+    cr_expect_eq(inside, 0);
     tokens_close(&tokens);
 }
