@@ -187,6 +187,8 @@ Test(guard, a_made_up_key_is_refused_and_not_asked_for_again, .init = begin, .fi
     cr_expect_eq(fake_peer_requests(bench.issuer), 2);
 }
 
+#define LONG_KID "0123456789012345678901234567890123456789012345678901234567890123x"
+
 Test(guard, what_no_key_can_be_called_is_refused_at_once, .init = begin, .fini = end)
 {
     static const char *const headers[] = {
@@ -195,8 +197,7 @@ Test(guard, what_no_key_can_be_called_is_refused_at_once, .init = begin, .fini =
         "{\"alg\":\"EdDSA\",\"kid\":7}",
         "{\"alg\":\"EdDSA\",\"kid\":\"../../../../dev/null\"}",
         "{\"alg\":\"EdDSA\",\"kid\":\"x' OR '1'='1\"}",
-        "{\"alg\":\"EdDSA\",\"kid\":"
-        "\"0123456789012345678901234567890123456789012345678901234567890123x\"}",
+        "{\"alg\":\"EdDSA\",\"kid\":\"" LONG_KID "\"}",
         "{\"alg\":\"none\",\"kid\":\"made-up\"}",
         "{\"alg\":\"HS256\",\"kid\":\"made-up\"}",
         "{\"kid\":\"made-up\"}",
