@@ -205,9 +205,9 @@ static void on_round(void *argument, uint32_t done, uint32_t of)
     struct torture *t = argument;
     uint32_t percent = done * 100 / of;
     if (isatty(2))
-        fprintf(stderr, "\r%u of %u deaths%s", done, of, done == of ? "\n" : "");
+        fprintf(stderr, "\r%u of %u rounds%s", done, of, done == of ? "\n" : "");
     else if (percent / 10 > t->told_percent / 10)
-        fprintf(stderr, "%u of %u deaths\n", done, of);
+        fprintf(stderr, "%u of %u rounds\n", done, of);
     t->told_percent = percent;
 }
 

@@ -10,7 +10,8 @@
 
 enum {
     TARGETS_MAX = 128,
-    FIRE_MS_MAX = 15000,
+    FIRE_MS_MAX = 30000,
+    TRIES_MAX = 3, /* of a point that was never hit: then it is given up */
     READY_MS_MAX = 20000,
     TRY_MS = 500,
     PASSAGE_MAX = 3, /* which passage kills is drawn from 1 to this */
@@ -216,6 +217,10 @@ static int one_round(struct lane *lane, size_t index)
     struct bv_failpoint_board *board = lane->place->board;
     int64_t armed_us = bv_mono_us(&system_env);
     bool fired;
+    if (target->fired == 0 && target->asked == TRIES_MAX) {
+        count_round(lane->rounds);
+        return 0;
+    }
     target->asked++;
     if (target->primer >= 0) /* its successor dies before it is ready, as soon as it sweeps */
         fired = hit(lane, (enum bv_failpoint)target->primer, 1) && hit(lane, target->point, 1);

@@ -35,7 +35,7 @@ struct torture_rounds_config {
     const char *only; /* "order.create,relay": points that begin with one of these, or
                          "inventory/relay.deleted" for one service; NULL: all */
     uint32_t rounds;
-    int64_t fire_ms_max; /* until an armed point counts as missed; 0: 15000 */
+    int64_t fire_ms_max; /* until an armed point counts as missed; 0: 30000 */
     const volatile int *cancel;
     void (*progress)(void *argument, uint32_t done, uint32_t of);
     void *progress_argument;
