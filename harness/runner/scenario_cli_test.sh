@@ -77,6 +77,7 @@ expect 2 '--jobs is a number from 1 to 64, not "many"' --jobs many "$folder/four
 expect 2 '--jobs needs a value' "$folder/four.feature" -j
 expect 2 '--order is defined or random, not "randon": did you mean random' --order randon "$folder/four.feature"
 expect 2 '--seed is a number from 0 to 9007199254740992, not "-1"' --seed=-1 "$folder/four.feature"
+expect 2 'unknown option -json: did you mean --json' -json "$folder/four.feature"
 expect 2 'did you mean --seed' --sed 4 "$folder/four.feature"
 expect 0 'random order, seed 5' --order random --seed 5 "$folder/four.feature"
 expect 0 '"seed":5,' --json --seed 5 "$folder/four.feature"

@@ -167,13 +167,15 @@ read_flag(struct scenario_options *options, int argc, char **argv, int *at, stru
     size_t size = strcspn(argv[*at], "=");
     for (size_t i = 0; i < BV_COUNT(flags); i++) {
         names[i] = flags[i].name;
-        bool letter = flags[i].letter && argv[*at][1] == flags[i].letter; /* -j 8, -j8 */
+        const char *after =
+            flags[i].letter && argv[*at][1] == flags[i].letter ? argv[*at] + 2 : NULL;
+        bool letter = after && (!*after || (*after >= '0' && *after <= '9')); /* -j 8, -j8 */
         if (!letter &&
             (strlen(flags[i].name) != size || strncmp(argv[*at], flags[i].name, size) != 0))
             continue;
         const char *value = argv[*at][size] == '=' ? argv[*at] + size + 1 : NULL;
         if (letter)
-            value = argv[*at][2] ? argv[*at] + 2 : NULL;
+            value = *after ? after : NULL;
         if (!flags[i].value && value)
             return bv_fail(error, BV_E_INVALID, "%s takes no value", flags[i].name);
         if (flags[i].value && !value && *at + 1 == argc)

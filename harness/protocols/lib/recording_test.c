@@ -81,6 +81,28 @@ Test(recording, await_ends_at_its_deadline)
     cr_expect_geq(bv_mono_us(&env) - begin, 30000);
 }
 
+static void *interrupt(void *argument)
+{
+    bv_recording_interrupt(argument);
+    return NULL;
+}
+
+Test(recording, an_interrupt_ends_a_wait_and_later_ones_at_once, .timeout = 30)
+{
+    const struct bv_message *message = NULL;
+    pthread_t thread;
+    cr_assert_eq(pthread_create(&thread, NULL, interrupt, recording), 0);
+    cr_expect_eq(bv_recording_await(recording, 0, in_ms(120000), is_body, "x", &message),
+                 BV_NOT_YET);
+    pthread_join(thread, NULL);
+    cr_expect_eq(bv_recording_await(recording, 0, in_ms(120000), is_body, "x", &message),
+                 BV_NOT_YET);
+    append("a", "x");
+    cr_expect_eq(bv_recording_await(recording, 0, in_ms(120000), is_body, "x", &message),
+                 0,
+                 "what is there is still found");
+}
+
 enum { WRITERS = 4, EACH = 500 };
 
 static void *write_many(void *argument)
