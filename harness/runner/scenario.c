@@ -12,6 +12,7 @@
 #include "run_folder.h"
 #include "seed.h"
 #include "stack.h"
+#include "story_settings.h"
 #include "tokens.h"
 #include "bv/breakage.h"
 #include "bv/config.h"
@@ -49,7 +50,7 @@ struct session {
     char run_id[16];         /* ${run} without its number */
     char folder[BV_PATH_MAX];
     char reproduce[REPRODUCE_BYTES];
-    char settings[64];               /* of the own stack: the planted bug */
+    char settings[512];              /* of the own stack: the planted bug, what stories want */
     const volatile int *interrupted; /* the signal that ends the run */
     int interrupt_fd;
     struct bv_stack *stack;
@@ -445,7 +446,7 @@ static void let_go(struct session *session)
     if (session->options.stack || session->options.keep_stack) {
         if (session->options.keep_stack && session->console.file)
             fprintf(session->console.file,
-                    "the stack keeps running; stop it with: bv down %s\n",
+                    "the stack keeps running; stop it with: bv down --name %s\n",
                     bv_stack_name(session->stack));
         bv_stack_close(&session->stack);
     } else {
@@ -699,6 +700,24 @@ static int read_stories(struct session *session)
                    : 0;
 }
 
+/* What the stories want of the services goes to the own stack. */
+static int settle(struct session *session)
+{
+    bv_auto(bv_buf_release) struct bv_buf buf = {.max = sizeof session->settings - 1};
+    bv_buf_text(&buf, session->settings);
+    for (size_t i = 0; i < session->story_count; i++)
+        BV_TRY(story_settings(&buf,
+                              session->stories[i].plan->document,
+                              session->stories[i].shown,
+                              &session->error));
+    if (session->options.stack && buf.size > 0)
+        fprintf(stderr,
+                "note: the story is written for services with these settings: bv up --set %.*s\n",
+                BV_ARG(bv_buf_view(&buf)));
+    snprintf(session->settings, sizeof session->settings, "%.*s", BV_ARG(bv_buf_view(&buf)));
+    return 0;
+}
+
 /* The servers and services that the wanted scenarios need; none where nothing would start. */
 static int
 needs_of(struct session *session, const struct wanted *wanted, struct bv_stack_needs *ret_needs)
@@ -743,6 +762,7 @@ static int scenario(struct session *session, int argc, char **argv)
         return print_steps(session);
     BV_TRY(read_tags(session));
     BV_TRY(read_stories(session));
+    BV_TRY(settle(session));
     choose_seed(session);
     BV_TRY(collect(session, &wanted));
     if (session->options.check) {

@@ -366,8 +366,11 @@ int exchange_result(const struct exchange *exchange, CURLcode result, struct bv_
                        "the answer does not fit its limits (status %d, %zu bytes of body taken)",
                        exchange->status,
                        exchange->body.size);
-    if (result == CURLE_OK && exchange->status >= 200)
+    if (result == CURLE_OK && exchange->status >= 200 && exchange->head_complete)
         return 0;
+    /* curl takes what came before the connection ended for all there is */
+    if (result == CURLE_OK && exchange->status >= 200)
+        return bv_fail(error, BV_E_UNAVAILABLE, "the connection ended within the answer's head");
     int code = BV_E_PROTOCOL;
     for (size_t i = 0; i < BV_COUNT(faults); i++)
         if (faults[i].curl == result)

@@ -259,16 +259,18 @@ struct misbehaviour {
     int rc;
 };
 static const struct misbehaviour misbehaviours[] = {
-    {"silent",         {"", FAKE_SILENT},                                                       BV_E_TIMEOUT    },
+    {"silent",            {"", FAKE_SILENT},                                                    BV_E_TIMEOUT    },
     {"half an answer",
      {"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", FAKE_SILENT},
      BV_E_TIMEOUT                                                                                               },
-    {"closed",         {"", FAKE_CLOSE},                                                        BV_E_UNAVAILABLE},
-    {"reset",          {"", FAKE_RESET},                                                        BV_E_UNAVAILABLE},
+    {"closed",            {"", FAKE_CLOSE},                                                     BV_E_UNAVAILABLE},
+    {"reset",             {"", FAKE_RESET},                                                     BV_E_UNAVAILABLE},
     {"cut body",
      {"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", FAKE_CLOSE},
      BV_E_UNAVAILABLE                                                                                           },
-    {"no HTTP",        {"hello there\r\n\r\n", FAKE_CLOSE},                                     BV_E_PROTOCOL   },
+    {"cut head",          {"HTTP/1.1 200 OK\r\nContent-Le", FAKE_CLOSE},                        BV_E_UNAVAILABLE},
+    {"cut after a field", {"HTTP/1.1 204 No Content\r\nx: y\r\n", FAKE_CLOSE},                  BV_E_UNAVAILABLE},
+    {"no HTTP",           {"hello there\r\n\r\n", FAKE_CLOSE},                                  BV_E_PROTOCOL   },
     {"big by length",
      {"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n", FAKE_SILENT},
      BV_E_TOO_LARGE                                                                                             },

@@ -145,6 +145,22 @@ notification_attempt_ended(int rc, int status, int64_t attempt, int64_t attempts
     return attempt >= attempts_max ? NOTIFICATION_ON_EXHAUSTED : NOTIFICATION_ON_REFUSED;
 }
 
+int64_t notification_retry_delay(int64_t backoff_ms, int status, struct bv_bytes retry_after)
+{
+    int64_t seconds = 0;
+    if (status != 429 && status != 503)
+        return backoff_ms;
+    while (retry_after.size > 0 && retry_after.data[retry_after.size - 1] == ' ')
+        retry_after.size--;
+    if (!is_digits(retry_after) ||
+        bv_bytes_int64(retry_after, 0, NOTIFICATION_SEQUENCE_MAX, &seconds) < 0)
+        return backoff_ms;
+    const int64_t asked_ms = seconds < NOTIFICATION_RETRY_AFTER_MAX_MS / 1000
+                                 ? seconds * 1000
+                                 : NOTIFICATION_RETRY_AFTER_MAX_MS;
+    return asked_ms > backoff_ms ? asked_ms : backoff_ms;
+}
+
 /* ---- subscriptions ---- */
 
 const char *const notification_types[NOTIFICATION_TYPE_COUNT] = {

@@ -93,6 +93,12 @@ const char *notification_on_name(enum notification_on on);
  * attempt counts from 1. */
 enum notification_on
 notification_attempt_ended(int rc, int status, int64_t attempt, int64_t attempts_max);
+#define NOTIFICATION_RETRY_AFTER_MAX_MS INT64_C(3600000)
+/* Delay before the next try: that of the backoff, or, when it is longer, what the partner asked for
+ * by Retry-After, of 429 and 503 only and up to an hour.
+ * Ranges: retry_after in seconds; BV_BYTES_NONE or anything else (a date too) counts as not said.
+ * Source: RFC 9110, 10.2.3; RFC 6585, section 4. Thread: any. */
+int64_t notification_retry_delay(int64_t backoff_ms, int status, struct bv_bytes retry_after);
 
 /* ---- subscriptions ---- */
 

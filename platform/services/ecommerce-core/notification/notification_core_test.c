@@ -199,6 +199,39 @@ Test(notification_core, attempts_end_by_status_and_count)
                      i);
 }
 
+static const struct {
+    int64_t backoff_ms;
+    int status;
+    const char *retry_after; /* NULL: not said */
+    int64_t want_ms;
+} delays[] = {
+    {500,  429, "2",                             2000   },
+    {500,  503, "2 ",                            2000   },
+    {5000, 429, "2",                             5000   },
+    {500,  429, "0",                             500    },
+    {500,  500, "2",                             500    },
+    {500,  0,   "2",                             500    },
+    {500,  429, NULL,                            500    },
+    {500,  429, "",                              500    },
+    {500,  429, "-1",                            500    },
+    {500,  429, "1.5",                           500    },
+    {500,  429, "Wed, 21 Oct 2015 07:28:00 GMT", 500    },
+    {500,  429, "86400",                         3600000},
+    {500,  429, "9007199254740991",              3600000},
+    {500,  429, "99999999999999999999",          500    },
+};
+
+Test(notification_core, waits_as_long_as_the_partner_asks_within_an_hour)
+{
+    for (size_t i = 0; i < BV_COUNT(delays); i++)
+        cr_expect_eq(notification_retry_delay(delays[i].backoff_ms,
+                                              delays[i].status,
+                                              bv_bytes_of(delays[i].retry_after)),
+                     delays[i].want_ms,
+                     "row %zu",
+                     i);
+}
+
 /* ---- URLs ---- */
 
 static const struct {

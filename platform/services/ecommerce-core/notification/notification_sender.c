@@ -227,8 +227,18 @@ static void report(struct attempt *attempt, enum notification_on on)
            BV_F_TEXT("outcome", notification_on_name(on)));
 }
 
-static void end_attempt(struct attempt *attempt, int rc, int status, const char *why)
+/* How an attempt went. */
+struct ending {
+    int rc;
+    int status;                  /* 0: no answer */
+    struct bv_bytes retry_after; /* NONE: not said */
+    const char *why;             /* there was no answer */
+};
+
+static void end_attempt(struct attempt *attempt, const struct ending *ending)
 {
+    int rc = ending->rc;
+    const int status = ending->status;
     struct notification_sender *sender = attempt->sender;
     int64_t duration_us = bv_mono_us(env_of(sender)) - attempt->start_mono_us;
     struct bv_buf log = {.max = 1024};
@@ -246,12 +256,14 @@ static void end_attempt(struct attempt *attempt, int rc, int status, const char 
         bv_backoff_next(
             env_of(sender), &sender->policy, (uint32_t)attempt->attempt - 1, &ended.delay_ms) != 0)
         ended.delay_ms = sender->policy.cap_ms;
+    if (ended.step.effect == NOTIFICATION_BACK_OFF)
+        ended.delay_ms = notification_retry_delay(ended.delay_ms, status, ending->retry_after);
     if (on == NOTIFICATION_ON_ACCEPTED)
         BV_FAILPOINT(NOTIFICATION_WEBHOOK_ACCEPTED);
     account(attempt, on, rc, status, duration_us);
     report(attempt, on);
     if (on != NOTIFICATION_ON_LOST) {
-        write_log(&log, attempt, rc == 0 ? status : 0, duration_us / 1000, why);
+        write_log(&log, attempt, rc == 0 ? status : 0, duration_us / 1000, ending->why);
         ended.log = bv_buf_view(&log);
     }
     rc = sender->store->ops->ended(sender->store, &ended, on_ended, attempt);
@@ -269,7 +281,12 @@ static void on_response(void *argument,
     if (attempt->sender->closing)
         attempt_free(attempt);
     else
-        end_attempt(attempt, rc, response ? response->status : 0, error ? error->text : "");
+        end_attempt(
+            attempt,
+            &(struct ending){rc,
+                             response ? response->status : 0,
+                             response ? bv_httpc_field(response, "retry-after") : BV_BYTES_NONE,
+                             error ? error->text : ""});
 }
 
 /* ---- sending ---- */
@@ -350,7 +367,7 @@ static void begin(struct notification_sender *sender, const struct notification_
     int rc =
         sender->stopping ? BV_E_CANCELLED : post(attempt, row, &error); /* too late: handed back */
     if (rc < 0)
-        end_attempt(attempt, rc, 0, error.text);
+        end_attempt(attempt, &(struct ending){.rc = rc, .why = error.text});
 }
 
 /* ---- claiming ---- */

@@ -2,12 +2,13 @@
  * went. Guarantee: at least once; per subscription and order in version order: a later transition
  * waits until the earlier one is DELIVERED or FAILED. A delivery is leased while it is under way,
  * so any replica goes on with what a dead one had once the lease ends (the timeout and 2 s); a
- * replica that stops hands its leases back. Policy: linear backoff (base, 2 base, 3 base ...) up to
- * attempts, then FAILED. 2xx accepts; 410 ends the subscription; redirects are not followed;
- * answers over 64 KiB count as failures. Bulkheads: concurrency in all, concurrency_each per
- * subscription; what is over waits in the store. Delays: none on the good path (kick after commit,
- * and after each end); otherwise a timer for the next due time, and a look every second for what
- * other replicas left. Thread: loop. Source: Standard Webhooks 1.0.0. */
+ * replica that stops hands its leases back. Policy: linear backoff (base, 2 base, 3 base ...),
+ * longer where 429 or 503 asks for it by Retry-After, up to attempts, then FAILED. 2xx accepts; 410
+ * ends the subscription; redirects are not followed; answers over 64 KiB count as failures.
+ * Bulkheads: concurrency in all, concurrency_each per subscription; what is over waits in the
+ * store. Delays: none on the good path (kick after commit, and after each end); otherwise a timer
+ * for the next due time, and a look every second for what other replicas left. Thread: loop.
+ * Source: Standard Webhooks 1.0.0. */
 #ifndef NOTIFICATION_SENDER_H
 #define NOTIFICATION_SENDER_H
 

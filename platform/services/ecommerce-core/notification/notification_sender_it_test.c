@@ -161,6 +161,25 @@ Test(notification_sender, keeps_the_order_of_an_order_while_the_first_attempts_f
     scene_close(&scene);
 }
 
+static const struct fake_answer asking[] = {
+    {"HTTP/1.1 429 Too Many Requests\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n", FAKE_KEEP},
+    {ANSWER("204"),                                                                   FAKE_KEEP},
+};
+
+Test(notification_sender, waits_as_long_as_the_partner_asks)
+{
+    struct scene scene;
+    scene_open(&scene, asking, BV_COUNT(asking));
+    sender_open(&scene, &usual);
+    notification_sender_start(scene.sender);
+    int64_t begun_ms = bv_loop_now_ms(scene.bench.loop);
+    take_one(&scene.bench, "ada", 1, 1, CREATED);
+    notification_sender_kick(scene.sender);
+    await(&scene, 2, DELIVERED_COUNT, 1);
+    cr_assert_geq(bv_loop_now_ms(scene.bench.loop) - begun_ms, 1000, "Retry-After, not 20 ms");
+    scene_close(&scene);
+}
+
 static const struct fake_answer refusing[] = {
     {ANSWER("503"), FAKE_KEEP}
 };

@@ -1,0 +1,18 @@
+/* Options of services that a story wants, as tags of its feature:
+ * "@setting:notification.BV_WEBHOOK_TIMEOUT=300ms". They are given to the stack that the run
+ * starts; a stack that runs already keeps its own. Pure. Thread: any. */
+#ifndef BV_STORY_SETTINGS_H
+#define BV_STORY_SETTINGS_H
+
+#include "gherkin.h"
+
+/* Appends the settings of one file to buf, separated by commas as bv_stack_spec.settings has them;
+ * one that is there already is left out.
+ * Errors: BV_E_INVALID, with line: not of the form PART.BV_KEY=value; or another story of the run
+ * wants another value. BV_E_TOO_LARGE past buf->max. */
+BV_MUST_CHECK int story_settings(struct bv_buf *buf,
+                                 const struct gherkin_document *document,
+                                 const char *file,
+                                 struct bv_error *error);
+
+#endif
