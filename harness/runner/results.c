@@ -222,6 +222,10 @@ void results_environment(struct results *results, const struct bv_stack *stack)
         bv_jw_kv_text(&w, "kind", kinds[part->kind]);
         write_url(&w, part->url);
         bv_jw_kv_int(&w, "readyMs", part->ready_ms > 0 ? part->ready_ms : 0);
+        char version[BV_STACK_VERSION_BYTES];
+        bv_stack_version(part, version);
+        if (version[0])
+            bv_jw_kv_text(&w, "version", version);
         if (part->log && part->log[0]) {
             char path[BV_PATH_MAX];
             if (snprintf(path, sizeof path, "logs/%s.log", part->name) > 0)
