@@ -477,7 +477,7 @@ static int write_attachment(struct cucumber *c, const char *step, const struct b
     struct bv_bytes body = bv_buf_view(&c->body);
     if (!whole) {
         body.size = body.size < CUCUMBER_BODY_BYTES_MAX ? body.size : CUCUMBER_BODY_BYTES_MAX;
-        while (body.size && ((unsigned char)body.data[body.size - 1] & 0x80))
+        while (body.size && ((unsigned char)body.data[body.size] & 0xc0) == 0x80)
             body.size--;
         c->body.size = body.size;
         (void)bv_buf_text(&c->body, "\n... cut here; results.jsonl has all of it");
