@@ -2,7 +2,7 @@
  * results and console lines; afterwards the lines of each scenario stand together in results.jsonl,
  * also those that did not fit in memory, and totals and junit.xml are whole. Plain program for the
  * thread sanitizer, since Criterion's process model aborts under it; exit status 0 is success.
- * Usage: crew_tsan FOLDER */
+ * Writes below the working folder. */
 #include "console.h"
 #include "crew.h"
 #include "results.h"
@@ -177,8 +177,9 @@ static void check_lines(const char *folder)
     fclose(file);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
+    static const char folder[] = "crew-threads";
     static const struct bv_protocol *const protocols[] = {&testing_protocol};
     static struct schedule_job list[TOTAL];
     struct plan_tables tables = {protocols, 1, NULL, NULL, 0};
@@ -191,7 +192,7 @@ int main(int argc, char **argv)
     struct tokens *tokens = NULL;
     uint64_t seed = 1;
     const char *files[] = {"many.feature"};
-    CHECK(argc == 2 && bv_fs_mkdirs(argv[1], 0755, &error) == 0);
+    CHECK(bv_fs_mkdirs(folder, 0755, &error) == 0);
     write_story(&text);
     CHECK(bv_arena_open(64 << 20, &arena) == 0 && tokens_open(&tokens) == 0);
     CHECK(plan_make(arena, &tables, files[0], bv_buf_view(&text), &plan) == 0);
@@ -199,7 +200,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < TOTAL; i++)
         list[i] = (struct schedule_job){.plan = plan, .scenario = &plan->scenarios[i]};
     CHECK(schedule_make(arena, list, TOTAL, NULL, &schedule, &error) == 0);
-    struct results_run record = {.folder = argv[1],
+    struct results_run record = {.folder = folder,
                                  .run = "r",
                                  .story = "many",
                                  .files = files,
@@ -220,7 +221,7 @@ int main(int argc, char **argv)
     CHECK(results_totals(run.results)->scenarios[VERDICT_FAILED] == 2 * RED_PAIRS);
     CHECK(results_totals(run.results)->scenarios[VERDICT_PASSED] == TOTAL - 2 * RED_PAIRS);
     CHECK(results_end(run.results, 1, NULL) == 0);
-    check_lines(argv[1]);
+    check_lines(folder);
     results_close(&run.results);
     console_close(&run.console);
     fclose(silent);
