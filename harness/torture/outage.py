@@ -31,7 +31,7 @@ CASES = [
     ("redis", "killed", 1.5, {"product": "Redis"}),
     ("redis", "frozen", 3.0, {"product": "Redis"}),
     ("kafka", "killed", 1.5, {"order": "Kafka", "inventory": "Kafka", "notification": "Kafka"}),
-    ("kafka", "frozen", 4.0, {}),
+    ("kafka", "frozen", 5.0, {"order": "Kafka"}),
     ("inventory", "killed", 1.0, {}),
     ("inventory", "frozen", 4.0, {"order": "inventory"}),
     ("auth", "killed", 1.0, {}),

@@ -68,6 +68,7 @@ static void report_one(struct kafka_bus *bus, const rd_kafka_message_t *message)
     if (series)
         bv_count(series, 1);
     bus->waiting--;
+    bus->heard_ms = bv_mono_ms(bv_loop_env(bus->loop));
     if (rc == 0)
         bus->up = true;
     if (publish->done)
@@ -297,7 +298,8 @@ bus_publish(struct bv_bus *self, const struct bv_record *record, bv_bus_done *do
         RD_KAFKA_V_OPAQUE(publish),
         RD_KAFKA_V_END);
     if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        bus->waiting++;
+        if (bus->waiting++ == 0)
+            bus->heard_ms = bv_mono_ms(bv_loop_env(bus->loop));
         return 0;
     }
     rd_kafka_headers_destroy(headers);
@@ -310,10 +312,16 @@ bus_publish(struct bv_bus *self, const struct bv_record *record, bv_bus_done *do
     return kafka_code(err);
 }
 
+/* A broker that hangs keeps its sockets; what it owes for long tells. */
+static bool silent(const struct kafka_bus *bus)
+{
+    return bus->waiting > 0 && bv_mono_ms(bv_loop_env(bus->loop)) - bus->heard_ms > KAFKA_SILENT_MS;
+}
+
 static bool bus_ready(struct bv_bus *self)
 {
     const struct kafka_bus *bus = (const struct kafka_bus *)self;
-    return bus->up && !bus->fatal && !bus->closing;
+    return !silent(bus) && bus->up && !bus->fatal && !bus->closing;
 }
 
 static void bus_free(struct kafka_bus **slot)

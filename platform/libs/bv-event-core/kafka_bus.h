@@ -16,6 +16,7 @@
 #define KAFKA_BATCH 512
 #define KAFKA_TOPIC_BYTES_MAX 249
 #define KAFKA_CLOSE_MS 5000
+#define KAFKA_SILENT_MS 3000 /* a broker that reports on nothing for so long counts as away */
 
 struct kafka_wake {
     int fd; /* owned; eventfd */
@@ -67,10 +68,11 @@ struct kafka_bus {
     struct kafka_series *series;
     struct bv_series *queue_series; /* NULL without metrics */
     struct kafka_subscription *subscriptions;
-    size_t waiting; /* publishes without a report */
-    bool up;        /* a broker is connected */
-    int eager;      /* ticks that still look for the first answer of a broker */
-    bool fatal;     /* the producer must be replaced */
+    size_t waiting;   /* publishes without a report */
+    int64_t heard_ms; /* last report; or when the first of those that wait was sent */
+    bool up;          /* a broker is connected */
+    int eager;        /* ticks that still look for the first answer of a broker */
+    bool fatal;       /* the producer must be replaced */
     bool closing;
 };
 extern const struct bv_bus_ops kafka_bus_ops;

@@ -82,7 +82,8 @@ struct bv_bus_ops {
     /* Commits what is acknowledged and leaves the group; no callbacks afterwards. Deliveries that
      * are out become stale. */
     void (*unsubscribe)(struct bv_subscription **subscription);
-    bool (*ready)(struct bv_bus *self); /* a broker is connected: for /readyz */
+    bool (*ready)(
+        struct bv_bus *self); /* a broker is connected, and owes no report for long: for /readyz */
     /* Ends subscriptions, flushes with a deadline of 5 s (blocks for it); unacknowledged publishes
      * end with BV_E_CANCELLED. Not within a callback of the bus. */
     void (*close)(struct bv_bus **self);
