@@ -4,7 +4,12 @@
 #include "bv/http_call.h"
 #include "bv/webhook.h"
 #include <criterion/criterion.h>
+#include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static struct lab lab;
 static struct bv_lab_ops ops;
@@ -135,4 +140,104 @@ Test(webhook_actor, refuses_misbehaviours_out_of_range)
     cr_expect_eq(lab_run(&lab, "fails", LAB_WORDS("count", "-1"), NULL), BV_E_INVALID);
     cr_expect_eq(lab_run(&lab, "fails", LAB_WORDS("count", "1", "status", "99"), NULL),
                  BV_E_INVALID);
+}
+
+/* ---- one turn per delivery ---- */
+
+static int plan(const struct bv_bytes *cells, size_t count)
+{
+    struct bv_call call = {
+        .table = {1, count, cells}
+    };
+    const struct bv_verb *verb = NULL;
+    for (size_t i = 0; i < bv_protocol_webhook.verb_count; i++)
+        if (strcmp(bv_protocol_webhook.verbs[i].name, "misbehaves") == 0)
+            verb = &bv_protocol_webhook.verbs[i];
+    cr_assert_not_null(verb);
+    lab.error = (struct bv_error){0};
+    return verb->run(&lab.actor, &call, &lab.error);
+}
+
+/* Sends one delivery on a connection of its own and reads up to size bytes, or to the end. Returns
+ * how many; *ret_errno is that of the last read. */
+static size_t exchange(char *out, size_t size, int *ret_errno)
+{
+    static const char request[] = "POST /hook HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}";
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)atol(strrchr(url, ':') + 1)),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct timeval wait = {5, 0};
+    size_t used = 0;
+    ssize_t got = 1;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait), 0);
+    cr_assert_eq(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    cr_assert_eq(send(fd, request, sizeof request - 1, MSG_NOSIGNAL), (ssize_t)sizeof request - 1);
+    errno = 0;
+    while (used < size && (got = recv(fd, out + used, size - used, 0)) > 0)
+        used += (size_t)got;
+    *ret_errno = got < 0 ? errno : 0;
+    close(fd);
+    return used;
+}
+
+static const struct {
+    const char *turn;
+    const char *answer; /* its begin */
+    size_t read;        /* bytes to be had at least; then we leave */
+    bool reset;
+    const char *summary; /* NULL: the delivery was not even read */
+} turns[] = {
+    {"500",               "HTTP/1.1 500 ",                             20,     false, " -> 500"              },
+    {"429 retry-after 7",
+     "HTTP/1.1 429 Lab\r\nretry-after: 7\r\n",                         34,
+     false,                                                                           " -> 429 retry-after 7"},
+    {"307 to http://a/b",
+     "HTTP/1.1 307 Lab\r\nlocation: http://a/b",                       38,
+     false,                                                                           " -> 307 to http://a/b"},
+    {"204 after 5ms",     "HTTP/1.1 204 ",                             20,     false, " -> 204"              },
+    {"reset",             "",                                          0,      true,  " -> reset"            },
+    {"unread",            "",                                          0,      true,  NULL                   },
+    {"close",             "",                                          0,      false, " -> close"            },
+    {"half head",         "HTTP/1.1 200 Lab\r\ncontent-le",            28,     false, " -> half head"        },
+    {"half body",         "HTTP/1.1 200 Lab\r\ncontent-length: 1000",  49,     false, " -> half body"        },
+    {"long body",         "HTTP/1.1 200 Lab\r\ncontent-length: 3\r\n", 57,     false, " -> long body"        },
+    {"garbage",           "\x16\x03\x01",                              26,     false, " -> garbage"          },
+    {"drip",              "HTTP/1.1 200 Lab\r\nx-drip: aa",            30,     false, " -> drip"             },
+    {"endless body",      "HTTP/1.1 200 Lab\r\ntransfer-encoding",     300000, false, " -> endless body"     },
+    {"endless interim",   "HTTP/1.1 103 Early Hints\r\n",              300000, false, " -> endless interim"  },
+};
+
+Test(webhook_actor, takes_a_turn_per_delivery_and_is_polite_again)
+{
+    static char data[400000];
+    for (size_t i = 0; i < BV_COUNT(turns); i++) {
+        const struct bv_bytes cell = bv_bytes_of(turns[i].turn);
+        const size_t before = lab_count(&lab);
+        const size_t size = turns[i].read ? turns[i].read : sizeof data;
+        int last = 0;
+        cr_assert_eq(plan(&cell, 1), 0, "%s: %s", turns[i].turn, lab.error.text);
+        const size_t used = exchange(data, size, &last);
+        cr_expect_geq(used, turns[i].read, "%s: %zu", turns[i].turn, used);
+        cr_expect(memcmp(data, turns[i].answer, strlen(turns[i].answer)) == 0, "%s", turns[i].turn);
+        cr_expect_eq(last, turns[i].reset ? ECONNRESET : 0, "%s: %d", turns[i].turn, last);
+        if (!turns[i].summary)
+            cr_expect_eq(lab_count(&lab), before, "%s", turns[i].turn);
+        else
+            cr_expect_str_eq(lab_probe(&lab, lab_received(&lab, before + 1), "summary", NULL),
+                             turns[i].summary);
+        cr_expect_eq(deliver(NULL, "/hook"), 204, "after %s", turns[i].turn);
+    }
+}
+
+Test(webhook_actor, refuses_turns_that_it_does_not_know)
+{
+    static const char *const bad[] = {
+        "", "199", "600", "50x", "429 retry-after soon", "301 to ", "reset after soon", "explode"};
+    for (size_t i = 0; i < BV_COUNT(bad); i++) {
+        const struct bv_bytes cells[] = {BV_BYTES("500"), bv_bytes_of(bad[i])};
+        cr_expect_eq(plan(cells, 2), BV_E_INVALID, "%s", bad[i]);
+        cr_expect_not_null(strstr(lab.error.text, "is no turn"), "%s", lab.error.text);
+    }
+    cr_expect_eq(deliver(NULL, "/hook"), 204, "what was refused is not half planned");
 }
