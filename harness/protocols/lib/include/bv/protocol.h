@@ -29,7 +29,7 @@
     X(BV_ARG_FLAG, "")             /* the words alone */                                           \
     X(BV_ARG_TARGET, "TARGET")     /* gateway, a service of the stack, or a base URL */            \
     X(BV_ARG_IDENTITY, "IDENTITY") /* nobody, customer, other-customer, staff, admin, lab,         \
-                                      partner, new customer, token TEXT */                                                                                     \
+                                      partner, new customer, token TEXT */                         \
     X(BV_ARG_PAIR, "NAME VALUE")   /* two texts; may be repeated up to BV_PAIRS_MAX times */       \
     X(BV_ARG_EVENT, "EVENT")       /* an event type, must be in contracts/events */
 enum bv_arg_type {

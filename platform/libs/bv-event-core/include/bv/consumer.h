@@ -13,9 +13,9 @@
  * with header dlq-replay "next", the last one with "last". They are handled although the key is
  * parked; the effect of the last releases the key. At most 65536 keys are remembered: past that a
  * poisoned key is not parked, and its later events are handled. DLQ record: key, value and headers
- * as they were, and dlq-reason, dlq-attempts, dlq-topic, dlq-partition, dlq-offset; of a record that
- * is too large for the DLQ the key and these only, and dlq-cut-bytes, the size of its value. A key
- * that no event can have (over 128 bytes, not UTF-8) is not parked. Metrics:
+ * as they were, and dlq-reason, dlq-attempts, dlq-topic, dlq-partition, dlq-offset; of a record
+ * that is too large for the DLQ the key and these only, and dlq-cut-bytes, the size of its value. A
+ * key that no event can have (over 128 bytes, not UTF-8) is not parked. Metrics:
  * bv_consumer_events_total{group,result}, bv_consumer_seconds{group},
  * bv_consumer_parked_keys{group}. Thread: loop. */
 #ifndef BV_CONSUMER_H
@@ -43,8 +43,8 @@ struct bv_consumer_config {
     const char *group;         /* also the name in the inbox */
     const char *const *topics; /* NULL-terminated */
     const struct bv_consumer_row
-        *rows; /* types without a row are acknowledged and counted as ignored, but another version of
-                  a type that has one is poison */
+        *rows; /* types without a row are acknowledged and counted as ignored, but another version
+                  of a type that has one is poison */
     size_t row_count;
     const struct bv_backoff
         *retry; /* transient faults; exhausted: DLQ. NULL: 10 tries, full jitter, 100 ms to 10 s */

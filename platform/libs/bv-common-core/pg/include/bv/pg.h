@@ -45,8 +45,8 @@ BV_MUST_CHECK int bv_pg_open(struct bv_loop *loop,
 /* Every call still waiting or in flight ends with BV_E_CANCELLED (in flight: outcome unknown);
  * bv_pg_call from their done gets BV_E_CLOSED. Not from within a done. */
 void bv_pg_close(struct bv_pg **pg);
-/* For /readyz: at least one connection is up, and the server has answered something since the oldest
- * call that is older than 2 s. */
+/* For /readyz: at least one connection is up, and the server has answered something since the
+ * oldest call that is older than 2 s. */
 bool bv_pg_ready(const struct bv_pg *pg);
 
 struct bv_pg_statement { /* static const; name is unique per program; at most 512 in one pool */
@@ -137,8 +137,9 @@ BV_MUST_CHECK int bv_pg_call(struct bv_pg *pg,
                              void *argument);
 
 /* bv_pg_call that carries what its completion needs to come back to its asker.
- * Effect:    copies ask_bytes bytes of ask; done gets the copy as its argument, for the duration of the call.
- * Outcomes:  none. Errors: as bv_pg_call, and BV_E_NOMEM; done is then never called. Thread: loop. */
+ * Effect:    copies ask_bytes bytes of ask; done gets the copy as its argument, for the duration of
+ * the call. Outcomes:  none. Errors: as bv_pg_call, and BV_E_NOMEM; done is then never called.
+ * Thread: loop. */
 BV_MUST_CHECK int bv_pg_ask(struct bv_pg *pg,
                             const struct bv_pg_query *queries,
                             size_t count,
