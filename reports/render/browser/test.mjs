@@ -295,7 +295,7 @@ const checks = [
     ['hop: a skipped signature', () => with_page('skip-signature', {}, page => names_the_hop(page,
         /^notification → webhook → partner /, /without the header webhook-signature/, /no signature/))],
     ['hop: a doubled effect', () => with_page('duplicate-effect', {}, page => names_the_hop(page,
-        /^notification → WebSocket → screen /, /arrives twice: messages 16 and 29/, /a second time/))],
+        /^notification → WebSocket → screen /, /arrives twice: messages 16 and 23/, /a second time/))],
     ['a failed step expands', () => with_page('red', {}, expands_a_failed_step)],
     ['the line to reproduce is copied', () => with_page('red', {}, copies_the_line)],
     ['search and filters', () => with_page('red', {}, searches)],
