@@ -8,6 +8,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+Test(failpoint, every_point_has_a_name_of_its_own_and_a_moment)
+{
+    for (size_t i = 0; i < BV_FAILPOINT_COUNT; i++) {
+        enum bv_failpoint found;
+        cr_expect_eq(bv_failpoint_find(bv_failpoint_rows[i].name, &found), 0);
+        cr_expect_eq((size_t)found, i, "%s is there twice", bv_failpoint_rows[i].name);
+        cr_expect(strlen(bv_failpoint_rows[i].moment) > 10 && bv_failpoint_rows[i].services[0]);
+    }
+    enum bv_failpoint found;
+    cr_expect_eq(bv_failpoint_find("order.create", &found), BV_E_NOT_FOUND);
+}
+
+#ifdef BV_TEST_SWITCHES
+
 /* The board between test and child, removed at the end of the test. */
 static char board_path[64];
 static struct bv_failpoint_board *board;
@@ -61,18 +75,6 @@ static int child_of(const char *file, const char *armed, int rounds, int *ret_ro
 static bool killed(int status)
 {
     return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-}
-
-Test(failpoint, every_point_has_a_name_of_its_own_and_a_moment)
-{
-    for (size_t i = 0; i < BV_FAILPOINT_COUNT; i++) {
-        enum bv_failpoint found;
-        cr_expect_eq(bv_failpoint_find(bv_failpoint_rows[i].name, &found), 0);
-        cr_expect_eq((size_t)found, i, "%s is there twice", bv_failpoint_rows[i].name);
-        cr_expect(strlen(bv_failpoint_rows[i].moment) > 10 && bv_failpoint_rows[i].services[0]);
-    }
-    enum bv_failpoint found;
-    cr_expect_eq(bv_failpoint_find("order.create", &found), BV_E_NOT_FOUND);
 }
 
 Test(failpoint, a_point_that_is_not_armed_does_nothing)
@@ -146,3 +148,15 @@ Test(failpoint, a_file_that_is_no_board_stops_the_start, .init = board_open, .fi
     cr_assert_eq(truncate(board_path, 8), 0);
     cr_expect_eq(WEXITSTATUS(child_of(board_path, NULL, 1, &rounds)), 3);
 }
+
+#else
+
+Test(failpoint, a_build_without_switches_has_no_point)
+{
+    setenv("BV_FAILPOINT", "relay.nowhere", 1);
+    cr_expect_not(bv_failpoints_compiled());
+    cr_expect_eq(bv_failpoint_start(NULL), 0);
+    BV_FAILPOINT(RELAY_SELECTED);
+}
+
+#endif
