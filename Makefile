@@ -58,7 +58,7 @@ torture: ## kill services at every crash point 50 times under load; nothing lost
 conformance: PRESET := dev
 conformance: ## bv_http on the wire against foreign clients: HTTP, WebSocket, slow and vanished peers; WSTEST=Autobahn's
 	@$(DEPS) test
-	@$(MAKE) --no-print-directory build PRESET=dev TARGETS="bv product auth http_echo"
+	@$(MAKE) --no-print-directory build PRESET=dev TARGETS="bv-programs http_echo"
 	@scripts/local-dev/conformance.sh build/dev "$(WSTEST)"
 
 outage: ## take each dependency away, killed and frozen, while orders come in
