@@ -700,24 +700,6 @@ static int read_stories(struct session *session)
                    : 0;
 }
 
-/* What the stories want of the services goes to the own stack. */
-static int settle(struct session *session)
-{
-    bv_auto(bv_buf_release) struct bv_buf buf = {.max = sizeof session->settings - 1};
-    bv_buf_text(&buf, session->settings);
-    for (size_t i = 0; i < session->story_count; i++)
-        BV_TRY(story_settings(&buf,
-                              session->stories[i].plan->document,
-                              session->stories[i].shown,
-                              &session->error));
-    if (session->options.stack && buf.size > 0)
-        fprintf(stderr,
-                "note: the story is written for services with these settings: bv up --set %.*s\n",
-                BV_ARG(bv_buf_view(&buf)));
-    snprintf(session->settings, sizeof session->settings, "%.*s", BV_ARG(bv_buf_view(&buf)));
-    return 0;
-}
-
 /* The servers and services that the wanted scenarios need; none where nothing would start. */
 static int
 needs_of(struct session *session, const struct wanted *wanted, struct bv_stack_needs *ret_needs)
@@ -762,7 +744,12 @@ static int scenario(struct session *session, int argc, char **argv)
         return print_steps(session);
     BV_TRY(read_tags(session));
     BV_TRY(read_stories(session));
-    BV_TRY(settle(session));
+    BV_TRY(story_settings_all(session->stories,
+                              session->story_count,
+                              session->options.stack,
+                              session->settings,
+                              sizeof session->settings,
+                              &session->error));
     choose_seed(session);
     BV_TRY(collect(session, &wanted));
     if (session->options.check) {

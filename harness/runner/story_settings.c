@@ -1,5 +1,7 @@
 #include "story_settings.h"
 
+#include <stdio.h>
+
 static bool form_good(struct bv_bytes setting)
 {
     const char *dot = memchr(setting.data, '.', setting.size);
@@ -64,4 +66,23 @@ int story_settings(struct bv_buf *buf,
         bv_buf_bytes(buf, setting);
     }
     return buf->failed ? BV_E_TOO_LARGE : 0;
+}
+
+int story_settings_all(const struct story *stories,
+                       size_t count,
+                       const char *running_stack,
+                       char *settings,
+                       size_t size,
+                       struct bv_error *error)
+{
+    bv_auto(bv_buf_release) struct bv_buf buf = {.max = size - 1};
+    bv_buf_text(&buf, settings);
+    for (size_t i = 0; i < count; i++)
+        BV_TRY(story_settings(&buf, stories[i].plan->document, stories[i].shown, error));
+    if (running_stack && buf.size > 0)
+        fprintf(stderr,
+                "note: the story is written for services with these settings: bv up --set %.*s\n",
+                BV_ARG(bv_buf_view(&buf)));
+    snprintf(settings, size, "%.*s", BV_ARG(bv_buf_view(&buf)));
+    return 0;
 }

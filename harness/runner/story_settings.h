@@ -4,7 +4,7 @@
 #ifndef BV_STORY_SETTINGS_H
 #define BV_STORY_SETTINGS_H
 
-#include "gherkin.h"
+#include "story.h"
 
 /* Appends the settings of one file to buf, separated by commas as bv_stack_spec.settings has them;
  * one that is there already is left out.
@@ -14,5 +14,13 @@ BV_MUST_CHECK int story_settings(struct bv_buf *buf,
                                  const struct gherkin_document *document,
                                  const char *file,
                                  struct bv_error *error);
+/* The settings of all files of a run behind those that are in settings (NUL-terminated) already. On
+ * a stack that runs (NULL: none), says on stderr what it should have been started with. */
+BV_MUST_CHECK int story_settings_all(const struct story *stories,
+                                     size_t count,
+                                     const char *running_stack,
+                                     char *settings,
+                                     size_t size,
+                                     struct bv_error *error);
 
 #endif

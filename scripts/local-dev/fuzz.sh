@@ -24,7 +24,7 @@ found=()
 
 for target in "$@"; do
     if [ ! -x "$build/fuzz/${target}_fuzz" ]; then
-        echo "fuzz: no target '$target' (there are:" $known")" >&2
+        echo "fuzz: no target '$target' (there are: ${known//$'\n'/ })" >&2
         exit 2
     fi
     corpus=$build/fuzz-corpus/$target crashes=$build/fuzz-crashes/$target
