@@ -2,6 +2,7 @@
 
 #include "bv/fs.h"
 
+#include "compare.h"
 #include "data.h"
 #include "scenario.h"
 
@@ -389,6 +390,8 @@ static void put_navigation(struct html *html, const struct report *report)
 struct content {
     struct cause *causes;    /* arena, one per scenario */
     struct bv_bytes *folded; /* arena, one per scenario */
+    struct report older;     /* owned; the last green run, all-zero: none */
+    struct comparison since; /* with it */
     struct html data;        /* owned */
     struct bv_buf packed;    /* owned; base64 of the deflated data, empty: plain */
     size_t cap;
@@ -398,6 +401,7 @@ static void content_release(struct content *content)
 {
     html_release(&content->data);
     bv_buf_release(&content->packed);
+    report_release(&content->older);
     *content = (struct content){0};
 }
 
@@ -503,6 +507,7 @@ static void put_page(struct html *html,
     html_raw(html, "<section class=\"about-run\" aria-label=\"The run\">\n");
     put_facts(html, report);
     put_environment(html, report, logs);
+    put_comparison(html, report, &content->older, &content->since);
     html_raw(html, "</section>\n");
     put_notes(html, report, logs, content->cap);
     if (report->scenario_count > 1)
@@ -539,6 +544,8 @@ int report_page_of(struct bv_bytes results,
     struct report_logs logs = {0};
     BV_TRY(report_read(results, &report, error));
     int rc = folder ? report_logs_read(&report, folder, &logs) : 0;
+    if (folder && compare_find(folder, &report, &content.older) == 0)
+        compare_runs(&report, &content.older, &content.since);
     if (rc == 0)
         rc = make_content(html, &report, &logs, &content);
     if (rc == 0)
