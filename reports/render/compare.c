@@ -111,7 +111,7 @@ general(const struct report *report, struct bv_bytes text, struct bv_bytes run)
             i += run.size;
             continue;
         }
-        while (end < text.size && is_id_char(text.data[end]))
+        while (text.data[i] != '-' && end < text.size && is_id_char(text.data[end]))
             digits += isdigit((unsigned char)text.data[end++]) != 0;
         if (end - i >= 8 && digits >= 3) {
             bv_buf_text(&out, "…");
@@ -195,7 +195,9 @@ static void count_kinds(const struct pair *pair,
         struct bv_bytes actor = text_of(message, "actor");
         struct bv_bytes type = general(pair->newer, text_of(message, "type"), run);
         size_t k = 0;
-        if (!bv_bytes_equal(text_of(message, "direction"), BV_BYTES("received")) || !type.size)
+        /* Answers follow from the steps; what others send is what a run may lose. */
+        if (!bv_bytes_equal(text_of(message, "direction"), BV_BYTES("received")) || !type.size ||
+            bv_json_get(message, "answers"))
             continue;
         while (k < *count &&
                !(bv_bytes_equal(kinds[k].actor, actor) && bv_bytes_equal(kinds[k].type, type)))
@@ -209,15 +211,20 @@ static void count_kinds(const struct pair *pair,
 
 static void compare_messages(const struct pair *pair)
 {
-    enum { MESSAGES_COMPARED = 2000 }; /* the list is walked for each */
+    enum {
+        MESSAGES_COMPARED = 2000, /* the list is walked for each */
+        MISSING_AFTER_RED = 2,    /* the first ones tell; the others could not come any more */
+    };
     size_t count = 0, most = pair->now->messages.count + pair->then->messages.count;
     struct kind *kinds = bv_arena_array(pair->newer->arena, struct kind, most + 1);
     if (!kinds || most > MESSAGES_COMPARED)
         return;
     count_kinds(pair, pair->then, false, kinds, &count);
     count_kinds(pair, pair->now, true, kinds, &count);
+    bool red = report_is_red(report_scenario_verdict(pair->now));
+    size_t missing = 0;
     for (size_t k = 0; k < count; k++) {
-        if (kinds[k].then && !kinds[k].now)
+        if (kinds[k].then && !kinds[k].now && (!red || missing++ < MISSING_AFTER_RED))
             note(pair, "missing", true, joined(pair, kinds[k].actor, kinds[k].type));
         if (kinds[k].now && !kinds[k].then)
             note(pair, "new", false, joined(pair, kinds[k].actor, kinds[k].type));
