@@ -1,4 +1,5 @@
 """Servers under test, http_echo above all: what every part of the conformance tests shares."""
+import ctypes
 import json
 import os
 import select
@@ -8,6 +9,13 @@ import subprocess
 import time
 
 ATTEMPT_S = 5.0  # a reply that takes longer is a failure of its own
+
+
+PR_SET_PDEATHSIG = 1
+
+
+def end_with_parent():
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Serving:
@@ -82,7 +90,7 @@ class Server(Serving):
         arguments = [program]
         for key, value in options.items():
             arguments += ["--" + key.replace("_", "-"), str(value)]
-        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, preexec_fn=end_with_parent)
         line = self.process.stdout.readline().split()
         if len(line) != 2 or line[0] != "port":
             raise SystemExit(f"{program} does not start")
