@@ -199,12 +199,16 @@ static const struct {
     const char *more;
 } sides[TORTURE_DATABASES] = {
     {{TORTURE_ACKS, TORTURE_MOVES, TORTURE_WRONG, TORTURE_PAYMENTS, TORTURE_TOLD},
-     5,                                                                               "CREATE INDEX ON told (order_id, version); CREATE INDEX ON acks (order_id)"},
-    {{TORTURE_STATES, TORTURE_STOCK_TOLD},                                         2, "CREATE INDEX ON stock_told (sku, version)"                                },
+     5, "CREATE INDEX ON told (order_id, version); CREATE INDEX ON acks (order_id); "
+     "ANALYZE acks, moves, payments, told, orders, order_items, idempotency_keys"},
+    {{TORTURE_STATES, TORTURE_STOCK_TOLD},
+     2, "CREATE INDEX ON stock_told (sku, version); "
+     "ANALYZE states, stock_told, ledger, reservations"                          },
     {{TORTURE_RECEIVED, TORTURE_TOLD},
-     2,                                                                               "CREATE TEMP TABLE live AS SELECT (data::json->>'orderId')::uuid AS order_id, "
+     2, "CREATE TEMP TABLE live AS SELECT (data::json->>'orderId')::uuid AS order_id, "
      "(data::json->>'version')::bigint AS version, user_id, sequence FROM live_messages; "
-     "CREATE INDEX ON live (order_id, version); CREATE INDEX ON received (delivery_id)"                                                                   },
+     "CREATE INDEX ON live (order_id, version); CREATE INDEX ON received (delivery_id); "
+     "ANALYZE live, received, told, deliveries"                                  },
 };
 static const char *const undone_sql[TORTURE_DATABASES] = {
     "SELECT (SELECT count(*) FROM orders WHERE state = 'PENDING') + (SELECT count(*) FROM "
@@ -356,7 +360,6 @@ copy_facts(struct torture_judge *judge, struct torture_facts *facts, struct bv_e
         for (size_t t = 0; t < sides[i].count; t++)
             BV_TRY(copy_table(judge->databases[i], facts, sides[i].tables[t], error));
         BV_TRY(run_sql(judge->databases[i], sides[i].more, error));
-        BV_TRY(run_sql(judge->databases[i], "ANALYZE", error));
     }
     return 0;
 }
