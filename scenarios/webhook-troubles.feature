@@ -1,6 +1,6 @@
 # What becomes of webhooks when a partner's endpoint does what no endpoint should. The waits are short, so that the story is: three tries,
-# 60 and 120 ms apart, of half a second each.
-@webhooks @isolated @setting:notification.BV_WEBHOOK_BACKOFF_BASE=60ms @setting:notification.BV_WEBHOOK_ATTEMPTS=3 @setting:notification.BV_WEBHOOK_TIMEOUT=500ms
+# 60 and 120 ms apart, of a second each.
+@webhooks @isolated @setting:notification.BV_WEBHOOK_BACKOFF_BASE=60ms @setting:notification.BV_WEBHOOK_ATTEMPTS=3 @setting:notification.BV_WEBHOOK_TIMEOUT=1s
 Feature: Webhooks and partners in trouble
   A delivery that was not accepted is tried again, with the same id and signed anew; after the last try it has failed, and what comes after it
   goes on. What one partner does holds up no other.
