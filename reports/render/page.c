@@ -350,8 +350,8 @@ static void put_navigation(struct html *html, const struct report *report)
     double whole = (double)report_last_us(report);
     bool many = report->scenario_count > SCENARIOS_IN_PAGE; /* the overview has their bars */
     html_put(html,
-             "<nav aria-label=\"Scenarios\"{}><h2>Scenarios</h2>\n<ol>\n",
-             many ? BV_BYTES(" class=\"many\"") : BV_BYTES(""));
+             "<nav aria-label=\"Scenarios\" class=\"{}\"><h2>Scenarios</h2>\n<ol>\n",
+             many ? BV_BYTES("many") : BV_BYTES("few"));
     for (size_t i = 0; i < report->scenario_count; i++) {
         const struct report_scenario *scenario = &report->scenarios[i];
         enum report_verdict verdict = report_scenario_verdict(scenario);

@@ -1433,7 +1433,7 @@ async function operations() {
             if (m.d !== 1 || m.an || !m.causes)
                 continue;
             let cause = m.causes[0];
-            for (let left = 8; cause && cause.lane !== undefined && left > 0; left--)
+            for (let left = 8; cause && cause.d === undefined && left > 0; left--) /* up the spans */
                 cause = cause.causes && cause.causes[0];
             if (cause && cause.d === SENT)
                 note('echo', actorOf(s, m)[1], shortType(general(m.t || m.s)), m.u - cause.u);
@@ -1442,6 +1442,8 @@ async function operations() {
     return [...operations.values()].map(row => ({...row, list: row.list.sort((a, b) => a - b)}));
 }
 const quantile = (list, q) => list[Math.min(list.length - 1, Math.ceil(q * list.length) - 1)] || list[0];
+/* At most count of a sorted list, evenly, its ends among them. */
+const sample = (list, count) => list.length <= count ? list : Array.from({length: count}, (_, i) => list[Math.round(i * (list.length - 1) / (count - 1))]);
 function latencyTable(title, about, rows) {
     if (!rows.length)
         return [];
@@ -1454,12 +1456,12 @@ function latencyTable(title, about, rows) {
             if (Math.log10(us) + power > low && Math.log10(us) + power < high)
                 ticks.push(us * 10 ** power);
     const strip = list => sv('svg', {class: 'strip', viewBox: '0 0 240 18', 'aria-hidden': 'true'}, sv('path', {d: ticks.map(us => 'M' + x(us).toFixed(1) + ' 0V18').join(''), class: 'tick'}),
-        list.slice(0, 300).map(us => sv('circle', {cx: x(us).toFixed(1), cy: 9, r: 3, class: 'dot'})), sv('path', {d: 'M' + x(quantile(list, 0.5)).toFixed(1) + ' 2V16', class: 'mid'}));
+        sample(list, 300).map(us => sv('circle', {cx: x(us).toFixed(1), cy: 9, r: 3, class: 'dot'})), sv('path', {d: 'M' + x(quantile(list, 0.5)).toFixed(1) + ' 2V16', class: 'mid'}));
     const scale = sv('svg', {class: 'strip', viewBox: '0 0 240 18', 'aria-hidden': 'true'}, ticks.map(us => sv('text', {x: x(us).toFixed(1), y: 13, 'text-anchor': 'middle'}, duration(us).replace(/\.0+ /, ' '))));
     return [el('h2', {}, title, ' ', el('span', {class: 'dim'}, about)), el('section', {class: 'scroll', tabindex: '0', 'aria-label': title}, el('table', {},
-        el('thead', {}, el('tr', {}, ['Operation', 'Protocol'].map(text => el('th', {scope: 'col'}, text)), ['Count', 'p50', 'p95', 'max'].map(text => el('th', {scope: 'col', class: 'num'}, text)), el('td', {}, scale))),
+        el('thead', {}, el('tr', {}, ['Operation', 'Protocol'].map(text => el('th', {scope: 'col'}, text)), ['Count', 'p50', 'p95', 'p99', 'max'].map(text => el('th', {scope: 'col', class: 'num'}, text)), el('td', {}, scale))),
         el('tbody', {}, rows.slice(0, 40).map(row => el('tr', {}, el('th', {scope: 'row'}, row.name), el('td', {}, row.protocol), el('td', {class: 'num'}, String(row.list.length)),
-            [quantile(row.list, 0.5), quantile(row.list, 0.95), row.list[row.list.length - 1]].map(us => el('td', {class: 'num'}, duration(us))), el('td', {}, strip(row.list)))))))];
+            [quantile(row.list, 0.5), quantile(row.list, 0.95), quantile(row.list, 0.99), row.list[row.list.length - 1]].map(us => el('td', {class: 'num'}, duration(us))), el('td', {}, strip(row.list)))))))];
 }
 async function showLatency() {
     const rows = await operations();

@@ -70,7 +70,7 @@ class Writer {
         const verdict = this.red ? 'skipped' : red ? 'failed' : 'passed';
         this.counts[verdict]++;
         this.records.push({record: 'step', id: this.id + '.' + ++this.steps, scenario: this.id, us, durationUs: verdict === 'skipped' ? 0 : Math.max(1, this.us - us), file: 'scenarios/synthetic.feature',
-            line: 10 + this.steps, keyword, type, text, verdict, messages: verdict === 'skipped' ? [] : messages, actor: text.split(' ')[0],
+            line: 10 + this.steps, keyword, type, text, verdict, messages: verdict === 'skipped' ? [] : messages, actor: text.replace(/^within \S+ /, '').split(' ')[0],
             ...(verdict === 'failed' ? {expected: red, actual: 'nothing arrived', error: 'ledger did not receive it'} : {})});
         this.stepUs = this.us;
         this.red = this.red || Boolean(red);

@@ -260,6 +260,17 @@ async function unfolds(page) {
     assert.deepEqual(bars.reduce((a, b) => a + b), 120);
     assert.match(await page.textContent('#overview figcaption'), /120 scenarios .* up to 8 at a time/);
 }
+/* Every scenario counts, opened or not. */
+async function measures_latency(page) {
+    await ready(page);
+    await page.evaluate(() => scrollTo(0, 1e7));
+    await page.locator('#latency tbody tr').first().waitFor();
+    const rows = await page.locator('#latency tbody tr').evaluateAll(nodes => nodes.map(node => [...node.querySelectorAll('th, td')].map(cell => cell.textContent)));
+    const count = (name, protocol) => Number((rows.find(row => row[0] === name && row[1] === protocol) || [])[2]);
+    assert.equal(count('POST /v1/orders', 'rest'), 120);
+    assert.equal(count('order.created', 'kafka'), 120);
+    assert.equal(count('order.delivered', 'webhook'), 117, 'three broke before');
+}
 async function opens_what_the_address_names() {
     const page = await open(chromium, pages.many);
     await page.goto('about:blank');
@@ -300,6 +311,7 @@ const checks = [
     ['the line to reproduce is copied', () => with_page('red', {}, copies_the_line)],
     ['search and filters', () => with_page('red', {}, searches)],
     ['a large run unfolds what is opened', () => with_page('many', {}, unfolds)],
+    ['latency of a large run', () => with_page('many', {}, measures_latency)],
     ['an address with a step of a large run', opens_what_the_address_names],
     ['axe: a large run, a red scenario open', () => accessible('many', {}, ready)],
     ['390 pixels: a large run', () => with_page('many', narrow, async page => {
