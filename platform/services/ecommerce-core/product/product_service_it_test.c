@@ -56,10 +56,9 @@ static const struct bv_http_route issuer_routes[] = {
     {BV_GET, "/.well-known/jwks.json", "getJwks", NULL, get_jwks, 0, 0, NULL},
 };
 static int
-issuer_init(struct bv_service *frame, const void *config, void **ret_state, struct bv_error *error)
+issuer_init(void *state, struct bv_service *frame, const void *config, struct bv_error *error)
 {
-    (void)frame, (void)config, (void)error;
-    *ret_state = signer;
+    (void)state, (void)frame, (void)config, (void)error;
     return 0;
 }
 
