@@ -75,7 +75,7 @@ static const struct bv_pg_statement take_sql = {
     "n.correlation_id, n.data"
     "  FROM numbered n JOIN webhooks w ON w.tenant = n.tenant AND w.disabled_at IS NULL AND n.type "
     "= ANY (w.event_types)"
-    "  ORDER BY n.n ON CONFLICT DO NOTHING RETURNING 1)"
+    "  ORDER BY n.n FOR SHARE OF w ON CONFLICT DO NOTHING RETURNING 1)"
     " SELECT n, sequence, (SELECT count(*) FROM added),"
     "  pg_notify('live', sequence || ' ' || octet_length(tenant) || ' ' || tenant || user_id) FROM "
     "numbered"};
