@@ -32,8 +32,10 @@ static size_t request(char out[512], int sender, int number)
         0x0a, 0x23, 0x12, 0x21, 0x12, 0x1f, /* resource, scope, span */
         0x0a, 0x10, 1,    2,    3,    4,    5, 6, 7, 8, 9, 10, 11,   12,   0,  0,
         0,    16,   0x12, 0x08, 1,    2,    3, 4, 5, 6, 7, 8,  0x2a, 0x01, 'x'};
-    int head = sprintf(
-        out, "POST /v1/traces HTTP/1.1\r\nHost: lab\r\nContent-Length: %zu\r\n\r\n", sizeof body);
+    int head = snprintf(out,
+                        512,
+                        "POST /v1/traces HTTP/1.1\r\nHost: lab\r\nContent-Length: %zu\r\n\r\n",
+                        sizeof body);
     memcpy(out + head, body, sizeof body);
     out[head + 8 + 12] = (char)sender;
     out[head + 8 + 13] = (char)(number >> 8);

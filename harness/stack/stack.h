@@ -177,8 +177,8 @@ int64_t bv_stack_boot_ms(const struct bv_stack *stack);
 /* "pid-namespace" or "subreaper": what holds the processes together. */
 const char *bv_stack_isolation(const struct bv_stack *stack);
 
-/* Version of a server, "15.20": as its log begins with it, of Kafka the one that is pinned; "" for other
- * parts and when the log does not say. Effect: reads the beginning of part->log. */
+/* Version of a server, "15.20": as its log begins with it, of Kafka the one that is pinned; "" for
+ * other parts and when the log does not say. Effect: reads the beginning of part->log. */
 enum { BV_STACK_VERSION_BYTES = 32 };
 void bv_stack_version(const struct bv_stack_part *part, char ret_version[BV_STACK_VERSION_BYTES]);
 

@@ -75,7 +75,7 @@ struct bv_bytes live_summary(struct bv_arena *scratch, const struct bv_message *
 
 const struct bv_arg live_open_args[LIVE_ARG_COUNT] = {
     [LIVE_ARG_TARGET] =
-        {"target",   "at",    BV_ARG_TARGET,   BV_REQUIRED, "gateway, a service, or \"http://host:port\""                      },
+        {"target",   "at",    BV_ARG_TARGET,   BV_REQUIRED, "gateway, a service, or \"http://host:port\""         },
     [LIVE_ARG_PATH] = {"path",     "path",  BV_ARG_TEXT,     BV_REQUIRED, "where it connects"                                   },
     [LIVE_ARG_AS] =
         {"identity", "as",    BV_ARG_IDENTITY, BV_OPTIONAL, "who listens; nobody when it is left out"             },

@@ -13,8 +13,8 @@ struct rest {
 
 enum { OPEN_TARGET, OPEN_AS };
 static const struct bv_arg open_args[] = {
-    {"target",   "at", BV_ARG_TARGET,   BV_REQUIRED, "gateway, a service, or \"http://host:port\""      },
-    {"identity", "as", BV_ARG_IDENTITY, BV_OPTIONAL, "who asks; nobody when it is left out"},
+    {"target",   "at", BV_ARG_TARGET,   BV_REQUIRED, "gateway, a service, or \"http://host:port\""},
+    {"identity", "as", BV_ARG_IDENTITY, BV_OPTIONAL, "who asks; nobody when it is left out"       },
 };
 
 static void rest_close(struct bv_actor *actor)
