@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every test of one build tree, cheapest first: unit, contract and fuzz-replay tests without servers, integration tests on real
-# servers, then every story. Ends with one line that says what ran. Usage: test.sh BUILD_DIR
+# servers, every story, planted bugs, crash points, outages. Ends with what ran. Usage: test.sh BUILD_DIR
 set -euo pipefail
 build=${1:?usage: test.sh BUILD_DIR}
 cd "$(dirname "$0")/../.."
@@ -35,5 +35,8 @@ echo "== crash points: each once under load"
 "$build/bin/bv" torture --rounds 1
 echo "== outages: dependencies killed and frozen under load"
 python3 harness/torture/outage.py "$build" postgres/killed postgres/frozen redis/frozen kafka/frozen inventory/frozen auth/killed
-total=$(ctest --test-dir "$build" -N | sed -n 's/^Total Tests: //p')
-echo "== $total test programs and ${#stories[@]} stories passed in $((SECONDS - started)) s ($build)"
+programs() { ctest --test-dir "$build" -N "$@" | sed -n 's/^ *Test *#[0-9]*: //p'; }
+replayed=$(programs -R '[.]fuzz-replay$' | sed 's/[.]fuzz-replay//' | tr '\n' ' ')
+echo "== fuzz targets replayed over their corpora: $replayed" | fold -s -w 140
+echo "== $(programs -L unit | wc -l) unit programs ($(wc -w <<<"$replayed") of them fuzz targets), $(programs -L integration | wc -l) integration programs," \
+    "${#stories[@]} stories, planted bugs, crash points and outages passed in $((SECONDS - started)) s ($build)"
