@@ -4,6 +4,7 @@
  * thread sanitizer, since Criterion's process model aborts under it; exit status 0 is success.
  * Writes below the working folder. */
 #include "console.h"
+#include "bv/check.h"
 #include "crew.h"
 #include "results.h"
 #include "testing_protocol.h"
@@ -21,14 +22,6 @@ enum {
     BIG = 2,
     TOTAL = PLAIN + 2 * PAIRS + 2 * RED_PAIRS + BIG
 };
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
-            exit(1);                                                                               \
-        }                                                                                          \
-    } while (0)
 
 static const struct bv_env env = {&bv_clock_system, &bv_random_system, NULL};
 

@@ -2,6 +2,7 @@
  * them, a fifth takes them out meanwhile. Every span arrives once. Plain program for the thread
  * sanitizer; exit status 0 is success. */
 #include "spans.h"
+#include "bv/check.h"
 
 #include <arpa/inet.h>
 #include <pthread.h>
@@ -12,14 +13,6 @@
 #include <unistd.h>
 
 enum { SENDERS = 4, EACH = 200, TOTAL = SENDERS * EACH };
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
-            exit(1);                                                                               \
-        }                                                                                          \
-    } while (0)
 
 static const struct bv_env env = {&bv_clock_system, &bv_random_system, NULL};
 static int port;

@@ -2,20 +2,13 @@
  * order, and two readers that wait see the same list. Plain program for the thread sanitizer, since
  * Criterion's process model aborts under it; exit status 0 is success. */
 #include "bv/recording.h"
+#include "bv/check.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum { WRITERS = 4, READERS = 2, EACH = 2000, TOTAL = WRITERS * EACH, WAIT_US = 60000000 };
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
-            exit(1);                                                                               \
-        }                                                                                          \
-    } while (0)
 
 static const struct bv_env env = {&bv_clock_system, &bv_random_system, NULL};
 

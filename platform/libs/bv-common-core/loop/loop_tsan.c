@@ -1,23 +1,15 @@
 /* What crosses threads in bv-loop: posts from several threads arrive all and in order per thread,
  * workers hand their jobs back, a stop from another thread ends the loop. Plain program for the
  * thread sanitizer; exit status 0 is success. */
+#include "bv/check.h"
+#include "bv/loop.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "bv/loop.h"
-
 #define POSTERS 4
 #define POSTS_EACH 20000
 #define JOBS 2000
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
-            exit(1);                                                                               \
-        }                                                                                          \
-    } while (0)
 
 struct bench;
 struct poster {
