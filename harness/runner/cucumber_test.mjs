@@ -144,6 +144,7 @@ async function format(messages, path) {
     const base = join(packages, '@cucumber/html-formatter/dist');
     const {CucumberHtmlStream} = await import(pathToFileURL(join(base, 'src/index.js')));
     const stream = new CucumberHtmlStream(join(base, 'main.css'), join(base, 'main.js'), join(base, 'src/icon.url'));
+    stream.template = readFileSync(join(base, 'src/index.mustache'), 'utf8'); // its own way needs Node.js 20.11
     const file = createWriteStream(path);
     stream.pipe(file);
     for (const message of messages)

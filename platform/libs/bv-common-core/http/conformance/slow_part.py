@@ -98,7 +98,9 @@ class Crowd:
         self.poll.register(slow.link.fileno(), select.EPOLLRDHUP if kind == READING else select.EPOLLIN)
 
     def remove(self, slow, how):
-        self.ended[slow.kind].append((how, time.monotonic() - (slow.began or time.monotonic())))
+        # One that said nothing yet, since we were late, was cut as an idle one: that is no answer to its kind.
+        if slow.began is not None or how != "end":
+            self.ended[slow.kind].append((how, time.monotonic() - (slow.began or time.monotonic())))
         self.forget(slow)
         self.add(slow.kind)
 
