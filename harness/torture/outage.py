@@ -11,17 +11,19 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.parse
 
 CLIENTS = 6
 PACE_S = 0.05
 WARM_S = 0.5
 ANSWER_S = 11.5  # the service's own deadline of a request is 10 s
 SETTLE_S = 20
+START_S = 20
+SERVICES = ("auth", "product", "inventory", "order", "notification")
 LOST = "hang or reset"
 
 # dependency: how it is taken away and for how long, and what /readyz of which service must say meanwhile (None: it may stay ready)
@@ -120,7 +122,7 @@ class Stack:
         return self.parts[service]["url"]
 
     def port(self, service):
-        return urllib.parse.urlparse(self.url(service)).port
+        return int(self.url(service).partition("?")[0].rstrip("/").rpartition(":")[2].partition("/")[0])
 
     def pid(self, part):
         """As it is now: the supervisor may have started it again."""
@@ -145,26 +147,39 @@ class Stack:
         proc = pathlib.Path(f"/proc/{pid}")
         argv = proc.joinpath("cmdline").read_bytes().rstrip(b"\0").split(b"\0")
         if part == "redis":  # it has overwritten its command line
-            port = urllib.parse.urlparse(self.url("redis")).port
-            argv = [os.readlink(proc / "exe"), "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"]
+            argv = ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port("redis")), "--save", "", "--appendonly", "no"]
         environ = dict(entry.split(b"=", 1) for entry in proc.joinpath("environ").read_bytes().split(b"\0") if b"=" in entry)
         cwd, owner = os.readlink(proc / "cwd"), proc.stat()
+        os.kill(pid, signal.SIGSTOP)  # it forks no more while its children are counted
+        await_true(f"{part} stands still", 10, lambda: state(pid) in "TZ")
         pids = tree(pid)
         tell(pids, signal.SIGKILL)
         await_true(f"{part} ends", 10, lambda: all(state(one) == "Z" for one in pids))
         return lambda: self.start_again(part, argv, environ, cwd, owner)
 
     def start_again(self, part, argv, environ, cwd, owner):
-        if part == "postgres":  # its lock file names a process of the namespace that it ran in
-            for at, word in enumerate(argv):
-                if word == b"-D":
-                    pathlib.Path(os.fsdecode(argv[at + 1]), "postmaster.pid").unlink(missing_ok=True)
+        """Until its port accepts; what the kernel still holds of the dead one (a port, shared memory) may refuse the first start."""
         who = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.getuid() == 0 else {}
-        log = open(self.parts[part]["log"], "ab")
-        process = subprocess.Popen(argv, env=environ, cwd=cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, **who)
-        log.close()
-        self.again.append(process)
-        self.parts[part]["pid"] = process.pid
+        port, end = self.port(part), time.monotonic() + START_S
+        while True:
+            if part == "postgres":  # its lock file names a process of the namespace that it ran in
+                pathlib.Path(os.fsdecode(argv[argv.index(b"-D") + 1]), "postmaster.pid").unlink(missing_ok=True)
+            with open(self.parts[part]["log"], "ab") as log:
+                process = subprocess.Popen(argv, env=environ, cwd=cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, **who)
+            self.again.append(process)
+            self.parts[part]["pid"] = process.pid
+            while process.poll() is None and not accepts(port):
+                if time.monotonic() > end:
+                    raise LabFault(f"{part} does not accept on port {port} {START_S} s after its start: {self.tail(part)}")
+                time.sleep(0.02)
+            if process.poll() is None:
+                return
+            if time.monotonic() > end:
+                raise LabFault(f"{part} does not start again (exit {process.returncode}): {self.tail(part)}")
+            time.sleep(0.1)
+
+    def tail(self, part):
+        return pathlib.Path(self.parts[part]["log"]).read_text(errors="replace")[-600:]
 
     def sql(self, database, statement):
         url = self.env[f"BV_{database.upper()}_PG_URL"]
@@ -186,6 +201,14 @@ class Stack:
 
 
 # ---- clients ----
+
+def accepts(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        return True
+    except OSError:
+        return False
+
 
 def ask(port, method, path, body=None, headers=None, timeout=ANSWER_S):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
@@ -290,7 +313,7 @@ class Readiness:
 
     def run(self):
         while not self.stopping.wait(0.1):
-            for service in ("auth", "product", "inventory", "order", "notification"):
+            for service in SERVICES:
                 try:
                     status, _, body = ask(self.stack.port(service), "GET", "/readyz", timeout=1)
                 except (OSError, http.client.HTTPException):
@@ -324,13 +347,13 @@ def fixture(stack, staff, sku):
 
 
 def recovered(stack, clients):
-    """Ready again, and an order goes through."""
+    """Every service is ready again, and an order goes through."""
     try:
-        status, _, _ = ask(stack.port("order"), "GET", "/readyz", timeout=2)
+        ready = all(ask(stack.port(service), "GET", "/readyz", timeout=2)[0] == 200 for service in SERVICES)
         connection = http.client.HTTPConnection("127.0.0.1", clients.port, timeout=ANSWER_S)
         key = f"{clients.prefix}-probe-{time.monotonic_ns()}"
         clients.told[key] = None
-        return status == 200 and clients.order(connection, key)[0] == 201
+        return ready and clients.order(connection, key)[0] == 201
     except (OSError, http.client.HTTPException):
         return False
 
@@ -363,11 +386,12 @@ def events_of(stack, ids):
     return {int(row.split("|")[0]): int(row.split("|")[1]) for row in rows}
 
 
-def run_case(stack, tokens, dependency, how, seconds, readyz):
-    sku, on_hand = f"{dependency}-{how}".upper(), 1000000
+def run_case(stack, tokens, number, dependency, how, seconds, readyz):
+    name, on_hand = f"{dependency}-{how}-{number}", 1000000
+    sku = name.upper()
     fixture(stack, tokens["staff"], sku)
     stack.put_in_stock(sku, on_hand)
-    clients = Clients(stack, tokens["customer"], sku, f"{dependency}-{how}")
+    clients = Clients(stack, tokens["customer"], sku, name)
     readiness, bring_back = None, lambda: None
     try:
         time.sleep(WARM_S)
@@ -379,7 +403,7 @@ def run_case(stack, tokens, dependency, how, seconds, readyz):
         again, bring_back = bring_back, lambda: None
         started = time.monotonic()
         again()
-        await_true("the order service recovers", SETTLE_S, lambda: recovered(stack, clients))
+        await_true("the platform recovers", SETTLE_S, lambda: recovered(stack, clients))
         recovery = time.monotonic() - started
         time.sleep(WARM_S)
     finally:
@@ -418,9 +442,9 @@ def run(build, words):
     try:
         tokens = {name: login(stack, name) for name in ("customer", "staff")}
         print(f"{'dependency':<10} {'how':<7} {'requests':>8} {'2xx':>6} {'503':>6} {'other':>6} {'slowest':>11} {'recovery':>9}")
-        for dependency, how, seconds, readyz in cases:
+        for number, (dependency, how, seconds, readyz) in enumerate(cases, 1):
             try:
-                run_case(stack, tokens, dependency, how, seconds, readyz)
+                run_case(stack, tokens, number, dependency, how, seconds, readyz)
             except Broken as fault:
                 broken.append(f"{dependency} {how}: {fault}")
                 print(f"  BROKEN {broken[-1]}", flush=True)

@@ -309,6 +309,20 @@ static bool is_local(const PGresult *result)
            !PQresultErrorField(result, PG_DIAG_SQLSTATE);
 }
 
+/* The NULL after a query's result. One more than there are queries: the server said why it ends the
+ * connection (57P01), libpq gave that as the query's result, and nothing else will ever come. */
+static void end_step(struct pg_conn *conn)
+{
+    bool lost = conn->state == PG_SETUP
+                    ? PQstatus(conn->libpq) == CONNECTION_BAD
+                    : conn->in_flight.head->step >=
+                          conn->in_flight.head->prepare_count + conn->in_flight.head->count;
+    if (lost)
+        pg_conn_break(conn, PQerrorMessage(conn->libpq));
+    else if (conn->state == PG_READY)
+        conn->in_flight.head->step++;
+}
+
 /* Hands out what has arrived. libpq gives, per query, its result and then NULL; per sync point
  * PGRES_PIPELINE_SYNC without a NULL. */
 static void read_results(struct pg_conn *conn)
@@ -316,19 +330,19 @@ static void read_results(struct pg_conn *conn)
     while (conn->libpq && (conn->state == PG_SETUP || conn->in_flight.head) &&
            !PQisBusy(conn->libpq)) {
         PGresult *result = PQgetResult(conn->libpq);
-        if (conn->state == PG_SETUP) {
-            if (result && !take_setup(conn, result)) {
+        if (!result) {
+            end_step(conn);
+        } else if (conn->state == PG_SETUP) {
+            if (!take_setup(conn, result)) {
                 PQclear(result);
                 return;
             }
             PQclear(result);
-        } else if (result && is_local(result)) {
+        } else if (is_local(result)) {
             pg_conn_break(conn, PQresultErrorMessage(result));
             PQclear(result);
-        } else if (result) {
-            take_result(conn, result);
         } else {
-            conn->in_flight.head->step++;
+            take_result(conn, result);
         }
     }
 }

@@ -442,6 +442,42 @@ Test(pg, an_idle_connection_that_dies_is_noticed_and_replaced)
     close_fixture(&fx);
 }
 
+static const struct bv_pg_statement count_backends = {
+    "count_backends", "SELECT count(*) FROM pg_stat_activity WHERE pid = $1"};
+static const struct bv_pg_statement length_of = {"length_of", "SELECT length($1::text)"};
+
+/* What the server said last and the end of its stream are both there before the loop looks: libpq
+ * takes the one for the result of the call that is just being written, and the other swallows all
+ * that would follow. */
+Test(pg, a_call_written_to_a_connection_already_ended_fails_once, .timeout = 40)
+{
+    struct fixture fx;
+    open_fixture(&fx, NULL);
+    struct fixture killer;
+    open_bare(&killer);
+    struct bv_pg_config config = usual_config(&killer);
+    open_pool(&killer, &config);
+    static char large[2 * 1024 * 1024];
+    memset(large, 'x', sizeof large - 1);
+
+    for (int round = 0; round < 2; round++) {
+        struct bv_pg_param pid = BV_PG_P_INT(call_one(&fx, &own_pid).number);
+        must(call(&killer, &(struct bv_pg_query){&terminate, &pid, 1}, 1));
+        while (call(&killer, &(struct bv_pg_query){&count_backends, &pid, 1}, 1).number > 0)
+            continue;
+        struct bv_pg_param text = BV_PG_P_CSTR(round == 0 ? "small" : large);
+        struct outcome outcome = call(&fx, &(struct bv_pg_query){&length_of, &text, 1}, 1);
+        cr_expect_eq(outcome.rc, BV_E_UNAVAILABLE);
+        cr_expect_eq(outcome.calls, 1);
+        must(call_one(&fx, &count_items));
+    }
+    close_fixture(&fx);
+    bv_pg_close(&killer.pg);
+    bv_timer_close(&killer.guard);
+    bv_metrics_close(&killer.metrics);
+    bv_loop_close(&killer.loop);
+}
+
 Test(pg, the_server_ends_a_call_past_its_timeout_and_keeps_the_connection)
 {
     struct fixture fx;
