@@ -1,27 +1,24 @@
 """Checks bv-grpc against the Python gRPC implementation, both as its client and as its server.
 
-peer.py GRPC_PEER PEER_PROTO     exit status 0: all good, 1: a check failed, 77: grpcio is not installed
+peer.py GRPC_PEER PEER_DESC     PEER_DESC: peer.proto as a FileDescriptorSet; exit status 0: all good, 1: a check failed
 """
+import ctypes
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
+import types
 from concurrent import futures
 
-try:
-    import grpc
-    from google.protobuf import descriptor_pool, message_factory
-    from grpc_health.v1 import health_pb2, health_pb2_grpc
-    from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-    from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
-    from grpc_tools import protoc
-except ImportError as error:
-    print("skipped:", error)
-    sys.exit(77)
+import grpc
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-PEER, PROTO = sys.argv[1], sys.argv[2]
+SERVICE = "bitvelocity.peer.v1.Peer"
+PEER, DESCRIPTORS = sys.argv[1], sys.argv[2]
 FAILED = []
 
 
@@ -31,15 +28,33 @@ def check(good, what, detail=""):
         FAILED.append(what)
 
 
-def stubs():
-    folder = tempfile.mkdtemp()
-    where, name = PROTO.rsplit("/", 1)
-    if protoc.main(["", "-I", where, "--python_out=" + folder, "--grpc_python_out=" + folder, name]) != 0:
-        sys.exit(1)
-    sys.path.insert(0, folder)
-    import peer_pb2
-    import peer_pb2_grpc
-    return peer_pb2, peer_pb2_grpc
+def load():
+    """The service, and the messages of peer.proto by name."""
+    pool = descriptor_pool.DescriptorPool()
+    with open(DESCRIPTORS, "rb") as file:
+        for proto in descriptor_pb2.FileDescriptorSet.FromString(file.read()).file:
+            pool.Add(proto)
+    file = pool.FindFileContainingSymbol(SERVICE)
+    messages = {name: message_factory.GetMessageClass(kind) for name, kind in file.message_types_by_name.items()}
+    return pool.FindServiceByName(SERVICE), types.SimpleNamespace(DARK_BLUE=2, **messages)
+
+
+def stub_of(service, channel):
+    calls = {}
+    for method in service.methods:
+        make = channel.unary_stream if method.server_streaming else channel.unary_unary
+        calls[method.name] = make(f"/{SERVICE}/{method.name}", lambda message: message.SerializeToString(),
+                                  message_factory.GetMessageClass(method.output_type).FromString)
+    return types.SimpleNamespace(**calls)
+
+
+def handlers_of(service, servicer):
+    rows = {}
+    for method in service.methods:
+        make = grpc.unary_stream_rpc_method_handler if method.server_streaming else grpc.unary_unary_rpc_method_handler
+        rows[method.name] = make(getattr(servicer, method.name), message_factory.GetMessageClass(method.input_type).FromString,
+                                 lambda message: message.SerializeToString())
+    return grpc.method_handlers_generic_handler(SERVICE, rows)
 
 
 def status_of(call):
@@ -50,11 +65,12 @@ def status_of(call):
         return error.code(), error.details()
 
 
-def python_calls(pb, pb_grpc):
-    server = subprocess.Popen([PEER, "serve"], stdout=subprocess.PIPE, text=True)
+def python_calls(service, pb):
+    end_with_parent = lambda: ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+    server = subprocess.Popen([PEER, "serve"], stdout=subprocess.PIPE, text=True, preexec_fn=end_with_parent)
     port = int(server.stdout.readline())
     channel = grpc.insecure_channel("127.0.0.1:%d" % port)
-    stub = pb_grpc.PeerStub(channel)
+    stub = stub_of(service, channel)
 
     kinds = pb.Kinds(an_int64=-2**63, a_uint64=2**64 - 1, a_string="grüß", a_bytes=b"\0\1", a_colour=pb.DARK_BLUE,
                      many_int64=[1, -2], many_inner=[pb.Inner(name="a", child=pb.Inner(name="b"))], choice_text="x")
@@ -104,8 +120,7 @@ def python_calls(pb, pb_grpc):
     check(set(database.get_services()) == {"bitvelocity.peer.v1.Peer", "grpc.health.v1.Health",
                                            "grpc.reflection.v1alpha.ServerReflection"}, "reflected services", database.get_services())
     pool = descriptor_pool.DescriptorPool(database)
-    service = pool.FindServiceByName("bitvelocity.peer.v1.Peer")
-    echo = service.FindMethodByName("Echo")
+    echo = pool.FindServiceByName(SERVICE).FindMethodByName("Echo")
     kind = message_factory.GetMessageClass(echo.input_type)
     raw = channel.unary_unary("/bitvelocity.peer.v1.Peer/Echo")(kind(a_string="by reflection").SerializeToString(), timeout=5)
     check(kind.FromString(raw).a_string == "by reflection", "a call made from reflection alone")
@@ -132,8 +147,8 @@ def python_calls(pb, pb_grpc):
     check(server.wait(5) == 0 and time.monotonic() - begin < 1.5, "a clean exit, before the drain's deadline", server.returncode)
 
 
-def python_serves(pb, pb_grpc):
-    class Peer(pb_grpc.PeerServicer):
+def python_serves(service, pb):
+    class Peer:
         def Echo(self, request, context):
             return request
 
@@ -156,7 +171,7 @@ def python_serves(pb, pb_grpc):
                 threading.Event().wait(0.05)
 
     server = grpc.server(futures.ThreadPoolExecutor(8))
-    pb_grpc.add_PeerServicer_to_server(Peer(), server)
+    server.add_generic_rpc_handlers((handlers_of(service, Peer()),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     result = subprocess.run([PEER, "call", "127.0.0.1:%d" % port], timeout=30)
@@ -165,7 +180,7 @@ def python_serves(pb, pb_grpc):
 
 
 if __name__ == "__main__":
-    modules = stubs()
-    python_calls(*modules)
-    python_serves(*modules)
+    given = load()
+    python_calls(*given)
+    python_serves(*given)
     sys.exit(1 if FAILED else 0)
