@@ -45,7 +45,10 @@ static const struct bv_pg_statement take_sql = {
     "event_id"
     "  ON CONFLICT DO NOTHING RETURNING event_id),"
     " told AS MATERIALIZED ("
-    "  SELECT i.* FROM input i JOIN fresh USING (event_id) WHERE NOT EXISTS ("
+    "  SELECT i.* FROM (SELECT *, max(version) OVER (PARTITION BY tenant, user_id, order_id ORDER "
+    "BY n"
+    "    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS told_before FROM input) i"
+    "  JOIN fresh USING (event_id) WHERE coalesce(told_before, 0) < version AND NOT EXISTS ("
     "    SELECT 1 FROM user_orders o WHERE o.tenant = i.tenant AND o.user_id = i.user_id AND "
     "o.order_id = i.order_id"
     "    AND o.version >= i.version)),"
@@ -64,7 +67,9 @@ static const struct bv_pg_statement take_sql = {
     "  SELECT tenant, user_id, sequence, type, occurred_at, traceparent, data FROM numbered),"
     " orders AS ("
     "  INSERT INTO user_orders AS o (tenant, user_id, order_id, version, data)"
-    "  SELECT tenant, user_id, order_id, version, data FROM numbered"
+    "  SELECT DISTINCT ON (tenant, user_id, order_id) tenant, user_id, order_id, version, data FROM "
+    "numbered"
+    "  ORDER BY tenant, user_id, order_id, version DESC"
     "  ON CONFLICT (tenant, user_id, order_id) DO UPDATE SET version = EXCLUDED.version, data = "
     "EXCLUDED.data,"
     "    updated_at = clock_timestamp() WHERE o.version < EXCLUDED.version),"
@@ -148,7 +153,8 @@ static const struct bv_pg_statement delivery_list_sql = {
                              "DESC"};
 /* The rows are chosen first, then locked and judged again: another worker may have taken them in
  * between. A later transition of an order is not chosen while an earlier one is PENDING, whoever
- * works on that. */
+ * works on that. A free place goes to the subscription that has the fewest: the backlog of slow
+ * ones keeps nobody else waiting. */
 static const struct bv_pg_statement claim_sql = {
     "notification_claim",
     "WITH due AS ("
@@ -163,7 +169,7 @@ static const struct bv_pg_statement claim_sql = {
     "      SELECT 1 FROM deliveries e WHERE e.state = 'PENDING' AND e.webhook_id = d.webhook_id "
     "AND e.order_id = d.order_id"
     "      AND e.version < d.version)) ranked"
-    "  WHERE nth <= $2::bigint ORDER BY due_at, number LIMIT $1::bigint),"
+    "  WHERE nth <= $2::bigint ORDER BY nth, due_at, number LIMIT $1::bigint),"
     " locked AS ("
     "  SELECT d.number FROM deliveries d JOIN due USING (number) WHERE d.state = 'PENDING' AND "
     "d.due_at <= clock_timestamp()"
@@ -649,14 +655,17 @@ static int ended(struct notification_store *self,
                                    BV_PG_P_INT(what->delay_ms),
                                    param_or_null(what->log)};
     struct bv_pg_param webhook[] = {BV_PG_P_TEXT(what->webhook_id)};
+    /* Subscription first, as its end by DELETE: two that held a delivery each and then wanted all
+     * would wait for one another. */
     struct bv_pg_query queries[] = {
-        {&ended_sql,    params,  BV_COUNT(params)},
         {&disable_sql,  webhook, 1               },
+        {&ended_sql,    params,  BV_COUNT(params)},
         {&withdraw_sql, webhook, 1               },
     };
+    const bool disables = what->step.effect == NOTIFICATION_DISABLE;
     return call(self,
-                queries,
-                what->step.effect == NOTIFICATION_DISABLE ? 3 : 1,
+                disables ? queries : &queries[1],
+                disables ? 3 : 1,
                 on_plain,
                 (struct ask){{.plain = done}, argument, 0});
 }

@@ -48,6 +48,30 @@ Test(notification_store, a_known_version_is_dropped)
     bench_close(&bench);
 }
 
+/* As they come when a consumer catches up; and twice after its partitions were dealt anew. */
+Test(notification_store, transitions_of_one_order_are_taken_in_together)
+{
+    struct bench bench;
+    struct told told[5];
+    struct notification_event events[5];
+    const int64_t sequences[5] = {1, 2, 3, 0, 0};
+    bench_open(&bench);
+    subscribe(&bench, "http://a.example/");
+    events[0] = *tell(&told[0], "ada", 1, 1, CREATED);
+    events[1] = *tell(&told[1], "ada", 1, 2, PAID);
+    events[2] = *tell(&told[2], "ada", 2, 1, CREATED);
+    events[3] = *tell(&told[3], "ada", 1, 2, PAID);
+    events[4] = *tell(&told[4], "ada", 1, 1, CREATED);
+    struct taking taking = take_all(&bench, events, 5);
+    cr_assert_eq(bench.rc, 0);
+    for (int i = 0; i < 5; i++)
+        cr_expect_eq(taking.sequences[i], sequences[i], "%d", i);
+    cr_expect_eq(taking.deliveries, 3);
+    cr_expect_eq(bv_test_sql_int(bench.conninfo, "SELECT max(version) FROM user_orders"), 2);
+    cr_expect_eq(bv_test_sql_int(bench.conninfo, "SELECT count(*) FROM user_orders"), 2);
+    bench_close(&bench);
+}
+
 static bool both_ended(void *argument)
 {
     struct bench *const *benches = argument;
@@ -320,6 +344,63 @@ Test(notification_store, a_partner_that_is_gone_gets_nothing_more)
                                  "SELECT count(*) FROM webhooks WHERE disabled_at IS NOT NULL"),
                  1);
     cr_assert_eq(take_one(&bench, "ada", 2, 1, CREATED).deliveries, 0);
+    bench_close(&bench);
+}
+
+/* Each holds its own delivery and wants all others of the subscription. */
+Test(notification_store, two_replicas_hear_at_once_that_a_partner_is_gone, .timeout = 60)
+{
+    struct bench east, west;
+    bench_open(&east);
+    bench_open_on(&west, east.loop, east.conninfo);
+    struct bench *benches[2] = {&east, &west};
+    subscribe(&east, "http://a.example/");
+    for (int round = 0; round < 20; round++) {
+        take_one(&east, "ada", 2 * round, 1, CREATED);
+        take_one(&east, "ada", 2 * round + 1, 1, CREATED);
+        struct claiming mine = claim(&east, 60000);
+        cr_assert_eq(mine.count, 2);
+        for (size_t i = 0; i < 2; i++) {
+            struct notification_ended ended = {.number = mine.numbers[i],
+                                               .attempt = 1,
+                                               .webhook_id = BV_BYTES(WEBHOOK_ID),
+                                               .log = BV_BYTES("{\"attempt\":1}")};
+            cr_assert_eq(
+                notification_deliver(NOTIFICATION_SENDING, NOTIFICATION_ON_GONE, &ended.step), 0);
+            cr_assert_eq(
+                benches[i]->store->ops->ended(benches[i]->store, &ended, on_plain, benches[i]), 0);
+        }
+        cr_assert(bv_test_run_until(east.loop, both_ended, benches, WAIT_MS));
+        cr_assert_eq(east.rc, 0, "round %d", round);
+        cr_assert_eq(west.rc, 0, "round %d", round);
+        east.ended = west.ended = false;
+        bv_test_sql(east.conninfo, "UPDATE webhooks SET disabled_at = NULL");
+    }
+    cr_assert_eq(
+        bv_test_sql_int(east.conninfo, "SELECT count(*) FROM deliveries WHERE state = 'FAILED'"),
+        40);
+    bench_close_on(&west);
+    bench_close(&east);
+}
+
+#define LATER_ID "01936f40-11aa-7d20-9c3b-8e7f6a5b4c3e"
+
+/* A place that becomes free goes to whoever has the fewest, not to the oldest backlog. */
+Test(notification_store, slow_partners_with_a_backlog_leave_room_for_others)
+{
+    struct bench bench;
+    bench_open(&bench);
+    subscribe(&bench, "http://slow.example/");
+    for (int order = 1; order <= 6; order++)
+        take_one(&bench, "ada", order, 1, CREATED);
+    cr_assert_eq(
+        subscribe_as(&bench, LATER_ID, "partner", "http://quick.example/", "[\"" CREATED "\"]"), 1);
+    take_one(&bench, "ada", 7, 1, CREATED);
+    cr_assert_eq(claim_busy(&bench, 1, 8, 60000, 7).count, 1);
+    cr_assert_eq(bv_test_sql_int(bench.conninfo,
+                                 "SELECT count(*) FROM deliveries WHERE attempts = 1 AND "
+                                 "webhook_id = '" LATER_ID "'"),
+                 1);
     bench_close(&bench);
 }
 
