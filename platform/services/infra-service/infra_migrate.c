@@ -81,6 +81,14 @@ static bool is_folder(const char *path)
     return folder != NULL;
 }
 
+static int check_folder(const struct infra_job *job, struct bv_error *error)
+{
+    return is_folder(job->folder)
+               ? 0
+               : bv_fail(
+                     error, BV_E_NOT_FOUND, "%.100s: no such folder of migrations.", job->folder);
+}
+
 /* Every name of the list, with its folder below root, or with the one folder. */
 static int plan_listed(const char *names,
                        const char *root,
@@ -91,10 +99,7 @@ static int plan_listed(const char *names,
     for (const char *name = names;; name++) {
         size_t size = strcspn(name, ",");
         BV_TRY(add_job(jobs, (struct bv_bytes){name, size}, root, folder, error));
-        const struct infra_job *job = &jobs->rows[jobs->count - 1];
-        if (!is_folder(job->folder))
-            return bv_fail(
-                error, BV_E_NOT_FOUND, "%.100s: no such folder of migrations.", job->folder);
+        BV_TRY(check_folder(&jobs->rows[jobs->count - 1], error));
         name += size;
         if (!*name)
             return 0;
@@ -152,10 +157,11 @@ int infra_migrate_plan(const struct infra_migrate_options *options,
     if (has_names)
         return plan_listed(
             options->database, has_root ? options->root : NULL, options->folder, ret_jobs, error);
-    if (has_root)
-        BV_TRY(plan_all(options->root, ret_jobs, error));
-    else
+    if (has_folder) {
         BV_TRY(add_job(ret_jobs, last_part(options->folder), NULL, options->folder, error));
+        return check_folder(&ret_jobs->rows[0], error);
+    }
+    BV_TRY(plan_all(options->root, ret_jobs, error));
     return ret_jobs->count > 0
                ? 0
                : bv_fail(

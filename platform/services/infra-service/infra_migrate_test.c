@@ -83,14 +83,15 @@ static const struct {
     bool all;
     int rc;
 } refused[] = {
-    {"",  "",        "",           false, BV_E_INVALID  },
-    {"x", "ROOT",    "",           true,  BV_E_INVALID  },
-    {"",  "ROOT",    "",           false, BV_E_INVALID  },
-    {"",  "ROOT",    "order",      true,  BV_E_INVALID  },
-    {"x", "",        "",           true,  BV_E_INVALID  },
-    {"",  "ROOT",    "order,",     false, BV_E_INVALID  },
-    {"",  "ROOT",    "order,nope", false, BV_E_NOT_FOUND},
-    {"",  "no/such", "",           true,  BV_E_IO       },
+    {"",        "",        "",           false, BV_E_INVALID  },
+    {"x",       "ROOT",    "",           true,  BV_E_INVALID  },
+    {"",        "ROOT",    "",           false, BV_E_INVALID  },
+    {"",        "ROOT",    "order",      true,  BV_E_INVALID  },
+    {"x",       "",        "",           true,  BV_E_INVALID  },
+    {"",        "ROOT",    "order,",     false, BV_E_INVALID  },
+    {"",        "ROOT",    "order,nope", false, BV_E_NOT_FOUND},
+    {"",        "no/such", "",           true,  BV_E_IO       },
+    {"no/such", "",        "",           false, BV_E_NOT_FOUND},
 };
 
 Test(infra_migrate, options_that_contradict_each_other_are_refused_with_a_sentence)
