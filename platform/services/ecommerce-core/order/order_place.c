@@ -74,17 +74,22 @@ key_found(void *argument, int rc, const struct order_key_row *row, const struct 
         finish_replayed(placement, row);
 }
 
-static void answer_from_key(struct placement *placement)
+static void ask_key(struct placement *placement, order_key_done *done)
 {
     struct order_store *store = placement->saga->deps.store;
     int rc = store->ops->key_find(store,
                                   placement->order.tenant,
                                   placement->order.customer_id,
                                   placement->key,
-                                  key_found,
+                                  done,
                                   placement);
     if (rc < 0)
         finish_fault(placement, rc, NULL);
+}
+
+static void answer_from_key(struct placement *placement)
+{
+    ask_key(placement, key_found);
 }
 
 /* ---- second commit: RESERVED or REJECTED ---- */
@@ -251,17 +256,34 @@ static void created(void *argument, int rc, const struct bv_error *error)
         answer_from_key(placement);
 }
 
-static void priced(struct placement *placement)
+static bool unpriced(const struct placement *placement)
 {
-    if (placement->price_rc < 0) {
+    return placement->price_rc < 0 || placement->unknown_lines || placement->currencies_differ;
+}
+
+/* A repeated request gets its first answer also when the catalogue has changed since, or does not
+ * answer. */
+static void unpriced_key_found(void *argument,
+                               int rc,
+                               const struct order_key_row *row,
+                               const struct bv_error *error)
+{
+    struct placement *placement = argument;
+    if (rc < 0 || row->kind != ORDER_KEY_NONE)
+        key_found(placement, rc, row, error);
+    else if (placement->price_rc < 0)
         finish_fault(placement, placement->price_rc, NULL);
-        return;
-    }
-    if (placement->unknown_lines || placement->currencies_differ) {
+    else
         finish(placement,
                &(struct order_answer){.kind = placement->unknown_lines ? ORDER_ANSWER_UNKNOWN_SKU
                                                                        : ORDER_ANSWER_CURRENCIES,
                                       .lines = placement->unknown_lines});
+}
+
+static void priced(struct placement *placement)
+{
+    if (unpriced(placement)) {
+        ask_key(placement, unpriced_key_found);
         return;
     }
     placement->order.total_minor = order_total(placement->items, placement->order.item_count);
