@@ -258,6 +258,8 @@ static void set_up(struct exchange *exchange, const char *user_agent)
     curl_easy_setopt(easy, CURLOPT_PRIVATE, exchange);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->reason);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    /* Else the end of an exchange waits for the thread that looks its name up. */
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_PROXY, "");

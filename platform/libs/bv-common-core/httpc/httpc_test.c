@@ -1,6 +1,11 @@
 #include <criterion/criterion.h>
+#include <dlfcn.h>
+#include <netdb.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "bv/httpc.h"
 #include "fake_peer.h"
@@ -489,4 +494,68 @@ Test(httpc, a_public_only_client_keeps_away_from_the_loopback)
     }
     cr_assert_eq(fake_peer_connections(bench.peer), 0);
     close_bench(&bench);
+}
+
+/* A name server that does not answer for one name: in place of libc's function for this program,
+ * curl's threads included. */
+static sem_t name_wanted;
+static sem_t name_asked;
+static sem_t name_given_up;
+static atomic_bool name_came_too_late;
+
+int getaddrinfo(const char *node,
+                const char *service,
+                const struct addrinfo *hints,
+                struct addrinfo **ret_addresses)
+{
+    if (!node || strcmp(node, "stalled.test") != 0) {
+        int (*libc)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+        *(void **)&libc = dlsym(RTLD_NEXT, "getaddrinfo");
+        return libc(node, service, hints, ret_addresses);
+    }
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 5;
+    sem_post(&name_asked);
+    atomic_store(&name_came_too_late, sem_timedwait(&name_wanted, &until) != 0);
+    sem_post(&name_given_up);
+    return EAI_AGAIN;
+}
+
+static void on_asked(void *argument)
+{
+    if (sem_trywait(&name_asked) == 0)
+        bv_loop_stop(argument);
+}
+
+Test(httpc, a_name_server_that_does_not_answer_never_stops_the_loop)
+{
+    struct bench bench;
+    struct bv_timer *look;
+    open_bench(&bench, polite, BV_COUNT(polite), NULL);
+    sem_init(&name_wanted, 0, 0);
+    sem_init(&name_asked, 0, 0);
+    sem_init(&name_given_up, 0, 0);
+    const struct bv_httpc_request request = {
+        .method = "GET", .url = "http://stalled.test/", .timeout_ms = 300};
+    exchange(&bench, &request);
+    cr_assert_eq(bench.rc, BV_E_TIMEOUT, "%s", bench.reason);
+    sem_post(&name_wanted);
+    sem_wait(&name_given_up);
+    cr_assert_not(atomic_load(&name_came_too_late), "the deadline waited for the name");
+
+    sem_wait(&name_asked);
+    const struct bv_httpc_request longer = {
+        .method = "GET", .url = "http://stalled.test/", .timeout_ms = 30000};
+    bench.done_to_stop = SIZE_MAX;
+    cr_assert_eq(bv_httpc_send(bench.client, &longer, on_done, &bench), 0);
+    cr_assert_eq(bv_timer_open(bench.loop, on_asked, bench.loop, &look), 0);
+    bv_timer_set(look, 1, 1);
+    cr_assert_eq(bv_loop_run(bench.loop), 0);
+    bv_timer_close(&look);
+    close_bench(&bench);
+    cr_assert_eq(bench.cancelled, 1);
+    sem_post(&name_wanted);
+    sem_wait(&name_given_up);
+    cr_assert_not(atomic_load(&name_came_too_late), "the close waited for the name");
 }
