@@ -89,7 +89,7 @@ static void log_fault(struct bv_http_request *request,
     const struct bv_error none = {0};
     const struct bv_error *e = error ? error : &none;
     bv_log(server->deps.log,
-           BV_ERROR,
+           row->http_status == 500 ? BV_ERROR : BV_WARN,
            "http.fault",
            &request->trace,
            BV_F_TEXT("code", row->name),
@@ -104,6 +104,8 @@ static struct bv_bytes public_detail(const struct bv_error_row *row, const struc
 {
     if (row->http_status == 500)
         return BV_BYTES("Something went wrong in this service; the trace id finds it in the logs.");
+    if (error && error->inside)
+        return bv_bytes_of(row->title);
     return error && error->text[0] ? bv_bytes_of(error->text) : bv_bytes_of(row->title);
 }
 
@@ -120,7 +122,7 @@ int bv_http_fail(struct bv_http_request *request, int code, const struct bv_erro
     const bool later = repeatable(row->http_status);
     if (request->replied)
         return http_reply(request, NULL);
-    if (row->http_status == 500)
+    if (row->http_status == 500 || (error && error->inside))
         log_fault(request, row, error);
     const struct bv_http_problem problem = {
         .status = row->http_status,

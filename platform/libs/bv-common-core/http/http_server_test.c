@@ -62,6 +62,14 @@ static int broken(struct bv_http_request *request, void *context, struct bv_erro
     return bv_fail(error, BV_E_IO, "the password is hunter2");
 }
 
+static int unstored(struct bv_http_request *request, void *context, struct bv_error *error)
+{
+    (void)request;
+    (void)context;
+    error->inside = true;
+    return bv_fail(error, BV_E_UNAVAILABLE, "find_user: the host db.example is gone");
+}
+
 static int forgetful(struct bv_http_request *request, void *context, struct bv_error *error)
 {
     (void)request;
@@ -85,6 +93,7 @@ static const struct bv_http_route routes[] = {
     {.method = BV_GET, .path = "/big", .handler = big},
     {.method = BV_GET, .path = "/faulty", .handler = faulty},
     {.method = BV_GET, .path = "/broken", .handler = broken},
+    {.method = BV_GET, .path = "/unstored", .handler = unstored},
     {.method = BV_GET, .path = "/forgetful", .handler = forgetful},
     {.method = BV_GET, .path = "/twice", .handler = twice},
 };
@@ -312,6 +321,8 @@ Test(http_server, faults_become_problems_by_the_table, .init = begin, .fini = en
     cr_expect_not_null(strstr(reply.body, "\"instance\":\"/faulty\""));
     cr_expect_eq(client_ask(c, &reply, GET("/broken")), 500);
     cr_expect_null(strstr(reply.body, "hunter2"), "inner details must not leave");
+    cr_expect_eq(client_ask(c, &reply, GET("/unstored")), 503);
+    cr_expect_not_null(strstr(reply.body, "\"detail\":\"Temporarily unavailable\""));
     cr_expect_eq(client_ask(c, &reply, GET("/forgetful")), 500);
     cr_expect_eq(client_ask(c, &reply, GET("/hello/x")), 200);
     client_close(c);

@@ -55,6 +55,7 @@ void pg_pool_finish(struct bv_pg *pool, struct pg_call *call, int rc)
     if (rc == 0 || call->failure.sqlstate[0])
         pool->heard_us = bv_mono_us(pool->env);
     count_call(pool, call, rc);
+    call->failure.error.inside = true;
     if (rc == 0)
         call->done(call->argument,
                    0,

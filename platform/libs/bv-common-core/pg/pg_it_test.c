@@ -438,6 +438,7 @@ Test(pg, an_idle_connection_that_dies_is_noticed_and_replaced)
     struct outcome outcome = call(&fx, &(struct bv_pg_query){&terminate, &pid, 1}, 1); /* itself */
     cr_expect_eq(outcome.rc, BV_E_UNAVAILABLE);
     cr_expect_str_eq(outcome.failure.sqlstate, "57P01");
+    cr_expect(outcome.failure.error.inside, "names a statement: not for peers");
     must(call_one(&fx, &count_items));
     close_fixture(&fx);
 }

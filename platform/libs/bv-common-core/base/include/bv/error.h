@@ -6,6 +6,7 @@
 #define BV_ERROR_H
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* X(name, HTTP status, gRPC status, code word, title). The code word is stable: clients may match
@@ -55,6 +56,7 @@ struct bv_error {
     const char *file; /* site; static storage */
     char text[160];   /* what, where, how to fix; one sentence, NUL-terminated */
     char pointer[64]; /* JSON pointer (RFC 6901) or field name at fault, "" when none */
+    bool inside;      /* the text speaks of our inside (statements, hosts): for logs, not for peers */
 };
 
 /* Notes where and why a fault arises: `return bv_fail(error, BV_E_..., "...")` is one step.

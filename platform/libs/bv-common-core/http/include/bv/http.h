@@ -237,8 +237,9 @@ struct bv_http_token bv_http_defer(struct bv_http_request *request);
 struct bv_http_request *bv_http_find(
     struct bv_http_token token); /* NULL when gone; the result is good for this turn of the loop */
 /* problem+json by the error table: status, title and code word of code, detail and pointer of
- * *error (may be NULL). 500s keep their detail for the log line "http.fault"; 401 gets
- * WWW-Authenticate, 429, 503 and 504 Retry-After. Errors: as bv_http_reply. */
+ * *error (may be NULL). 500s, and what is marked as inside, keep their detail for the log line
+ * "http.fault"; 401 gets WWW-Authenticate, 429, 503 and 504 Retry-After. Errors: as bv_http_reply.
+ */
 BV_MUST_CHECK int
 bv_http_fail(struct bv_http_request *request, int code, const struct bv_error *error);
 /* Copies the response and hands it to the loop, which answers if the request is still there.
