@@ -56,7 +56,7 @@ struct bv_error {
     const char *file; /* site; static storage */
     char text[160];   /* what, where, how to fix; one sentence, NUL-terminated */
     char pointer[64]; /* JSON pointer (RFC 6901) or field name at fault, "" when none */
-    bool inside;      /* the text speaks of our inside (statements, hosts): for logs, not for peers */
+    bool inside;      /* the text tells of our inside: for logs, not for peers */
 };
 
 /* Notes where and why a fault arises: `return bv_fail(error, BV_E_..., "...")` is one step.
