@@ -5,21 +5,32 @@
 #include "number_text.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-enum { BUFFER_BYTES_MIN = 1024 };
+enum {
+    BUFFER_BYTES_MIN = 1024,
+    CLOSE_WAIT_MS = 1000, /* at close, for a reader that takes nothing */
+};
 
 struct bv_log {
     const struct bv_clock *clock; /* borrowed */
     int fd;
+    bool is_file;   /* takes any amount without waiting for a reader */
+    bool must_poll; /* a pipe or the like whose write would wait */
     atomic_int level;
     struct bv_buf common; /* ,"service":"x","instance":"y": the same in each line */
     pthread_mutex_t lock;
     struct bv_buf lines; /* whole lines waiting for a flush */
     uint64_t dropped;    /* lines lost since the last one that told */
+    uint64_t told;       /* by a line that has not left yet */
+    bool mid_line;       /* what was written last was no whole line */
 };
 
 static const struct {
@@ -61,6 +72,10 @@ int bv_log_open(const struct bv_log_config *config,
         return BV_E_NOMEM;
     log->clock = clock;
     log->fd = config->fd;
+    struct stat kind;
+    log->is_file = fstat(log->fd, &kind) == 0 && S_ISREG(kind.st_mode);
+    const int flags = fcntl(log->fd, F_GETFL);
+    log->must_poll = !log->is_file && flags >= 0 && !(flags & O_NONBLOCK);
     atomic_init(&log->level, (int)config->level);
     pthread_mutex_init(&log->lock, NULL);
     log->lines.max = max;
@@ -77,24 +92,63 @@ int bv_log_open(const struct bv_log_config *config,
     return 0;
 }
 
+/* How much to write at once: to a file everything; to a pipe whole lines of up to PIPE_BUF bytes,
+ * which it takes whole or not at all, and without waiting once it says that it is writable. */
+static size_t piece_size(const struct bv_log *log, const char *data, size_t size)
+{
+    if (log->is_file || size <= PIPE_BUF)
+        return size;
+    const char *last = memrchr(data, '\n', PIPE_BUF);
+    return last ? (size_t)(last - data) + 1 : PIPE_BUF;
+}
+
+static bool writable(const struct bv_log *log, int wait_ms)
+{
+    struct pollfd fd = {.fd = log->fd, .events = POLLOUT};
+    return poll(&fd, 1, wait_ms) > 0;
+}
+
+/* Nobody will ever read it, or the disk is full. */
+static void drop_lines(struct bv_log *log, const char *data, size_t size)
+{
+    const char *end = data + size;
+    if (log->mid_line && size > 0 && *data == '\n')
+        data++; /* ends what is there already */
+    for (const char *at = data; at < end && (at = memchr(at, '\n', (size_t)(end - at))); at++)
+        log->dropped++;
+    if (log->told > 0 && log->dropped > 0)
+        log->dropped += log->told - 1; /* the line that told is lost as well */
+    log->told = 0;
+}
+
 /* What a full pipe refuses stays in the buffer, so that no line is ever torn. */
 static void flush(struct bv_log *log)
 {
+    struct bv_buf *lines = &log->lines;
     size_t done = 0;
-    while (done < log->lines.size) {
-        ssize_t wrote = write(log->fd, log->lines.data + done, log->lines.size - done);
+    while (done < lines->size) {
+        const char *data = lines->data + done;
+        size_t size = piece_size(log, data, lines->size - done);
+        if (log->must_poll && !writable(log, 0))
+            break;
+        ssize_t wrote = write(log->fd, data, size);
         if (wrote < 0 && errno == EINTR)
             continue;
         if (wrote < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             break;
-        if (wrote < 0) { /* nobody will ever read it */
-            done = log->lines.size;
+        if (wrote < 0) {
+            drop_lines(log, data, lines->size - done);
+            done = lines->size;
             break;
         }
         done += (size_t)wrote;
+        log->mid_line = wrote > 0 ? data[wrote - 1] != '\n' : log->mid_line;
+        log->told = 0;
     }
-    log->lines.size -= done;
-    memmove(log->lines.data, log->lines.data + done, log->lines.size);
+    lines->size -= done;
+    memmove(lines->data, lines->data + done, lines->size);
+    if (lines->size == 0 && log->mid_line)
+        bv_buf_char(lines, '\n'); /* the rest of that line is lost */
 }
 
 void bv_log_flush(struct bv_log *log)
@@ -110,8 +164,11 @@ void bv_log_close(struct bv_log **log)
 {
     if (!log || !*log)
         return;
-    if ((*log)->lines.data)
+    if ((*log)->lines.data) {
         flush(*log);
+        while ((*log)->lines.size > 1 && writable(*log, CLOSE_WAIT_MS))
+            flush(*log);
+    }
     bv_buf_release(&(*log)->lines);
     bv_buf_release(&(*log)->common);
     pthread_mutex_destroy(&(*log)->lock);
@@ -245,8 +302,10 @@ static void tell_dropped(struct bv_log *log, int64_t wall_us)
 {
     const struct bv_log_field lost = BV_F_INT("lines", log->dropped);
     const struct line line = {BV_WARN, wall_us, "log.lines_dropped", NULL, &lost, 1};
-    if (append_line(log, &line))
+    if (append_line(log, &line)) {
+        log->told = log->dropped;
         log->dropped = 0;
+    }
 }
 
 void bv_log_line(struct bv_log *log,

@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static int ends[2];
@@ -190,6 +192,104 @@ Test(log, a_stuck_reader_costs_whole_lines_and_is_told)
         (int)strtol(told + strlen("\"event\":\"log.lines_dropped\",\"lines\":"), NULL, 10);
     cr_assert_gt(dropped, 0);
     cr_assert_eq(lines + dropped, 50 + 2, "each line is there or counted");
+}
+
+/* The pipe that a container runtime or a shell gives: writing to it waits. */
+static struct bv_log *open_blocking(size_t buffer_bytes_max)
+{
+    struct bv_log *log = open_log(buffer_bytes_max);
+    bv_log_close(&log);
+    close(ends[0]);
+    close(ends[1]);
+    cr_assert_eq(pipe2(ends, 0), 0);
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    const struct bv_log_config config = {"order", "order-1", ends[1], BV_INFO, buffer_bytes_max};
+    cr_assert_eq(bv_log_open(&config, &test.clock, &log), 0);
+    return log;
+}
+
+static int lines_told(const char *text)
+{
+    static const char event[] = "\"event\":\"log.lines_dropped\",\"lines\":";
+    int sum = 0;
+    for (const char *at = text; (at = strstr(at, event)); at += sizeof(event) - 1)
+        sum += (int)strtol(at + sizeof(event) - 1, NULL, 10) - 1; /* it is a line of its own */
+    return sum;
+}
+
+Test(log, a_reader_that_takes_nothing_never_stops_the_writer, .timeout = 10)
+{
+    struct bv_log *log = open_blocking(8192);
+    for (int i = 0; i < 1000; i++)
+        bv_log(log, i % 2 ? BV_WARN : BV_INFO, "tick", NULL, BV_F_INT("i", i));
+    drain();
+    bv_log_flush(log);
+    bv_log(log, BV_INFO, "again", NULL);
+    bv_log_close(&log);
+    int lines = check_lines(drain());
+    cr_assert_gt(lines_told(out), 0);
+    cr_assert_eq(lines + lines_told(out), 1001, "each line is there or counted");
+}
+
+static void *read_until_end(void *argument)
+{
+    (void)argument;
+    fcntl(ends[0], F_SETFL, 0);
+    return (void *)(uintptr_t)drain();
+}
+
+Test(log, at_close_a_slow_reader_gets_the_rest, .timeout = 10)
+{
+    pthread_t reader;
+    struct bv_log *log = open_blocking(65536);
+    for (int i = 0; i < 1000; i++)
+        bv_log(log, BV_INFO, "tick", NULL, BV_F_INT("i", i));
+    cr_assert_eq(pthread_create(&reader, NULL, read_until_end, NULL), 0);
+    bv_log_close(&log);
+    close(ends[1]);
+    pthread_join(reader, NULL);
+    cr_assert_eq(check_lines(out), 1000);
+}
+
+static void file_size_max(rlim_t bytes)
+{
+    struct rlimit limit;
+    cr_assert_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes;
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* A limit on the file's size is what a full disk is: a part is written, then nothing. */
+Test(log, a_full_disk_costs_whole_lines_and_is_told)
+{
+    struct bv_log *log = NULL;
+    FILE *file = tmpfile();
+    test_env_init(&test, &seed);
+    signal(SIGXFSZ, SIG_IGN);
+    const struct bv_log_config config = {"order", NULL, fileno(file), BV_INFO, 2048};
+    cr_assert_eq(bv_log_open(&config, &test.clock, &log), 0);
+    file_size_max(1000);
+    for (int i = 0; i < 40; i++)
+        bv_log(log, i % 2 ? BV_WARN : BV_INFO, "tick", NULL, BV_F_INT("i", i));
+    file_size_max(RLIM_INFINITY);
+    for (int i = 0; i < 3; i++)
+        bv_log(log, BV_WARN, "again", NULL, BV_F_INT("i", i));
+    bv_log_close(&log);
+    rewind(file);
+    char *text = out;
+    out[fread(out, 1, sizeof(out) - 1, file)] = '\0';
+    int whole = 0;
+    int torn = 0;
+    for (char *line = strsep(&text, "\n"); text; line = strsep(&text, "\n")) {
+        bool is_whole = line[strlen(line) - 1] == '}' && strstr(line + 1, "{\"ts\"") == NULL;
+        whole += is_whole;
+        torn += !is_whole;
+        if (strstr(line, "log.lines_dropped"))
+            whole += lines_told(line);
+    }
+    cr_assert_eq(torn, 1, "the line within which the disk was full ends where it was cut");
+    cr_assert_eq(whole, 43, "each line is there or counted, not %d", whole);
+    fclose(file);
 }
 
 static void *write_many(void *argument)

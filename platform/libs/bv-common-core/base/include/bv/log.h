@@ -1,5 +1,5 @@
 /* JSON-lines log: a fixed event name, then typed fields; one object per line.
- * Invariant: lines are whole (buffered, written at flush in one write); secrets never appear:
+ * Invariant: lines are whole (buffered, written at flush); secrets never appear:
  * fields of kind SECRET print "***" and so do string fields whose key is a secret's name
  * (authorization, password, secret, token, cookie). Thread: loop of the owner; bv_log_line itself:
  * any (mutex). */
@@ -50,10 +50,12 @@ struct bv_trace;
 BV_MUST_CHECK int bv_log_open(const struct bv_log_config *config,
                               const struct bv_clock *clock,
                               struct bv_log **ret_log);
-void bv_log_close(struct bv_log **log); /* flushes; accepts NULL, leaves NULL */
-/* Writes the waiting lines in one write. What a full non-blocking pipe refuses stays in the buffer;
- * when the buffer is full too, lines are dropped whole, counted, and told later by a line
- * log.lines_dropped. NULL log: nothing. Thread: any. */
+/* Flushes, and waits up to a second for a reader that takes nothing; accepts NULL, leaves NULL. */
+void bv_log_close(struct bv_log **log);
+/* Writes the waiting lines: to a file in one write, else whole lines up to PIPE_BUF bytes at a
+ * time. Never waits for a reader: what a full pipe refuses stays in the buffer. When the buffer is
+ * full too, and when a write fails (disk full, no reader), lines are dropped whole, counted, and
+ * told later by a line log.lines_dropped. NULL log: nothing. Thread: any. */
 void bv_log_flush(struct bv_log *log);
 void bv_log_level_set(struct bv_log *log, enum bv_level level);
 bool bv_log_wants(const struct bv_log *log, enum bv_level level); /* NULL log: false */
