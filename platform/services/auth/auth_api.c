@@ -6,8 +6,13 @@
 #define TOKEN_BYTES_MAX 4096
 #define ANSWER_BYTES_MAX 16384
 #define SCOPE_BYTES_MAX 512
-#define PASSWORD_BYTES_MIN 12
-#define PASSWORD_BYTES_MAX 128
+#define CHARACTER_BYTES_MAX 4
+#define USERNAME_LENGTH_MAX 64
+#define USERNAME_BYTES_MAX (USERNAME_LENGTH_MAX * CHARACTER_BYTES_MAX)
+#define PASSWORD_LENGTH_MIN 12
+#define PASSWORD_LENGTH_MAX 128
+#define PASSWORD_BYTES_MAX (PASSWORD_LENGTH_MAX * CHARACTER_BYTES_MAX)
+#define CLIENT_SECRET_BYTES_MAX 128
 
 static const struct bv_http_field no_store[] = {
     {"Cache-Control", {"no-store", 8}}
@@ -53,7 +58,7 @@ struct work {
     struct bv_http_token token;
     int rc;            /* of the worker */
     int64_t queued_us; /* for the worker */
-    char username[65];
+    char username[USERNAME_BYTES_MAX + 1];
     char password[PASSWORD_BYTES_MAX + 1]; /* wiped when the work ends */
     size_t password_size;
     char hash[BV_PASSWORD_HASH_MAX];
@@ -172,31 +177,49 @@ static void answer_oauth_error(struct work *work, int status, const char *code, 
 struct credentials {
     struct bv_bytes username, password;
 };
-static const struct bv_field new_user_fields[] = {
-    {"username", offsetof(struct credentials, username), BV_FIELD_STRING, true, 1, 64                },
+static const struct bv_field credential_fields[] = {
+    {"username",
+     offsetof(struct credentials, username),
+     BV_FIELD_STRING, true,
+     1, USERNAME_BYTES_MAX},
     {"password",
-     offsetof(struct credentials,             password),
-     BV_FIELD_STRING,                                                     true,
-     PASSWORD_BYTES_MIN,                                                           PASSWORD_BYTES_MAX},
+     offsetof(struct credentials, password),
+     BV_FIELD_STRING, true,
+     1, PASSWORD_BYTES_MAX},
 };
-static const struct bv_field login_fields[] = {
-    {"username", offsetof(struct credentials, username), BV_FIELD_STRING, true, 1, 64                },
-    {"password",
-     offsetof(struct credentials,             password),
-     BV_FIELD_STRING,                                                     true,
-     1,                                                                            PASSWORD_BYTES_MAX},
-};
+
+static int refuse(struct bv_error *error, const char *pointer, const char *what)
+{
+    if (error)
+        snprintf(error->pointer, sizeof(error->pointer), "%s", pointer);
+    return bv_fail(error, BV_E_UNPROCESSABLE, "%s", what);
+}
+
+static int
+check_lengths(const struct credentials *credentials, size_t password_min, struct bv_error *error)
+{
+    if (!auth_length_valid(credentials->username, 1, USERNAME_LENGTH_MAX))
+        return refuse(error, "/username", "username has 1 to 64 characters");
+    if (!auth_length_valid(credentials->password, password_min, PASSWORD_LENGTH_MAX))
+        return refuse(error,
+                      "/password",
+                      password_min > 1 ? "password has 12 to 128 characters"
+                                       : "password has 1 to 128 characters");
+    return 0;
+}
 
 static int start_credentials(struct bv_http_request *request,
                              struct auth_service *auth,
-                             const struct bv_field *fields,
+                             size_t password_min,
                              struct work **ret_work,
                              struct bv_error *error)
 {
     const struct bv_json *root;
     struct credentials credentials = {0};
     BV_TRY(bv_http_json(request, &root, error));
-    BV_TRY(bv_json_decode(root, fields, 2, BV_STRICT, &credentials, error));
+    BV_TRY(bv_json_decode(
+        root, credential_fields, BV_COUNT(credential_fields), BV_STRICT, &credentials, error));
+    BV_TRY(check_lengths(&credentials, password_min, error));
     struct work *work = work_new(auth, request);
     if (!work)
         return BV_E_NOMEM;
@@ -294,14 +317,12 @@ static int create_user(struct bv_http_request *request, void *context, struct bv
 {
     struct auth_service *auth = context;
     struct work *work;
-    BV_TRY(start_credentials(request, auth, new_user_fields, &work, error));
+    BV_TRY(start_credentials(request, auth, PASSWORD_LENGTH_MIN, &work, error));
     if (!auth_username_valid(bv_bytes_of(work->username))) {
         work_end(work);
-        if (error)
-            snprintf(error->pointer, sizeof(error->pointer), "/username");
-        return bv_fail(error,
-                       BV_E_UNPROCESSABLE,
-                       "a username has 3 to 64 of a-z 0-9 . _ - and begins with a letter or digit");
+        return refuse(error,
+                      "/username",
+                      "a username has 3 to 64 of a-z 0-9 . _ - and begins with a letter or digit");
     }
     bv_uuid_format(bv_uuid_v7(bv_service_env(auth->frame)), work->user_id);
     text_set(work->scope, sizeof(work->scope), BV_BYTES(AUTH_SCOPE_CUSTOMER));
@@ -388,7 +409,7 @@ static int login(struct bv_http_request *request, void *context, struct bv_error
 {
     struct auth_service *auth = context;
     struct work *work;
-    BV_TRY(start_credentials(request, auth, login_fields, &work, error));
+    BV_TRY(start_credentials(request, auth, 1, &work, error));
     int rc = auth->store->ops->user_by_name(
         auth->store, BV_BYTES("default"), bv_bytes_of(work->username), login_user, work);
     if (rc < 0)
@@ -496,7 +517,7 @@ static bool basic_credentials(struct bv_http_request *request, struct work *work
     size_t id_size = colon ? (size_t)(colon - plain) : 0;
     size_t secret_size = colon ? size - id_size - 1 : 0;
     struct bv_bytes id = {plain, id_size};
-    if (!auth_client_id_valid(id) || secret_size > PASSWORD_BYTES_MAX)
+    if (!auth_client_id_valid(id) || secret_size > CLIENT_SECRET_BYTES_MAX)
         return false;
     text_set(work->username, sizeof(work->username), id);
     text_set(work->password, sizeof(work->password), (struct bv_bytes){colon + 1, secret_size});
@@ -606,6 +627,26 @@ static int grant_refresh(struct work *work, struct bv_bytes presented)
     return rc;
 }
 
+/* The parameter, which no request may repeat (RFC 6749 section 3.2). */
+static int form_once(struct bv_http_request *request, const char *name, struct bv_bytes *ret_value)
+{
+    struct bv_bytes rest = bv_http_body(request);
+    *ret_value = BV_BYTES_NONE;
+    while (rest.size > 0) {
+        const char *amp = memchr(rest.data, '&', rest.size);
+        const struct bv_bytes one = {rest.data, amp ? (size_t)(amp - rest.data) : rest.size};
+        struct bv_bytes value;
+        BV_TRY(bv_http_form(bv_http_arena(request), one, name, &value));
+        if (value.data && ret_value->data)
+            return BV_E_INVALID;
+        if (value.data)
+            *ret_value = value;
+        rest.data += one.size + (amp ? 1 : 0);
+        rest.size -= one.size + (amp ? 1 : 0);
+    }
+    return 0;
+}
+
 static int issue_token(struct bv_http_request *request, void *context, struct bv_error *error)
 {
     struct work *work = work_new(context, request);
@@ -613,16 +654,18 @@ static int issue_token(struct bv_http_request *request, void *context, struct bv
     if (!work)
         return BV_E_NOMEM;
     work->oauth = true;
-    struct bv_arena *arena = bv_http_arena(request);
-    struct bv_bytes body = bv_http_body(request);
-    int rc = bv_http_form(arena, body, "grant_type", &grant);
+    int rc = form_once(request, "grant_type", &grant);
     if (rc == 0)
-        rc = bv_http_form(arena, body, "scope", &scope);
+        rc = form_once(request, "scope", &scope);
     if (rc == 0)
-        rc = bv_http_form(arena, body, "refresh_token", &refresh);
+        rc = form_once(request, "refresh_token", &refresh);
     if (rc < 0 || scope.size > SCOPE_BYTES_MAX || grant.size == 0) {
         answer_oauth_error(
-            work, 400, "invalid_request", "the body is not a form with a grant_type");
+            work, 400, "invalid_request", "the body is not a form with one grant_type");
+        return 0;
+    }
+    if (!auth_scope_valid(scope)) {
+        answer_oauth_error(work, 400, "invalid_scope", "a scope has a character that none has");
         return 0;
     }
     (void)error;

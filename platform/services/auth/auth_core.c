@@ -86,6 +86,24 @@ bool auth_username_valid(struct bv_bytes username)
     return true;
 }
 
+bool auth_length_valid(struct bv_bytes text, size_t min, size_t max)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < text.size; i++)
+        count += (text.data[i] & 0xc0) != 0x80;
+    return count >= min && count <= max;
+}
+
+bool auth_scope_valid(struct bv_bytes scope)
+{
+    for (size_t i = 0; i < scope.size; i++) {
+        const char c = scope.data[i];
+        if (c < ' ' || c > '~' || c == '"' || c == '\\')
+            return false;
+    }
+    return true;
+}
+
 bool auth_client_id_valid(struct bv_bytes id)
 {
     if (id.size == 0 || id.size > CLIENT_ID_BYTES_MAX)

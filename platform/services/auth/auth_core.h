@@ -40,6 +40,11 @@ BV_MUST_CHECK int auth_scope_narrow(struct bv_bytes granted, struct bv_bytes wis
 
 /* ^[a-z0-9][a-z0-9._-]{2,63}$ */
 bool auth_username_valid(struct bv_bytes username);
+/* Whether UTF-8 text has so many characters (code points, as minLength and maxLength of JSON Schema
+ * count them). */
+bool auth_length_valid(struct bv_bytes text, size_t min, size_t max);
+/* Scope tokens between spaces, or nothing. Source: RFC 6749 section 3.3. */
+bool auth_scope_valid(struct bv_bytes scope);
 /* 1 to 64 of VSCHAR. Source: RFC 6749 appendix A.1. */
 bool auth_client_id_valid(struct bv_bytes id);
 

@@ -72,3 +72,26 @@ Test(auth_core, client_ids_are_visible_ascii)
     for (size_t i = 0; i < BV_COUNT(bad); i++)
         cr_expect_not(auth_client_id_valid(bad[i]), "row %zu", i);
 }
+
+Test(auth_core, lengths_are_those_of_characters)
+{
+    cr_expect(auth_length_valid(BV_BYTES("\xc3\xa4\xe2\x82\xac"), 2, 2));
+    cr_expect_not(auth_length_valid(BV_BYTES("\xc3\xa4"), 2, 3));
+    cr_expect_not(auth_length_valid(BV_BYTES("abcd"), 2, 3));
+    cr_expect(auth_length_valid(BV_BYTES(""), 0, 3));
+}
+
+Test(auth_core, scopes_are_scope_tokens)
+{
+    static const struct bv_bytes good[] = {BV_BYTES(""), BV_BYTES("a:b c"), BV_BYTES("!#[]~")};
+    static const struct bv_bytes bad[] = {BV_BYTES("a\0b"),
+                                          BV_BYTES("\xff"),
+                                          BV_BYTES("a\tb"),
+                                          BV_BYTES("\""),
+                                          BV_BYTES("a\\b"),
+                                          BV_BYTES("\x7f")};
+    for (size_t i = 0; i < BV_COUNT(good); i++)
+        cr_expect(auth_scope_valid(good[i]), "row %zu", i);
+    for (size_t i = 0; i < BV_COUNT(bad); i++)
+        cr_expect_not(auth_scope_valid(bad[i]), "row %zu", i);
+}

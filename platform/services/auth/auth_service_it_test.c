@@ -66,7 +66,7 @@ static int post_json(struct bench *bench, const char *path, const char *body)
 
 static int login(struct bench *bench, const char *name, const char *password)
 {
-    char body[256];
+    char body[1024];
     snprintf(body, sizeof(body), "{\"username\":\"%s\",\"password\":\"%s\"}", name, password);
     return post_json(bench, "/v1/login", body);
 }
@@ -217,6 +217,25 @@ Test(auth_it, a_login_that_waited_too_long_for_a_thread_gets_429)
     close_bench(&bench);
 }
 
+#define U6 "\u00e4\u00f6\u00fc\u00c4\u00d6\u00dc" /* 12 bytes */
+#define U24 U6 U6 U6 U6
+#define U128 U24 U24 U24 U24 U24 U6 "xy"
+
+Test(auth_it, lengths_are_counted_in_characters)
+{
+    struct bench bench;
+    open_bench(&bench);
+    cr_expect_eq(post_json(&bench, "/v1/users", "{\"username\":\"ada\",\"password\":\"" U128 "\"}"),
+                 201,
+                 "%s",
+                 bench.answer.body.data);
+    cr_expect_eq(login(&bench, "ada", U128), 200, "%s", bench.answer.body.data);
+    cr_expect_eq(login(&bench, "ada", U24 U24 U24 U24 U24 U6 "xz"), 401, "the last one counts");
+    cr_expect_eq(login(&bench, U24 U24 U6 U6, PASSWORD), 401, "may be asked for, and is nobody");
+    cr_expect_eq(login(&bench, U24 U24 U6 U6 U6, PASSWORD), 422);
+    close_bench(&bench);
+}
+
 Test(auth_it, name_is_taken_once_and_faults_have_a_pointer)
 {
     static const struct {
@@ -227,6 +246,8 @@ Test(auth_it, name_is_taken_once_and_faults_have_a_pointer)
         {"{\"username\":\"x\",\"password\":\"" PASSWORD "\"}",                   "/username", 422},
         {"{\"username\":\"Upper\",\"password\":\"" PASSWORD "\"}",               "/username", 422},
         {"{\"username\":\"eve\",\"password\":\"short\"}",                        "/password", 422},
+        {"{\"username\":\"eve\",\"password\":\"" U6 "\"}",                       "/password", 422},
+        {"{\"username\":\"eve\",\"password\":\"" U128 "x\"}",                    "/password", 422},
         {"{\"username\":\"eve\"}",                                               "/password", 422},
         {"{\"username\":\"eve\",\"password\":\"" PASSWORD "\",\"scope\":\"*\"}", "/scope",    422},
         {"{\"username\":",                                                       "",          400},
@@ -283,6 +304,12 @@ Test(auth_it, refresh_narrows_scope_and_a_refused_wish_costs_no_session)
     must_login(&bench, "customer", NULL, refresh);
     refresh_at(&bench.service, refresh, "&scope=keys:rotate", &bench.answer);
     expect_oauth_error(&bench.answer, 400, "invalid_scope");
+    refresh_at(&bench.service, refresh, "&scope=%FF", &bench.answer);
+    expect_oauth_error(&bench.answer, 400, "invalid_scope");
+    refresh_at(&bench.service, refresh, "&scope=orders:write%00keys:rotate", &bench.answer);
+    expect_oauth_error(&bench.answer, 400, "invalid_scope");
+    refresh_at(&bench.service, refresh, "&scope=orders:write&scope=orders:write", &bench.answer);
+    expect_oauth_error(&bench.answer, 400, "invalid_request");
     cr_assert_eq(refresh_at(&bench.service, refresh, "&scope=orders:write", &bench.answer),
                  200,
                  "the token was not spent: %s",
