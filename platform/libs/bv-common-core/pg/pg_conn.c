@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "bv/log.h"
@@ -40,6 +41,7 @@ static void drop(struct pg_conn *conn)
     conn->libpq = NULL;
     conn->state = PG_DOWN;
     memset(conn->prepared, PG_UNPREPARED, sizeof conn->prepared);
+    memset(conn->renewed, 0, sizeof conn->renewed);
 }
 
 static void schedule(struct pg_conn *conn)
@@ -186,6 +188,16 @@ static bool take_setup(struct pg_conn *conn, const PGresult *result)
 
 /* ---- sending ---- */
 
+/* The statement's name on this connection: one that was spoilt leaves its name behind. */
+static const char *name_of(const struct pg_conn *conn, uint16_t id, char space[PG_NAME_SIZE])
+{
+    const char *name = conn->pool->statements[id]->name;
+    if (conn->renewed[id] == 0)
+        return name;
+    snprintf(space, PG_NAME_SIZE, "%u:%s", conn->renewed[id], name);
+    return space;
+}
+
 static bool send_prepares(struct pg_conn *conn, struct pg_call *call)
 {
     for (size_t i = 0; i < call->count; i++) {
@@ -193,7 +205,8 @@ static bool send_prepares(struct pg_conn *conn, struct pg_call *call)
         if (conn->prepared[id] != PG_UNPREPARED)
             continue;
         const struct bv_pg_statement *statement = conn->pool->statements[id];
-        if (!PQsendPrepare(conn->libpq, statement->name, statement->sql, 0, NULL))
+        char space[PG_NAME_SIZE];
+        if (!PQsendPrepare(conn->libpq, name_of(conn, id, space), statement->sql, 0, NULL))
             return false;
         conn->prepared[id] = PG_PREPARE_SENT;
         call->prepares[call->prepare_count++] = id;
@@ -205,8 +218,9 @@ static bool send_queries(struct pg_conn *conn, const struct pg_call *call)
 {
     for (size_t i = 0; i < call->count; i++) {
         const struct pg_bound_query *query = &call->queries[i];
+        char space[PG_NAME_SIZE];
         if (!PQsendQueryPrepared(conn->libpq,
-                                 conn->pool->statements[query->statement]->name,
+                                 name_of(conn, query->statement, space),
                                  query->param_count,
                                  call->values + query->param_first,
                                  call->lengths + query->param_first,
@@ -256,6 +270,25 @@ static size_t query_of(const struct pg_call *call)
     return 0;
 }
 
+/* "cached plan must not change result type": its message may be in any language. */
+static bool is_spoilt(const PGresult *result)
+{
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *function = PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION);
+    return sqlstate && function && strcmp(sqlstate, "0A000") == 0 &&
+           strcmp(function, "RevalidateCachedQuery") == 0;
+}
+
+/* Calls behind that were sent under the old name find the statement unprepared or sent again. */
+static void renew(struct pg_conn *conn, struct pg_call *call, uint16_t id)
+{
+    call->failure.error.code = BV_E_UNAVAILABLE;
+    if (conn->prepared[id] != PG_PREPARED || conn->renewed[id] == UINT16_MAX)
+        return;
+    conn->prepared[id] = PG_UNPREPARED;
+    conn->renewed[id]++;
+}
+
 static void take_refusal(struct pg_conn *conn, struct pg_call *call, const PGresult *result)
 {
     if (!call->failed) { /* the first error is the cause, the rest was skipped */
@@ -267,6 +300,16 @@ static void take_refusal(struct pg_conn *conn, struct pg_call *call, const PGres
         conn->prepared[call->prepares[call->step]] = PG_UNPREPARED;
     else if (query < call->count && strcmp(call->failure.sqlstate, "26000") == 0)
         conn->prepared[call->queries[query].statement] = PG_UNPREPARED;
+    else if (query < call->count && is_spoilt(result))
+        renew(conn, call, call->queries[query].statement);
+}
+
+/* COPY has no place in a pipeline: asked again, libpq gives the same result again, for ever. */
+static void refuse_copy(struct pg_conn *conn, struct pg_call *call)
+{
+    call->failed = true;
+    bv_fail(&call->failure.error, BV_E_INTERNAL, "%s: COPY is not for calls", label_of(conn, call));
+    pg_conn_break(conn, "a call began a COPY");
 }
 
 /* One result for the oldest call in flight. Takes the result. */
@@ -294,8 +337,11 @@ static void take_result(struct pg_conn *conn, PGresult *result)
         if (call->step < call->prepare_count)
             conn->prepared[call->prepares[call->step]] = PG_UNPREPARED;
         break;
-    default: /* PGRES_FATAL_ERROR, and COPY, which has no place in a pipeline */
+    case PGRES_FATAL_ERROR:
         take_refusal(conn, call, result);
+        break;
+    default:
+        refuse_copy(conn, call);
         break;
     }
     PQclear(result);

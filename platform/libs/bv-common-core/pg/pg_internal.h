@@ -24,6 +24,7 @@ enum {
     PG_GRACE_MIN_MS = 50,
     PG_GRACE_MAX_MS = 1000,
     PG_SILENT_MS = 2000,
+    PG_NAME_SIZE = 64, /* as the server's NAMEDATALEN */
 };
 
 /* ---- calls ---- */
@@ -113,6 +114,7 @@ struct pg_conn {
     struct pg_call_list in_flight;
     uint32_t attempt;                    /* failed tries since the connection was last ready */
     uint8_t prepared[PG_STATEMENTS_MAX]; /* enum pg_prepare_state by statement id */
+    uint16_t renewed[PG_STATEMENTS_MAX]; /* times it was prepared anew, under another name */
 };
 BV_MUST_CHECK int pg_conn_init(struct pg_conn *conn, struct bv_pg *pool);
 void pg_conn_start(struct pg_conn *conn);   /* begins to connect; failures lead to the next try */

@@ -378,6 +378,52 @@ Test(pg, a_statement_prepared_in_a_failing_call_stays_prepared)
 }
 
 static const struct bv_pg_statement own_pid = {"own_pid", "SELECT pg_backend_pid()"};
+static const struct bv_pg_statement copy_out = {"copy_out", "COPY items TO STDOUT"};
+static const struct bv_pg_statement copy_in = {"copy_in", "COPY items FROM STDIN"};
+
+/* libpq answers every question of such a connection with the same result. */
+Test(pg, a_copy_fails_its_call_and_costs_the_connection, .timeout = 20)
+{
+    struct fixture fx;
+    open_fixture(&fx, NULL);
+    cr_expect_eq(call_one(&fx, &copy_out).rc, BV_E_INTERNAL);
+    must(call_one(&fx, &count_items));
+    cr_expect_eq(call_one(&fx, &copy_in).rc, BV_E_INTERNAL);
+    must(call_one(&fx, &count_items));
+    close_fixture(&fx);
+}
+
+static const struct bv_pg_statement all_items = {"all_items", "SELECT * FROM items"};
+static const struct bv_pg_statement widen[] = {
+    {"widen_0", "ALTER TABLE items ADD COLUMN colour text"        },
+    {"widen_1", "ALTER TABLE items ALTER COLUMN stock TYPE bigint"},
+};
+
+/* "cached plan must not change result type": the statement as it was prepared is spoilt for ever.
+ */
+Test(pg, a_statement_whose_table_changes_is_prepared_anew)
+{
+    struct fixture fx;
+    open_fixture(&fx, NULL);
+    int64_t pid = call_one(&fx, &own_pid).number;
+    for (size_t i = 0; i < BV_COUNT(widen); i++) {
+        struct outcome outcomes[3] = {0};
+        must(call_one(&fx, &all_items));
+        must(call_one(&fx, &widen[i]));
+        for (size_t k = 0; k < BV_COUNT(outcomes); k++)
+            start_call(&fx, &(struct bv_pg_query){&all_items, NULL, 0}, 1, &outcomes[k]);
+        run_while_pending(&fx);
+        for (size_t k = 0; k < BV_COUNT(outcomes); k++) {
+            cr_expect_eq(outcomes[k].rc, BV_E_UNAVAILABLE, "it took no effect: try again");
+            cr_expect_str_eq(outcomes[k].failure.sqlstate, "0A000");
+        }
+        must(call_one(&fx, &all_items));
+        must(call_one(&fx, &all_items));
+    }
+    cr_expect_eq(call_one(&fx, &own_pid).number, pid, "the connection stays");
+    close_fixture(&fx);
+}
+
 static const struct bv_pg_statement terminate = {"terminate", "SELECT pg_terminate_backend($1)"};
 static const struct bv_pg_statement sleep_long = {"sleep_long", "SELECT pg_sleep(20)"};
 

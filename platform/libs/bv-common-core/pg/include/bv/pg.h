@@ -51,8 +51,8 @@ bool bv_pg_ready(const struct bv_pg *pg);
 
 struct bv_pg_statement { /* static const; name is unique per program; at most 512 in one pool */
     const char *name;
-    const char *sql; /* one statement; must be preparable before the call it is first used in takes
-                        effect */
+    const char *sql; /* one statement, no COPY; must be preparable before the call it is first used
+                        in takes effect */
 };
 enum bv_pg_param_kind { BV_PG_NULL, BV_PG_TEXT, BV_PG_INT, BV_PG_BINARY };
 struct bv_pg_param {
@@ -105,7 +105,8 @@ bool bv_pg_bool(const struct bv_pg_result *result, size_t row, int column);
  *   call_timeout_ms (for an answer up to a quarter more, at most 1 s, as the server's own
  *   cancellation, whose outcome is known, should come first).
  * - BV_E_UNAVAILABLE: connection lost (08), shutdown (57P), resources (53), read-only server
- *   (25006), the statement's prepare failed in a call before (26000; the next call prepares again).
+ *   (25006), the statement's prepare failed in a call before (26000; the next call prepares again),
+ *   its table has changed since it was prepared (0A000; likewise).
  * - BV_E_CANCELLED: bv_pg_close.
  * - BV_E_INTERNAL: the rest. */
 struct bv_pg_failure {
