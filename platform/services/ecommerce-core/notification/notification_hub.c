@@ -152,12 +152,15 @@ static void user_settle(struct live_user *user)
     free(user);
 }
 
+/* A page is worth reading for a client that has room for a good part of it. */
 static void on_wait_over(void *argument)
 {
     struct live_user *user = argument;
+    const size_t low = (size_t)user->hub->config.queue_bytes / 4;
     user->waiting = false;
     for (struct live_client *client = user->clients; client; client = client->next)
-        client->stalled = false;
+        if (bv_http_stream_queued(client->stream) <= low)
+            client->stalled = false;
     pump(user);
 }
 

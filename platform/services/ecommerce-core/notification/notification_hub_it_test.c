@@ -435,6 +435,57 @@ Test(notification_hub, closes_a_client_that_does_not_read)
     replica_close(&replica, true);
 }
 
+/* The store as it is, with its pages counted. */
+static const struct notification_store_ops *counted_ops;
+static size_t counted_pages;
+
+static int counted_page(struct notification_store *self,
+                        struct bv_bytes tenant,
+                        struct bv_bytes user_id,
+                        int64_t after,
+                        int64_t limit,
+                        notification_page_done *done,
+                        void *argument)
+{
+    counted_pages++;
+    return counted_ops->page(self, tenant, user_id, after, limit, done, argument);
+}
+
+/* Its queue is half full and stays so: there is nothing to read for it. */
+Test(notification_hub, reads_nothing_for_a_client_that_has_no_room)
+{
+    struct replica replica;
+    struct reader slow;
+    struct notification_hub_config config = usual;
+    config.queue_bytes = 1 << 20;
+    replica_open(&replica, NULL, config);
+    bv_test_sql(replica.bench.conninfo,
+                "INSERT INTO user_sequences VALUES ('default', 'ada', 3000);"
+                "INSERT INTO live_messages SELECT 'default', 'ada', n, '" CREATED "', now(), 't',"
+                " '{\"x\":\"' || repeat('y', 6000) || '\"}' FROM generate_series(1, 3000) n");
+    counted_ops = replica.bench.store->ops;
+    struct notification_store_ops ops = *counted_ops;
+    ops.page = counted_page;
+    replica.bench.store->ops = &ops;
+    reader_connect(
+        &slow,
+        &replica,
+        4096,
+        "GET /v1/stream?after=0 HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer ada.x\r\n\r\n");
+    size_t before = SIZE_MAX;
+    for (int i = 0; i < 50 && (counted_pages == 0 || counted_pages != before); i++) {
+        before = counted_pages;
+        bv_test_run_for(replica.bench.loop, 200);
+    }
+    cr_expect_eq(counted_pages, before, "still read, after %zu pages", before);
+    reader_watch(&slow); /* and goes on as soon as there is room */
+    slow.last = 0;
+    await_last(&slow, 1, 3000);
+    reader_close(&slow);
+    replica.bench.store->ops = counted_ops;
+    replica_close(&replica, true);
+}
+
 Test(notification_hub, bounds_the_connections_of_one_user)
 {
     struct replica replica;
