@@ -129,6 +129,14 @@ Feature: The order flow
     Then books rows == 1 and json "$[0].state" == RESERVED and json "$[0].total_minor" == 2500 and json "$[0].currency" == EUR
     When books queries "select line, sku, quantity from order_items where order_id = '${order}' order by line"
     Then books rows == 1 and json "$[0].sku" == "MUG-${run}" and json "$[0].quantity" == 2
+    # What is paid for stands there when the order service has read the bank's word.
+    When payments publishes "ecommerce.payment.authorized.v1" for key ${order}
+      """json
+      { "paymentId": "${uuid}", "orderId": "${order}", "amountMinor": 2500, "currency": "EUR", "authorizedAt": "${now}" }
+      """
+    Then within 5s books queries "select state, version from orders where order_id = '${order}'" until json "$[0].state" == PAID
+    And books json "$[0].version" == 3
+    And within 5s buyer gets "/v1/orders/${order}" until json "$.state" == PAID
     # What the catalogue caches goes whenever an event flushes it, so only its keys' shape is promised here.
     When cache asks "EXISTS catalogue:default:NEVER-${run}"
     Then cache json "$.reply" == 0
@@ -241,7 +249,7 @@ Feature: The order flow
     And partner header "traceparent" contains ${trace} and header "webhook-id" exists
     And within 500ms partner receives exactly 2 status == 503 for key ${order}
     And within 500ms partner receives exactly 6 status == 204 for key ${order}
-    When erp gets "/v1/webhooks/${hook}/deliveries"
-    Then erp status == 200 and json "$.items[0].state" == DELIVERED
+    # The partner has it before the sender has written down that it does.
+    And within 5s erp gets "/v1/webhooks/${hook}/deliveries" until status == 200 and json "$.items[0].state" == DELIVERED
     When erp deletes "/v1/webhooks/${hook}" expecting nothing
     Then erp status == 204

@@ -270,10 +270,12 @@ void console_step(struct console_scenario *part,
             BV_ARG(step->source->keyword),
             BV_ARG(step->source->text));
     fprintf(out,
-            "  %s%lld ms%s\n",
+            "  %s%lld ms",
             bv_colour(file, BV_DIM),
-            (long long)(outcome->duration_us + 500) / 1000,
-            bv_colour_end(file));
+            (long long)(outcome->duration_us + 500) / 1000);
+    if (outcome->tries)
+        fprintf(out, ", %zu tr%s", outcome->tries, outcome->tries == 1 ? "y" : "ies");
+    fprintf(out, "%s\n", bv_colour_end(file));
     if (outcome->verdict == VERDICT_FAILED || outcome->verdict == VERDICT_BROKEN)
         show_red(part, step, outcome, recording);
     if (part->mode == CONSOLE_DIRECT)

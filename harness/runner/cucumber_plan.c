@@ -38,6 +38,13 @@ static void definition_of(const struct plan_step *step,
                  "^(\\S+) %.60s(.*)$",
                  step->verb ? step->verb->name : "");
         return;
+    case PLAN_POLL:
+        snprintf(id, CUCUMBER_ID_SIZE, "%.30s %.60s until", protocol, step->verb->name);
+        snprintf(pattern,
+                 2 * CUCUMBER_ID_SIZE,
+                 "^(?:within (\\S+) )?(\\S+) %.60s(.*) until (.+)$",
+                 step->verb->name);
+        return;
     case PLAN_PROBE:
         snprintf(id, CUCUMBER_ID_SIZE, "%.40s probe", protocol);
         snprintf(pattern, 2 * CUCUMBER_ID_SIZE, "^(\\S+) (.+)$");

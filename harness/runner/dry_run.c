@@ -4,6 +4,7 @@
 
 static const char *const kinds[] = {[PLAN_ACTOR] = "declare",
                                     [PLAN_VERB] = "act",
+                                    [PLAN_POLL] = "poll",
                                     [PLAN_PROBE] = "probe",
                                     [PLAN_SAVE] = "save",
                                     [PLAN_RECEIVES] = "receive",
@@ -13,12 +14,12 @@ static const char *const kinds[] = {[PLAN_ACTOR] = "declare",
 
 static const struct bv_arg *rows_of(const struct plan_step *step, size_t *ret_count)
 {
-    *ret_count = step->kind == PLAN_ACTOR  ? step->protocol->open_arg_count
-                 : step->kind == PLAN_VERB ? step->verb->arg_count
-                                           : 0;
-    return step->kind == PLAN_ACTOR  ? step->protocol->open_args
-           : step->kind == PLAN_VERB ? step->verb->args
-                                     : NULL;
+    *ret_count = step->kind == PLAN_ACTOR ? step->protocol->open_arg_count
+                 : step->verb             ? step->verb->arg_count
+                                          : 0;
+    return step->kind == PLAN_ACTOR ? step->protocol->open_args
+           : step->verb             ? step->verb->args
+                                    : NULL;
 }
 
 /* "gateway" or a service: where the actor of the step was declared. Empty: the protocol knows. */
@@ -103,6 +104,12 @@ static void add_step(struct bv_buf *buf, const struct plan_step *step)
     case PLAN_VERB:
         (void)bv_buf_text(buf, step->verb->name);
         add_arguments(buf, step);
+        break;
+    case PLAN_POLL:
+        (void)bv_buf_text(buf, step->verb->name);
+        add_arguments(buf, step);
+        add_filters(buf, step, " until ");
+        (void)bv_buf_format(buf, " within %lld ms", (long long)step->within_ms);
         break;
     case PLAN_PROBE:
         add_filters(buf, step, "");
@@ -228,15 +235,15 @@ static void json_step(struct bv_json_writer *w,
         bv_jw_kv_text(w, "protocol", step->protocol->name);
     if (target.size)
         bv_jw_kv_string(w, "target", target);
-    if (step->kind == PLAN_VERB)
+    if (step->verb)
         bv_jw_kv_text(w, "verb", step->verb->name);
-    if (step->kind == PLAN_VERB || step->kind == PLAN_ACTOR)
+    if (step->verb || step->kind == PLAN_ACTOR)
         json_arguments(w, step);
     if (step->kind == PLAN_BARRIER)
         bv_jw_kv_text(w, "barrier", step->barrier);
     if (step->kind == PLAN_SAVE)
         bv_jw_kv_text(w, "variable", step->variable);
-    if (step->kind == PLAN_RECEIVES || step->kind == PLAN_BARRIER)
+    if (step->kind == PLAN_RECEIVES || step->kind == PLAN_POLL || step->kind == PLAN_BARRIER)
         bv_jw_kv_int(w, "withinMs", step->within_ms);
     add_step(&text, step);
     bv_jw_kv_string(w, "does", bv_buf_view(&text));

@@ -1,6 +1,8 @@
 #include "execute.h"
 
+#include "condition.h"
 #include "hop.h"
+#include "polling.h"
 #include "receive.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +18,7 @@ struct run {
     struct bv_actor *actors[PLAN_ACTORS_MAX];
     size_t actor_count;
     uint64_t told;                                     /* messages told to the listener */
+    struct poll_report poll;                           /* of the step at hand */
     const struct bv_message *offenders[OFFENDERS_MAX]; /* no step has answered for them yet */
     size_t offender_count;
     struct scenario_outcome outcome;
@@ -169,34 +172,6 @@ static int act(struct run *run,
 
 /* ---- probes ---- */
 
-static const char *fact_text(struct run *run, const struct bv_fact *fact)
-{
-    bv_auto(bv_buf_release) struct bv_buf buf = {.max = 1 << 20};
-    if (bv_fact_text(&buf, fact) < 0)
-        return "(too long)";
-    struct bv_bytes text = {buf.data ? buf.data : "", buf.size < 400 ? buf.size : 400};
-    return bv_arena_format(run->base->arena, "%.*s%s", BV_ARG(text), buf.size > 400 ? "..." : "");
-}
-
-/* Whether the last name of a path, or a field's name, is a secret's. */
-static bool names_secret(struct bv_bytes argument)
-{
-    size_t end = argument.size;
-    while (end > 0 && strchr("]'\"", argument.data[end - 1]))
-        end--;
-    size_t begin = end;
-    while (begin > 0 && !strchr(".['\"", argument.data[begin - 1]))
-        begin--;
-    return end > begin && bv_secret_name((struct bv_bytes){argument.data + begin, end - begin});
-}
-
-/* A current message, or one that has nothing. */
-static const struct bv_message *current(const struct bv_actor *actor)
-{
-    static const struct bv_message nothing = {.status = BV_NO_NUMBER, .sequence = BV_NO_NUMBER};
-    return actor->current ? actor->current : &nothing;
-}
-
 static int probe(struct run *run,
                  const struct plan_step *step,
                  struct step_outcome *outcome,
@@ -206,27 +181,25 @@ static int probe(struct run *run,
     if (actor->current)
         note_message(outcome, actor->current->id);
     for (size_t i = 0; i < step->filter_count; i++) {
-        struct receive_filter filter;
-        struct bv_fact fact = {0};
-        BV_TRY(receive_filter_from(run->lab, &step->filters[i], &filter, error));
-        BV_TRY(filter.probe->read(
-            actor, current(actor), filter.argument, run->base->arena, &fact, error));
-        int rc = bv_fact_compare(&fact, filter.op, filter.value, error);
+        struct condition condition;
+        BV_TRY(condition_from(run->lab, &step->filters[i], &condition, error));
+        int rc = condition_holds(&condition, actor, actor->current, error);
         if (rc < 0)
             return rc;
         if (rc == 0)
             continue;
-        outcome->expected = receive_filter_text(run->base->arena, &filter);
+        struct bv_fact fact = {0};
+        BV_TRY(condition_read(&condition, actor, actor->current, &fact, error));
+        outcome->expected = condition_text(run->base->arena, &condition);
         outcome->actual =
-            names_secret(filter.argument) ? BV_REDACTED
-            : actor->current || fact.type != BV_FACT_ABSENT
-                ? fact_text(run, &fact)
+            actor->current || fact.type != BV_FACT_ABSENT
+                ? condition_seen(&condition, actor, actor->current)
                 : bv_arena_format(run->base->arena, "%s has no message yet", actor->name);
         (void)bv_fail(error,
                       BV_E_CONFLICT,
                       "%s %s is not what was expected (%s)",
                       actor->name,
-                      filter.probe->name,
+                      condition.probe->name,
                       actor->current ? hop_of(run->base->arena, actor->current) : "no hop yet");
         return BV_MISMATCH;
     }
@@ -239,17 +212,16 @@ static int save(struct run *run,
                 struct bv_error *error)
 {
     const struct bv_actor *actor = actor_of(run, step->actor);
-    struct receive_filter filter;
+    struct condition condition;
     struct bv_fact fact = {0};
     bv_auto(bv_buf_release) struct bv_buf text = {.max = 1 << 20};
-    BV_TRY(receive_filter_from(run->lab, &step->filters[0], &filter, error));
-    BV_TRY(
-        filter.probe->read(actor, current(actor), filter.argument, run->base->arena, &fact, error));
+    BV_TRY(condition_from(run->lab, &step->filters[0], &condition, error));
+    BV_TRY(condition_read(&condition, actor, actor->current, &fact, error));
     if (actor->current)
         note_message(outcome, actor->current->id);
     if (fact.type == BV_FACT_ABSENT) {
         outcome->expected = bv_arena_format(
-            run->base->arena, "%s %.*s", filter.probe->name, BV_ARG(filter.argument));
+            run->base->arena, "%s %.*s", condition.probe->name, BV_ARG(condition.argument));
         outcome->actual = actor->current ? "(absent)" : "no message yet";
         (void)bv_fail(error, BV_E_NOT_FOUND, "there is nothing to save");
         return BV_MISMATCH;
@@ -259,6 +231,78 @@ static int save(struct run *run,
 }
 
 /* ---- a step ---- */
+
+/* How a message breaks its contract: by itself, or by accepting a request that does. Empty: it does
+ * not. */
+static struct bv_bytes violation_of(const struct run *run, const struct bv_message *message)
+{
+    if (message->violation.size || !message->answers || message->status == BV_NO_NUMBER ||
+        message->status >= 400)
+        return message->violation;
+    const struct bv_message *request = bv_recording_at(run->base->recording, message->answers);
+    if (!request || !request->flaw.size)
+        return message->violation;
+    return bv_bytes_of(bv_arena_format(run->base->arena,
+                                       "a request that breaks its contract was accepted: %.*s",
+                                       BV_ARG(request->flaw)));
+}
+
+struct question {
+    struct run *run;
+    const struct plan_step *step;
+    struct bv_actor *actor;
+    struct bv_call *call;
+};
+
+/* A poll_ask. */
+static int ask(void *argument, int64_t deadline_us, struct bv_error *error)
+{
+    const struct question *question = argument;
+    const struct run *run = question->run;
+    struct bv_recording *recording = run->base->recording;
+    int64_t latest_us = now_us(run) + run->base->timeout_ms * 1000;
+    uint64_t before = bv_recording_last(recording);
+    question->call->deadline_mono_us = deadline_us < latest_us ? deadline_us : latest_us;
+    int rc = question->step->verb->run(question->actor, question->call, error);
+    uint64_t last = bv_recording_last(recording);
+    for (uint64_t id = before + 1; rc == 0 && id <= last; id++) {
+        const struct bv_message *message = bv_recording_at(recording, id);
+        if (strcmp(message->actor, question->actor->name) == 0 && violation_of(run, message).size)
+            rc = POLL_OFFENDED;
+    }
+    return rc;
+}
+
+static void note_span(const struct run *run,
+                      const char *actor,
+                      struct poll_span span,
+                      struct step_outcome *outcome)
+{
+    for (uint64_t id = span.first; id <= span.last; id++)
+        if (strcmp(bv_recording_at(run->base->recording, id)->actor, actor) == 0)
+            note_message(outcome, id);
+}
+
+static int poll(struct run *run,
+                const struct plan_step *step,
+                struct step_outcome *outcome,
+                struct bv_error *error)
+{
+    struct question question = {.run = run,
+                                .step = step,
+                                .actor = actor_of(run, step->actor),
+                                .call = bv_arena_new(run->base->arena, struct bv_call)};
+    if (!question.call)
+        return BV_E_NOMEM;
+    BV_TRY(call_from(run, step, step->verb->args, step->verb->arg_count, question.call, error));
+    int rc = poll_run(run->lab, question.actor, step, ask, &question, &run->poll, error);
+    for (size_t i = 0; i < run->poll.told_count; i++)
+        note_span(run, step->actor, run->poll.told[i], outcome);
+    outcome->tries = run->poll.tries;
+    outcome->expected = run->poll.expected;
+    outcome->actual = run->poll.actual;
+    return rc;
+}
 
 static int meet(struct run *run,
                 const struct plan_step *step,
@@ -290,6 +334,8 @@ static int perform(struct run *run,
         return declare(run, step, error);
     case PLAN_VERB:
         return act(run, step, outcome, error);
+    case PLAN_POLL:
+        return poll(run, step, outcome, error);
     case PLAN_PROBE:
         return probe(run, step, outcome, error);
     case PLAN_SAVE:
@@ -305,21 +351,6 @@ static int perform(struct run *run,
         return meet(run, step, outcome, error);
     }
     return BV_E_INTERNAL;
-}
-
-/* How a message breaks its contract: by itself, or by accepting a request that does. Empty: it does
- * not. */
-static struct bv_bytes violation_of(const struct run *run, const struct bv_message *message)
-{
-    if (message->violation.size || !message->answers || message->status == BV_NO_NUMBER ||
-        message->status >= 400)
-        return message->violation;
-    const struct bv_message *request = bv_recording_at(run->base->recording, message->answers);
-    if (!request || !request->flaw.size)
-        return message->violation;
-    return bv_bytes_of(bv_arena_format(run->base->arena,
-                                       "a request that breaks its contract was accepted: %.*s",
-                                       BV_ARG(request->flaw)));
 }
 
 static void blame(struct run *run, struct step_outcome *outcome, const struct bv_message *message)
@@ -351,6 +382,9 @@ static void settle(struct run *run, const char *actor, struct step_outcome *outc
     uint64_t last = bv_recording_last(recording);
     for (; run->told < last; run->told++) {
         const struct bv_message *message = bv_recording_at(recording, run->told + 1);
+        if (actor && strcmp(actor, message->actor) == 0 && poll_hushed(&run->poll, message) &&
+            !violation_of(run, message).size)
+            continue;
         if (run->listener->message)
             run->listener->message(run->listener->argument, message);
         run->outcome.messages++;
@@ -370,6 +404,7 @@ static void settle(struct run *run, const char *actor, struct step_outcome *outc
             run->offenders[kept++] = message;
     }
     run->offender_count = kept;
+    run->poll = (struct poll_report){0};
 }
 
 static void run_step(struct run *run, size_t index)

@@ -36,6 +36,7 @@ struct step_outcome { /* texts live in the scenario's arena; NULL: none */
     size_t message_count;
     uint64_t violations[OUTCOME_MESSAGES_MAX];
     size_t violation_count;
+    size_t tries;           /* of a step that polls; 0: it does not */
     size_t barrier_parties; /* of a step at a barrier; 0: none */
     size_t barrier_arrived; /* of them, when this one went on */
     struct bv_trace trace;

@@ -10,7 +10,7 @@ static struct bv_arena *arena;
 static struct contracts *contracts;
 static struct scenario_outcome outcome;
 static char expected[400], actual[400], error_text[400];
-static size_t messages;
+static size_t messages, tries, step_messages;
 
 static void setup(void)
 {
@@ -35,6 +35,8 @@ static void on_step(void *argument,
                     struct bv_recording *recording)
 {
     (void)argument, (void)step, (void)index, (void)recording;
+    tries = step_outcome->tries;
+    step_messages = step_outcome->message_count;
     if (step_outcome->verdict != VERDICT_FAILED && step_outcome->verdict != VERDICT_BROKEN)
         return;
     snprintf(expected, sizeof expected, "%s", step_outcome->expected ? step_outcome->expected : "");
@@ -184,4 +186,86 @@ Test(execute, a_message_that_no_step_answers_for_makes_the_scenario_red)
     cr_expect_eq(run("Given actor b is echo\nWhen a offends for b\nAnd a says x"), VERDICT_FAILED);
     cr_expect_eq(outcome.steps[VERDICT_PASSED], 4, "every step is green");
     cr_expect_eq(outcome.contracts_violated, 1);
+}
+
+/* ---- polling ---- */
+
+Test(execute, a_pulled_value_is_asked_for_until_it_is_there)
+{
+    cr_expect_eq(
+        run("Then within 5s a counts until json \"$.n\" == 4 and sequence >= 4\nAnd a json "
+            "\"$.n\" == 4\nAnd a counts from 10 until json \"$.n\" exists"),
+        VERDICT_PASSED,
+        "%s: %s, not %s",
+        error_text,
+        actual,
+        expected);
+    cr_expect_eq(tries, 1, "of the last step: the first answer was it");
+}
+
+Test(execute, tries_that_found_nothing_new_are_only_counted)
+{
+    cr_expect_eq(run("Then within 20s a counts until json \"$.n\" == 9"), VERDICT_PASSED);
+    cr_expect_eq(tries, 9);
+    cr_expect_eq(
+        messages, 14, "six kinds of answer and the last, each with its question: %zu", messages);
+    cr_expect_eq(step_messages, 14);
+    cr_expect_eq(run("Then within 20s a counts until json \"$.half\" == 4"), VERDICT_PASSED);
+    cr_expect_eq(tries, 8);
+    cr_expect_eq(messages, 10, "n = 1, 2, 4, 6 and 8: %zu", messages);
+    cr_expect_eq(outcome.messages, 10);
+}
+
+Test(execute, a_poll_that_fails_says_what_the_last_answer_was)
+{
+    cr_expect_eq(run("Then within 200ms a counts until json \"$.n\" == nine and sequence > 1"),
+                 VERDICT_FAILED);
+    cr_expect_str_eq(expected, "json $.n == nine, sequence > 1 within 200 ms");
+    char said[80];
+    snprintf(said, sizeof said, "json $.n is %zu; %zu tries", tries, tries);
+    cr_expect(strstr(actual, said), "%s, not %s", actual, said);
+    cr_expect(strstr(actual, "last answer: count"), "%s", actual);
+    cr_expect(strstr(error_text, "a was asked"), "%s", error_text);
+    cr_expect_gt(tries, 3);
+    cr_expect_lt(tries, 40, "it backs off");
+}
+
+Test(execute, nobody_there_is_a_try_too)
+{
+    cr_expect_eq(run("Then within 5s a counts refusing 2 until json \"$.n\" == 5"), VERDICT_PASSED);
+    cr_expect_eq(tries, 5);
+    cr_expect_eq(run("Then within 50ms a counts refusing 1 until json \"$.n\" == 5"),
+                 VERDICT_FAILED);
+    cr_expect(strstr(actual, "no answer: nobody there"), "%s", actual);
+    cr_expect(strstr(error_text, "no answer at all"), "%s", error_text);
+}
+
+Test(execute, a_poll_ends_at_an_answer_that_breaks_its_contract)
+{
+    cr_expect_eq(run("Then within 1m a counts offends 3 until json \"$.n\" == 70"), VERDICT_FAILED);
+    cr_expect_eq(tries, 3);
+    cr_expect(strstr(actual, "/n: is wrong"), "%s", actual);
+    cr_expect_eq(outcome.contracts_violated, 1);
+}
+
+Test(execute, a_fault_of_the_lab_ends_a_poll)
+{
+    cr_expect_eq(run("Then within 1m a counts until sequence < ${a.url}"), VERDICT_BROKEN);
+    cr_expect_eq(tries, 1);
+}
+
+Test(execute, what_is_expected_of_a_secret_is_not_said_either)
+{
+    cr_expect_eq(run("When a says x\n\"\"\"json\n{ \"secret\": \"whsec_1\", \"a\": { \"token\": "
+                     "\"tok_1\" } }\n\"\"\"\nThen a receives \"x\"\nAnd save s from a json "
+                     "\"$.secret\"\nAnd a json \"$.a\" == ${s}"),
+                 VERDICT_FAILED);
+    cr_expect_str_eq(actual, "{\"token\":\"[redacted]\"}");
+    cr_expect_eq(
+        run("When a says x\n\"\"\"json\n{ \"secret\": \"whsec_1\" }\n\"\"\"\nThen a "
+            "receives \"x\"\nAnd save s from a json \"$.secret\"\nWhen a says y\n\"\"\"json\n"
+            "{ \"secret\": \"whsec_2\" }\n\"\"\"\nThen within 5ms a receives json "
+            "\"$.secret\" == ${s}"),
+        VERDICT_FAILED);
+    cr_expect(!strstr(actual, "whsec") && !strstr(expected, "whsec"), "%s, %s", actual, expected);
 }

@@ -22,6 +22,7 @@ enum {
 enum plan_kind {
     PLAN_ACTOR,    /* actor NAME is PROTOCOL arguments */
     PLAN_VERB,     /* NAME VERB arguments */
+    PLAN_POLL,     /* [within DURATION] NAME VERB arguments until PROBE OP VALUE [and ...] */
     PLAN_PROBE,    /* NAME PROBE OP VALUE [and PROBE OP VALUE ...] */
     PLAN_SAVE,     /* save VARIABLE from NAME PROBE */
     PLAN_RECEIVES, /* [within DURATION | never within DURATION] NAME receives ... */

@@ -51,7 +51,10 @@ static void print_protocol(struct bv_buf *buf, const struct bv_protocol *protoco
             (void)bv_buf_text(buf,
                               (verb->takes & BV_NEEDS_TABLE) == BV_NEEDS_TABLE ? "  + table"
                                                                                : "  [+ table]");
-        (void)bv_buf_format(buf, "   %s\n", verb->help ? verb->help : "");
+        (void)bv_buf_format(buf,
+                            "%s   %s\n",
+                            (verb->takes & BV_ASKS) ? " [until ...]" : "",
+                            verb->help ? verb->help : "");
         print_help(buf, verb->args, verb->arg_count);
     }
     for (size_t i = 0; i < protocol->probe_count; i++)
@@ -83,6 +86,13 @@ int plan_print_grammar(struct bv_buf *buf, const struct plan_tables *tables)
         "    within DURATION NAME receives in order WHAT + table   one match per cell, one after "
         "the other\n"
         "    never within DURATION NAME receives WHAT   no match until the time is over\n"
+        "    [within DURATION] NAME VERB ... until PROBE [ARGUMENT] OP VALUE [and ...]    ask "
+        "again "
+        "until the answer is\n"
+        "                                               as it should be, 10 ms after the first "
+        "time, then ever later\n"
+        "                                               up to 250 ms; verbs marked \"until\"; 5s "
+        "when left out\n"
         "    barrier NAME [within DURATION]             wait here for every selected scenario of "
         "the "
         "file that names it;\n"

@@ -180,6 +180,46 @@ Test(plan, a_barrier_needs_somebody_to_meet)
     }
 }
 
+Test(plan, a_verb_that_asks_may_be_asked_until)
+{
+    cr_assert_eq(steps("Then within 2s a counts from 3 until json \"$.n\" == 4 and sequence > 1\n"
+                       "And a counts until sequence exists"),
+                 0,
+                 "%s",
+                 plan->diagnostics[0].text);
+    const struct plan_step *list = plan->scenarios[0].steps;
+    cr_expect_eq(list[1].kind, PLAN_POLL);
+    cr_expect_eq(list[1].within_ms, 2000);
+    cr_expect_eq(list[1].filter_count, 2);
+    cr_expect(list[1].arguments[0].present);
+    cr_expect_eq(list[2].kind, PLAN_POLL);
+    cr_expect_eq(list[2].within_ms, 5000);
+    static const struct {
+        const char *step;
+        const char *says;
+    } rows[] = {
+        {"within 2s a counts",                           "until when?"                                    },
+        {"within 2s a says x",                           "\"within\" is for what is waited for"           },
+        {"a says x until type == x",
+         "is not asked again and again: \"until\" goes with \"counts\""                                   },
+        {"within 2s a says x until type == x",           "is not asked again and again"                   },
+        {"a counts until",                               "unknown condition of echo"                      },
+        {"a counts until sequnce == 1",                  "did you mean \"sequence\"?"                     },
+        {"a counts until sequence = 1",                  "unknown operator"                               },
+        {"a counts until sequence == 1 from 3",          "\"from\" is too much here"                      },
+        {"a counts unitl sequence == 1",                 "unknown word \"unitl\": did you mean \"until\"?"},
+        {"within 2s a sequence == 1",                    "expected \"receives\""                          },
+        {"never within 2s a counts until sequence == 1", "expected \"receives\""                          },
+        {"a counts until json \"$.[\" == 1",             "at column 3"                                    },
+        {"actor b is echo until sequence == 1",          "\"until\" is too much here"                     },
+    };
+    for (size_t i = 0; i < BV_COUNT(rows); i++) {
+        char text[200];
+        snprintf(text, sizeof text, "Then %s", rows[i].step);
+        refuses(text, rows[i].says);
+    }
+}
+
 Test(plan, grammar_names_every_verb_and_probe)
 {
     static const struct bv_protocol *const protocols[] = {&testing_protocol};

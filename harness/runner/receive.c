@@ -1,5 +1,6 @@
 #include "receive.h"
 
+#include "condition.h"
 #include "hop.h"
 #include <stdio.h>
 
@@ -7,41 +8,13 @@
 struct pattern {
     struct bv_actor *actor;
     struct bv_arena *arena;
-    struct bv_bytes type;                                /* data NULL: any */
-    struct bv_bytes key;                                 /* data NULL: any */
-    struct receive_filter filters[PLAN_FILTERS_MAX + 1]; /* the last may be the cell of an order */
+    struct bv_bytes type;                           /* data NULL: any */
+    struct bv_bytes key;                            /* data NULL: any */
+    struct condition filters[PLAN_FILTERS_MAX + 1]; /* the last may be the cell of an order */
     size_t filter_count;
     int fault; /* of a comparison */
     struct bv_error *error;
 };
-
-int receive_filter_from(struct runner_lab *lab,
-                        const struct plan_filter *from,
-                        struct receive_filter *ret_filter,
-                        struct bv_error *error)
-{
-    *ret_filter =
-        (struct receive_filter){.probe = from->probe, .op = from->op, .value = BV_BYTES("")};
-    if (from->argument.data)
-        BV_TRY(runner_lab_replace(lab, from->argument, &ret_filter->argument, error));
-    if (from->value.data)
-        BV_TRY(runner_lab_replace(lab, from->value, &ret_filter->value, error));
-    return 0;
-}
-
-const char *receive_filter_text(struct bv_arena *arena, const struct receive_filter *filter)
-{
-    bool value = filter->op != BV_OP_EXISTS;
-    return bv_arena_format(arena,
-                           "%s%s%.*s %s%s%.*s",
-                           filter->probe->name,
-                           filter->argument.size ? " " : "",
-                           BV_ARG(filter->argument),
-                           bv_op_text(filter->op),
-                           value ? " " : "",
-                           value ? (int)(filter->value.size < 400 ? filter->value.size : 400) : 0,
-                           filter->value.data);
-}
 
 /* Index of the first condition that message does not satisfy: 0 type, 1 key, 2.. filters; -1: it
  * matches. */
@@ -52,12 +25,7 @@ static int first_miss(struct pattern *pattern, const struct bv_message *message)
     if (pattern->key.data && !bv_bytes_equal(pattern->key, message->key))
         return 1;
     for (size_t i = 0; i < pattern->filter_count; i++) {
-        const struct receive_filter *filter = &pattern->filters[i];
-        struct bv_fact fact = {0};
-        int rc = filter->probe->read(
-            pattern->actor, message, filter->argument, pattern->arena, &fact, pattern->error);
-        if (rc == 0)
-            rc = bv_fact_compare(&fact, filter->op, filter->value, pattern->error);
+        int rc = condition_holds(&pattern->filters[i], pattern->actor, message, pattern->error);
         if (rc < 0)
             pattern->fault = rc;
         if (rc != 0)
@@ -90,7 +58,7 @@ static int pattern_from(struct runner_lab *lab,
     if (step->key.data)
         BV_TRY(runner_lab_replace(lab, step->key, &ret_pattern->key, error));
     for (size_t i = 0; i < step->filter_count; i++)
-        BV_TRY(receive_filter_from(lab, &step->filters[i], &ret_pattern->filters[i], error));
+        BV_TRY(condition_from(lab, &step->filters[i], &ret_pattern->filters[i], error));
     ret_pattern->filter_count = step->filter_count;
     return 0;
 }
@@ -108,7 +76,7 @@ static const char *pattern_text(const struct pattern *pattern)
         (void)bv_buf_format(&text,
                             "%s%s",
                             text.size ? ", " : "",
-                            receive_filter_text(pattern->arena, &pattern->filters[i]));
+                            condition_text(pattern->arena, &pattern->filters[i]));
     if (!text.size)
         (void)bv_buf_text(&text, "any message");
     return bv_arena_text(pattern->arena, bv_buf_view(&text));
@@ -117,23 +85,17 @@ static const char *pattern_text(const struct pattern *pattern)
 /* Why message is not it: "json $.state is PENDING, not == PAID". */
 static const char *miss_text(struct pattern *pattern, const struct bv_message *message, int miss)
 {
-    bv_auto(bv_buf_release) struct bv_buf text = {.max = 4000};
     if (miss == 0)
         return bv_arena_format(pattern->arena, "its type is %.*s", BV_ARG(message->type));
     if (miss == 1)
         return bv_arena_format(pattern->arena, "its key is %.*s", BV_ARG(message->key));
-    const struct receive_filter *filter = &pattern->filters[miss - 2];
-    struct bv_fact fact = {0};
-    if (filter->probe->read(
-            pattern->actor, message, filter->argument, pattern->arena, &fact, NULL) < 0 ||
-        bv_fact_text(&text, &fact) < 0)
-        return "it cannot be compared";
+    const struct condition *condition = &pattern->filters[miss - 2];
     return bv_arena_format(pattern->arena,
-                           "%s %.*s is %.*s",
-                           filter->probe->name,
-                           BV_ARG(filter->argument),
-                           (int)(text.size < 200 ? text.size : 200),
-                           text.data ? text.data : "");
+                           "%s%s%.*s is %s",
+                           condition->probe->name,
+                           condition->argument.size ? " " : "",
+                           BV_ARG(condition->argument),
+                           condition_seen(condition, pattern->actor, message));
 }
 
 static void add_message(struct receive_report *report, uint64_t id)
@@ -323,7 +285,7 @@ static int order(struct runner_lab *lab,
                 pattern->type = cell;
             else
                 pattern->filters[base] =
-                    (struct receive_filter){step->order_probe, argument, BV_OP_EQ, cell};
+                    (struct condition){step->order_probe, argument, BV_OP_EQ, cell};
             pattern->filter_count = types ? base : base + 1;
             int rc = once(pattern, deadline_us, step->within_ms, report);
             if (rc == BV_MISMATCH)

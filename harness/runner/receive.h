@@ -5,19 +5,6 @@
 #include "lab.h"
 #include "plan.h"
 
-/* A plan_filter with its variables replaced. */
-struct receive_filter {
-    const struct bv_probe *probe;
-    struct bv_bytes argument;
-    enum bv_op op;
-    struct bv_bytes value;
-};
-BV_MUST_CHECK int receive_filter_from(struct runner_lab *lab,
-                                      const struct plan_filter *from,
-                                      struct receive_filter *ret_filter,
-                                      struct bv_error *error);
-const char *receive_filter_text(struct bv_arena *arena, const struct receive_filter *filter);
-
 struct receive_report { /* texts in the scenario's arena */
     const char *expected;
     const char *actual;

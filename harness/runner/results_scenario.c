@@ -259,6 +259,8 @@ void results_step(struct results_scenario *part,
     results_text(&w, "error", outcome->error);
     results_text(&w, "reason", outcome->reason);
     ids(&w, "messages", outcome->messages, outcome->message_count);
+    if (outcome->tries)
+        bv_jw_kv_int(&w, "tries", (int64_t)outcome->tries);
     if (step->barrier && outcome->barrier_parties) {
         bv_jw_key(&w, "barrier");
         bv_jw_object(&w);

@@ -28,7 +28,6 @@ enum {
     ARENA_BYTES_MAX = 256 << 20,
     SEED_DRAWN_MAX = 1000000000, /* one that people can type */
     DRY_RUN_BYTES_MAX = 64 << 20,
-    PROBE_MS = 500,
 };
 
 struct session {
@@ -59,6 +58,7 @@ struct session {
     int64_t boot_ms;
     struct console console;
     pthread_mutex_t lock; /* while scenarios run: guards what follows, and questions to the stack */
+    bool page;            /* index.html was written */
     bool crashed;         /* a service ended by itself: red, whatever the steps say */
     struct bv_error error;
 };
@@ -96,6 +96,23 @@ static int read_tags(struct session *session)
     return tag_expression_check(session->tags, &session->error);
 }
 
+static int none_selected(struct session *session)
+{
+    for (size_t s = 0; s < session->story_count; s++)
+        if (session->stories[s].line_count)
+            return bv_fail(&session->error,
+                           BV_E_NOT_FOUND,
+                           "no scenario is selected: none%s stands at line %u of %s",
+                           session->tags ? " with these tags" : "",
+                           session->stories[s].lines[0],
+                           session->stories[s].shown);
+    return bv_fail(&session->error,
+                   BV_E_NOT_FOUND,
+                   "no scenario is selected: none has the tags %.80s (bv scenario --dry-run shows "
+                   "the tags)",
+                   session->options.tags ? session->options.tags : "");
+}
+
 /* Which scenarios run, and when. */
 static int collect(struct session *session, struct wanted *wanted)
 {
@@ -119,7 +136,7 @@ static int collect(struct session *session, struct wanted *wanted)
         }
     }
     if (!count)
-        return bv_fail(&session->error, BV_E_NOT_FOUND, "no scenario is selected");
+        return none_selected(session);
     seed_init(&random, (uint64_t)session->seed, SEED_ORDER);
     return schedule_make(session->arena,
                          jobs,
@@ -172,6 +189,15 @@ static int plant(struct session *session)
                        bv_break_chosen());
     snprintf(session->settings, sizeof session->settings, "all.BV_BREAK=%s", bv_break_chosen());
     return 0;
+}
+
+/* The folder of results as people type it. */
+static const char *shown_folder(const struct session *session)
+{
+    size_t size = strlen(session->root);
+    bool inside =
+        strncmp(session->folder, session->root, size) == 0 && session->folder[size] == '/';
+    return session->folder + (inside ? size + 1 : 0);
 }
 
 /* ---- one scenario ---- */
@@ -243,21 +269,31 @@ static void on_scenario_end(void *argument,
     console_scenario_end(scene->console, outcome, reproduce);
 }
 
-/* A service that ended is the platform's failure, a server that ended the lab's. */
+/* A service that ended is the platform's failure; a server or the supervisor, which takes the
+ * services along, the lab's. The stack's folder goes with the run, so the copy of the log is named.
+ */
 static int check_parts(struct session *session)
 {
-    if (!session->stack || *session->interrupted ||
-        bv_stack_check(session->stack, &session->error) == 0)
+    const struct bv_stack_part *ended = NULL;
+    if (!session->stack || *session->interrupted)
         return 0;
+    BV_TRY(bv_stack_refresh(session->stack, &session->error));
     for (size_t i = 0; i < bv_stack_count(session->stack); i++) {
         const struct bv_stack_part *part = bv_stack_at(session->stack, i);
-        struct bv_stack_health health = {0};
-        if (part->kind != BV_STACK_SERVICE)
-            continue;
-        bv_stack_probe(part, PROBE_MS, &health);
-        session->crashed = session->crashed || health.processes == 0;
+        if (strcmp(part->state, "ended") == 0 && (!ended || part->kind == BV_STACK_SERVER))
+            ended = part;
     }
-    return session->crashed ? CREW_STOP : session->error.code;
+    if (!ended)
+        return 0;
+    session->crashed = ended->kind == BV_STACK_SERVICE;
+    (void)bv_fail(&session->error,
+                  BV_E_UNAVAILABLE,
+                  "%s: %s, see %s/logs/%s.log",
+                  ended->name,
+                  ended->ended,
+                  shown_folder(session),
+                  ended->name);
+    return session->crashed ? CREW_STOP : BV_E_UNAVAILABLE;
 }
 
 static void close_scene(struct scene *scene)
@@ -496,6 +532,8 @@ static void print_summary(const struct session *session, int status)
     FILE *file = session->console.file;
     if (!file)
         return;
+    static const char *const words[] = {
+        [EXIT_PASSED] = "passed", [EXIT_RED] = "FAILED", [EXIT_LAB] = "BROKEN"};
     if (status == EXIT_LAB &&
         !totals->steps[VERDICT_PASSED]) /* nothing ran: the sentence says it */
         return;
@@ -503,19 +541,16 @@ static void print_summary(const struct session *session, int status)
             "\n%s%s%s  %zu of %zu scenarios passed, %zu steps, %zu messages, %zu checked against "
             "contracts, %zu broke them\n",
             bv_colour(file, status == EXIT_PASSED ? BV_GREEN : BV_RED),
-            status == EXIT_PASSED ? "passed" : "FAILED",
+            words[status],
             bv_colour_end(file),
             totals->scenarios[VERDICT_PASSED],
-            totals->scenarios[VERDICT_PASSED] + totals->scenarios[VERDICT_FAILED] +
-                totals->scenarios[VERDICT_BROKEN],
+            session->schedule.job_count,
             totals->steps[VERDICT_PASSED],
             totals->messages,
             totals->contracts_checked,
             totals->contracts_violated);
-    size_t size = strlen(session->root);
-    bool inside =
-        strncmp(session->folder, session->root, size) == 0 && session->folder[size] == '/';
-    fprintf(file, "report  %s/index.html\n", session->folder + (inside ? size + 1 : 0));
+    if (session->page)
+        fprintf(file, "report  %s/index.html\n", shown_folder(session));
 }
 
 static void print_json(const struct session *session, int status)

@@ -164,6 +164,8 @@ static void compile_actor(struct compiler *compiler)
     }
     const struct bv_protocol *protocol = step->protocol;
     step_take_arguments(compiler, protocol->open_args, protocol->open_arg_count);
+    if (step_peek(compiler))
+        STEP_FAIL(compiler, "\"%.60s\" is too much here", step_shown(compiler));
     if (protocol->needs)
         step_need(compiler, protocol->needs);
     const char *target = NULL;
@@ -303,15 +305,62 @@ static void compile_receives(struct compiler *compiler)
         check_order(compiler);
 }
 
+/* PROBE OP VALUE [and ...] to the end of the step. */
+static void take_conditions(struct compiler *compiler, const char *what)
+{
+    do {
+        struct bv_bytes argument;
+        const struct bv_probe *probe = take_probe(compiler, &argument);
+        if (!probe) {
+            unknown_probe(compiler, what);
+            return;
+        }
+        take_condition(compiler, probe, argument);
+    } while (!compiler->failed && step_accept(compiler, "and"));
+    if (step_peek(compiler))
+        STEP_FAIL(compiler, "\"%.60s\" is too much here", step_shown(compiler));
+}
+
+/* At the word "until" of a verb that is not one to ask again: which ones are. */
+static void refuse_until(struct compiler *compiler)
+{
+    const struct bv_protocol *protocol = compiler->step->protocol;
+    bv_auto(bv_buf_release) struct bv_buf known = {.max = 200};
+    for (size_t i = 0; i < protocol->verb_count; i++)
+        if (protocol->verbs[i].takes & BV_ASKS)
+            (void)bv_buf_format(
+                &known, "%s\"%s\"", known.size ? ", " : "", protocol->verbs[i].name);
+    STEP_FAIL(compiler,
+              "\"%s\" is not asked again and again: \"until\" goes with %.*s",
+              compiler->step->verb->name,
+              known.size ? (int)known.size : 24,
+              known.size ? known.data : "no verb of this protocol");
+}
+
 static void compile_verb(struct compiler *compiler,
                          const struct bv_verb *verb,
                          const struct compiler_actor *actor)
 {
-    compiler->step->kind = PLAN_VERB;
-    compiler->step->verb = verb;
+    struct plan_step *step = compiler->step;
+    step->kind = PLAN_VERB;
+    step->verb = verb;
     step_take_arguments(compiler, verb->args, verb->arg_count);
     if (!compiler->failed)
         step_check_requests(compiler, verb->args, verb->arg_count, actor->target);
+    bool until = !compiler->failed && step_matches(compiler, "until") > 0;
+    if (until && !(verb->takes & BV_ASKS)) {
+        refuse_until(compiler);
+    } else if (until) {
+        step->kind = PLAN_POLL;
+        step->within_ms = step->within_ms ? step->within_ms : DEFAULT_WITHIN_MS;
+        compiler->at++;
+        take_conditions(compiler, "condition");
+    } else if (!compiler->failed && step->within_ms) {
+        STEP_FAIL(compiler,
+                  (verb->takes & BV_ASKS) ? "until when? write \"until PROBE OP VALUE\" at the end"
+                                          : "\"within\" is for what is waited for, not for \"%s\"",
+                  verb->name);
+    }
     step_check_payload(compiler, verb->takes);
 }
 
@@ -348,17 +397,7 @@ static void compile_act(struct compiler *compiler)
         return;
     }
     step->kind = PLAN_PROBE;
-    do {
-        struct bv_bytes argument;
-        const struct bv_probe *probe = take_probe(compiler, &argument);
-        if (!probe) {
-            unknown_probe(compiler, "verb or probe");
-            return;
-        }
-        take_condition(compiler, probe, argument);
-    } while (!compiler->failed && step_accept(compiler, "and"));
-    if (step_peek(compiler))
-        STEP_FAIL(compiler, "\"%.60s\" is too much here", step_shown(compiler));
+    take_conditions(compiler, "verb or probe");
     step_check_payload(compiler, BV_TAKES_NOTHING);
 }
 
@@ -397,8 +436,18 @@ static void compile_barrier(struct compiler *compiler)
 
 static void compile_within(struct compiler *compiler)
 {
-    if (take_within(compiler) && take_actor(compiler) && step_expect(compiler, "receives"))
+    const struct compiler_actor *actor = take_within(compiler) ? take_actor(compiler) : NULL;
+    if (!actor)
+        return;
+    if (step_accept(compiler, "receives")) {
         compile_receives(compiler);
+        return;
+    }
+    const struct bv_verb *verb = compiler->step->wait == PLAN_NEVER ? NULL : take_verb(compiler);
+    if (verb)
+        compile_verb(compiler, verb, actor);
+    else
+        (void)step_expect(compiler, "receives");
 }
 
 void step_compile(struct compiler *compiler, struct plan_step *step)

@@ -427,8 +427,10 @@ static const struct bv_arg *option_here(const struct compiler *compiler,
 
 static void unknown_option(struct compiler *compiler, const struct bv_arg *rows, size_t count)
 {
-    const char *known[BV_ARGS_MAX];
+    const char *known[BV_ARGS_MAX + 1];
     size_t known_count = 0;
+    if (compiler->step->verb && (compiler->step->verb->takes & BV_ASKS))
+        known[known_count++] = "until";
     for (size_t i = 0; i < count; i++)
         if (rows[i].words)
             known[known_count++] = rows[i].words;
@@ -440,13 +442,14 @@ void step_take_arguments(struct compiler *compiler, const struct bv_arg *rows, s
     struct plan_step *step = compiler->step;
     size_t words = 0;
     for (size_t i = 0; i < count && !compiler->failed && !rows[i].words; i++) {
-        if (!step_peek(compiler) && rows[i].presence == BV_OPTIONAL)
+        if (rows[i].presence == BV_OPTIONAL &&
+            (!step_peek(compiler) || step_matches(compiler, "until")))
             continue;
         if (rows[i].presence == BV_OPTIONAL && option_here(compiler, rows, count, &words))
             continue;
         take_value(compiler, &rows[i], &step->arguments[i]);
     }
-    while (!compiler->failed && step_peek(compiler)) {
+    while (!compiler->failed && step_peek(compiler) && !step_matches(compiler, "until")) {
         const struct bv_arg *row = option_here(compiler, rows, count, &words);
         if (!row) {
             unknown_option(compiler, rows, count);

@@ -1,5 +1,6 @@
 #include "testing_protocol.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static const struct bv_arg open_args[] = {
@@ -81,11 +82,52 @@ static int offend(struct bv_actor *actor, const struct bv_call *call, struct bv_
     return bv_recording_append(actor->lab->recording, &message, NULL);
 }
 
+static const struct bv_arg count_args[] = {
+    {"from", "from",     BV_ARG_INT, BV_OPTIONAL, "first number, else 1"               },
+    {"gaps", "refusing", BV_ARG_INT, BV_OPTIONAL, "every so many times nobody answers" },
+    {"flaw", "offends",  BV_ARG_INT, BV_OPTIONAL, "the number that breaks its contract"},
+};
+
+/* Each answer is one higher than the one before: something that is pulled. */
+static int count(struct bv_actor *actor, const struct bv_call *call, struct bv_error *error)
+{
+    char body[64];
+    uint64_t id = 0;
+    unsigned char *calls = actor->state;
+    const struct bv_value *values = call->values;
+    int64_t number = ++*calls + (values[0].present ? values[0].number - 1 : 0);
+    struct bv_message message = {.direction = BV_SENT,
+                                 .summary = BV_BYTES("count?"),
+                                 .status = BV_NO_NUMBER,
+                                 .sequence = BV_NO_NUMBER};
+    BV_TRY(bv_actor_record(actor, &message, &id));
+    if (values[1].present && *calls % values[1].number == 0) {
+        (void)bv_fail(error, BV_E_UNAVAILABLE, "nobody there");
+        return BV_MISMATCH;
+    }
+    int size = snprintf(
+        body, sizeof body, "{\"n\":%lld,\"half\":%lld}", (long long)number, (long long)number / 2);
+    message = (struct bv_message){
+        .direction = BV_RECEIVED,
+        .summary = BV_BYTES("count"),
+        .body = {body, (size_t)size},
+        .answers = id,
+        .status = BV_NO_NUMBER,
+        .sequence = number
+    };
+    if (values[2].present && values[2].number == number)
+        message.violation = BV_BYTES("/n: is wrong");
+    BV_TRY(bv_actor_record(actor, &message, &id));
+    actor->current = bv_recording_at(actor->lab->recording, id);
+    return 0;
+}
+
 static const struct bv_verb verbs[] = {
-    {"says",    say_args,    BV_COUNT(say_args),    BV_TAKES_DOC,     say,        "record" },
-    {"refuses", NULL,        0,                     BV_TAKES_NOTHING, refuse,     "red"    },
-    {"offends", offend_args, BV_COUNT(offend_args), BV_TAKES_NOTHING, offend,     "violate"},
-    {"breaks",  NULL,        0,                     BV_TAKES_NOTHING, break_down, "fault"  },
+    {"counts",  count_args,  BV_COUNT(count_args),  BV_ASKS,          count,      "one more than the last time"},
+    {"says",    say_args,    BV_COUNT(say_args),    BV_TAKES_DOC,     say,        "record"                     },
+    {"refuses", NULL,        0,                     BV_TAKES_NOTHING, refuse,     "red"                        },
+    {"offends", offend_args, BV_COUNT(offend_args), BV_TAKES_NOTHING, offend,     "violate"                    },
+    {"breaks",  NULL,        0,                     BV_TAKES_NOTHING, break_down, "fault"                      },
 };
 static const struct bv_probe probes[] = {
     {"type",     BV_PROBE_PLAIN, bv_probe_type,     ""},

@@ -498,13 +498,13 @@ static int grpc_stops(struct bv_actor *actor, const struct bv_call *step, struct
 static const struct bv_verb verbs[] = {
     {"calls",
      calls_args,             BV_COUNT(calls_args),
-     BV_TAKES_DOC,                                                     grpc_calls,
-     "unary call; the doc string is the request as JSON"                                                               },
+     BV_TAKES_DOC | BV_ASKS,
+     grpc_calls,                                                                     "unary call; the doc string is the request as JSON"},
     {"watches",
      watches_args,           BV_COUNT(watches_args),
      BV_TAKES_DOC,                                                     grpc_watches,
-     "follow a server stream; waits for its first message"                                                             },
-    {"stops watching", NULL, 0,                      BV_TAKES_NOTHING, grpc_stops,   "cancel all streams of this actor"},
+     "follow a server stream; waits for its first message"                                                                              },
+    {"stops watching", NULL, 0,                      BV_TAKES_NOTHING, grpc_stops,   "cancel all streams of this actor"                 },
 };
 
 /* ---- probes ---- */

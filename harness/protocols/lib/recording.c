@@ -4,6 +4,7 @@
 
 #include "bv/protocol.h"
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -331,6 +332,20 @@ int bv_actor_await(struct bv_actor *actor,
     if (rc == 0)
         actor->current = *ret_message;
     return rc;
+}
+
+int64_t bv_actor_left_ms(const struct bv_actor *actor, const struct bv_call *call)
+{
+    int64_t left_ms = (call->deadline_mono_us - bv_mono_us(actor->lab->env)) / 1000;
+    if (!call->deadline_mono_us || left_ms > actor->lab->timeout_ms)
+        return actor->lab->timeout_ms;
+    return left_ms > 0 ? left_ms : 1;
+}
+
+bool bv_peer_gone(int fd)
+{
+    struct pollfd look = {fd, POLLRDHUP, 0};
+    return poll(&look, 1, 0) > 0;
 }
 
 struct bv_trace bv_actor_trace(struct bv_actor *actor, char ret_traceparent[BV_TRACEPARENT_SIZE])

@@ -3,6 +3,7 @@
 #include "bv/test_stack.h"
 #include "lab.h"
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 static struct lab lab;
 static struct bv_lab_ops ops;
@@ -71,4 +72,60 @@ Test(postgres_actor, a_wrong_statement_and_a_missing_one_are_the_labs_fault)
 Test(postgres_actor, a_missing_database_is_red)
 {
     cr_expect_eq(declare("lab_no_such_database"), BV_MISMATCH);
+}
+
+static int query(const char *sql)
+{
+    return lab_run(&lab, "queries", LAB_WORDS("sql", sql), NULL);
+}
+
+Test(postgres_actor, a_server_that_does_not_answer_is_red_in_time_and_asked_again)
+{
+    cr_assert_eq(declare("postgres"), 0);
+    lab.lab.timeout_ms = 50; /* the statement takes longer than the test may */
+    cr_expect_eq(query("select pg_sleep(9)"), BV_MISMATCH);
+    cr_expect(strstr(lab.error.text, "no answer within its time"), "%s", lab.error.text);
+    lab.lab.timeout_ms = LAB_WAIT_MS;
+    cr_assert_eq(query("select 7 as n"), 0, "%s", lab.error.text);
+    cr_expect_str_eq(lab_probe(&lab, lab.actor.current, "json", "$[0].n"), "7");
+}
+
+Test(postgres_actor, a_connection_that_is_ended_is_red_and_made_again)
+{
+    cr_assert_eq(declare("postgres"), 0);
+    cr_expect_eq(query("select pg_terminate_backend(pg_backend_pid())"), BV_MISMATCH);
+    cr_assert_eq(query("select 7 as n"), 0, "%s", lab.error.text);
+    cr_expect_eq(query("create table lab_x (a int)"), BV_E_INVALID, "still read-only");
+}
+
+Test(postgres_actor, a_whole_table_is_refused_and_the_next_question_answered)
+{
+    cr_assert_eq(declare("postgres"), 0);
+    cr_expect_eq(query("select repeat('x', 1000) as t from generate_series(1, 1000000)"),
+                 BV_E_TOO_LARGE);
+    cr_assert_eq(query("select t from generate_series(1, 3) as t"), 0, "%s", lab.error.text);
+    cr_expect_str_eq(lab_probe(&lab, lab.actor.current, "rows", NULL), "3");
+    cr_assert_eq(query("select 1 where false"), 0, "%s", lab.error.text);
+    cr_expect_str_eq(lab_probe(&lab, lab.actor.current, "body", NULL), "[]");
+}
+
+/* From a second connection, while the first has nothing to do. */
+Test(postgres_actor, a_connection_that_postgresql_ended_meanwhile_is_made_again)
+{
+    static struct bv_actor other;
+    cr_assert_eq(declare("postgres"), 0);
+    cr_assert_eq(query("select pg_backend_pid() as pid"), 0);
+    char sql[120];
+    snprintf(sql,
+             sizeof sql,
+             "select pg_terminate_backend(%s, 5000)",
+             lab_probe(&lab, lab.actor.current, "json", "$[0].pid"));
+    other = lab.actor;
+    other.state = NULL;
+    struct bv_call call = {.values = {{.present = true, .text = BV_BYTES("postgres")}}};
+    cr_assert_eq(bv_protocol_postgres.open(&other, &call, &lab.error), 0);
+    call.values[0].text = bv_bytes_of(sql);
+    cr_assert_eq(bv_protocol_postgres.verbs[0].run(&other, &call, &lab.error), 0);
+    bv_protocol_postgres.close(&other);
+    cr_assert_eq(query("select 7 as n"), 0, "%s", lab.error.text);
 }

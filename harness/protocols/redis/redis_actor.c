@@ -48,7 +48,21 @@ static int redis_open(struct bv_actor *actor, const struct bv_call *call, struct
         (void)bv_fail(error, BV_E_UNAVAILABLE, "Redis: %s", context->errstr);
         return BV_MISMATCH;
     }
-    return redisSetTimeout(context, (struct timeval){10, 0}) == REDIS_OK ? 0 : BV_E_IO;
+    return 0;
+}
+
+/* One command may take ms. A connection that failed, or that Redis ended meanwhile, is made again:
+ * a context with an error refuses everything for ever. */
+static bool have_time(redisContext *context, int64_t ms)
+{
+    const struct timeval time = {ms / 1000, ms % 1000 * 1000};
+    if (context->err || bv_peer_gone(context->fd)) {
+        if (context->timeout)
+            *context->timeout = time; /* of connecting */
+        if (redisReconnect(context) != REDIS_OK)
+            return false;
+    }
+    return redisSetTimeout(context, time) == REDIS_OK;
 }
 
 static void write_reply(struct bv_json_writer *w, const redisReply *reply, int depth)
@@ -78,6 +92,13 @@ static const struct bv_arg ask_args[] = {
      BV_REQUIRED, "words separated by spaces: \"GET product:default:MUG\""},
 };
 
+static bool is_login(const char *word, size_t size)
+{
+    const struct bv_bytes text = {word, size};
+    return bv_bytes_equal_nocase(text, BV_BYTES("auth")) ||
+           bv_bytes_equal_nocase(text, BV_BYTES("hello"));
+}
+
 static int redis_ask(struct bv_actor *actor, const struct bv_call *call, struct bv_error *error)
 {
     struct bv_lab *lab = actor->lab;
@@ -98,6 +119,8 @@ static int redis_ask(struct bv_actor *actor, const struct bv_call *call, struct 
     }
     if (!count)
         return bv_fail(error, BV_E_INVALID, "there is no command");
+    if (is_login(words[0], sizes[0])) /* its words are secrets, whatever they are called */
+        command = BV_BYTES("AUTH " BV_REDACTED);
     struct bv_message question = {.direction = BV_SENT,
                                   .summary = command,
                                   .type = BV_BYTES("command"),
@@ -109,9 +132,12 @@ static int redis_ask(struct bv_actor *actor, const struct bv_call *call, struct 
     uint64_t id = 0;
     BV_TRY(bv_actor_record(actor, &question, &id));
     redisContext *context = actor->state;
-    redisReply *reply = redisCommandArgv(context, count, words, sizes);
+    redisReply *reply = NULL;
+    if (have_time(context, bv_actor_left_ms(actor, call)))
+        reply = redisCommandArgv(context, count, words, sizes);
     if (!reply) {
         (void)bv_fail(error, BV_E_UNAVAILABLE, "Redis: %s", context->errstr);
+        (void)bv_actor_note(actor, "%s", error->text);
         return BV_MISMATCH;
     }
     int rc = reply->type == REDIS_REPLY_ERROR
@@ -146,7 +172,7 @@ static int redis_ask(struct bv_actor *actor, const struct bv_call *call, struct 
 }
 
 static const struct bv_verb verbs[] = {
-    {"asks", ask_args, BV_COUNT(ask_args), BV_TAKES_NOTHING, redis_ask, "send one command"},
+    {"asks", ask_args, BV_COUNT(ask_args), BV_ASKS, redis_ask, "send one command"},
 };
 static const struct bv_probe probes[] = {
     {"json", BV_PROBE_PATH,  bv_probe_json, "$.reply, $.reply[0]"   },

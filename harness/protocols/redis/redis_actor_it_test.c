@@ -3,6 +3,8 @@
 #include "bv/test_stack.h"
 #include "lab.h"
 #include <criterion/criterion.h>
+#include <hiredis/hiredis.h>
+#include <poll.h>
 
 static struct lab lab;
 static struct bv_lab_ops ops;
@@ -49,4 +51,32 @@ Test(redis_actor, a_wrong_command_is_the_labs_fault)
 {
     cr_expect_eq(lab_run(&lab, "asks", LAB_WORDS("command", "NOSUCH x"), NULL), BV_E_INVALID);
     cr_expect_eq(lab_run(&lab, "asks", LAB_WORDS("command", "  "), NULL), BV_E_INVALID);
+}
+
+Test(redis_actor, a_connection_that_redis_ended_meanwhile_is_made_again)
+{
+    const redisContext *context = lab.actor.state;
+    struct pollfd end = {context->fd, POLLRDHUP, 0};
+    cr_expect_str_eq(ask("CLIENT KILL TYPE normal SKIPME no", "$.reply"), "1");
+    cr_assert_eq(poll(&end, 1, LAB_WAIT_MS), 1, "Redis ends it after the answer");
+    cr_expect_str_eq(ask("PING", "$.reply"), "PONG");
+}
+
+Test(redis_actor, a_server_that_does_not_answer_is_red_in_time_and_asked_again)
+{
+    lab.lab.timeout_ms = 50;
+    cr_expect_eq(lab_run(&lab, "asks", LAB_WORDS("command", "BLPOP lab:nobody-pushes 5"), NULL),
+                 BV_MISMATCH);
+    lab.lab.timeout_ms = LAB_WAIT_MS;
+    cr_expect_str_eq(ask("PING", "$.reply"), "PONG");
+}
+
+Test(redis_actor, a_password_is_not_recorded)
+{
+    (void)!lab_run(&lab, "asks", LAB_WORDS("command", "auth hunter2"), NULL);
+    for (uint64_t id = 1; id <= bv_recording_last(lab.lab.recording); id++) {
+        const struct bv_message *message = bv_recording_at(lab.lab.recording, id);
+        cr_expect(!memmem(message->body.data, message->body.size, "hunter2", 7));
+        cr_expect(!memmem(message->summary.data, message->summary.size, "hunter2", 7));
+    }
 }

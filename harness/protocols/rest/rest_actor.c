@@ -189,7 +189,7 @@ static int exchange(struct bv_actor *actor,
         .fields = fields.list,
         .field_count = fields.count,
         .body = call->doc,
-        .timeout_ms = lab->timeout_ms,
+        .timeout_ms = bv_actor_left_ms(actor, call),
     };
     if (!http.url)
         return BV_E_NOMEM;
@@ -220,24 +220,18 @@ METHOD(rest_patch, "PATCH")
 METHOD(rest_delete, "DELETE")
 
 static const struct bv_verb verbs[] = {
-    {"gets",
-     verb_args,            BV_COUNT(verb_args),
-     BV_TAKES_NOTHING,                                        rest_get,
-     "GET and wait for the answer"                                                              },
-    {"heads",
-     verb_args,            BV_COUNT(verb_args),
-     BV_TAKES_NOTHING,                                        rest_head,
-     "HEAD and wait for the answer"                                                             },
-    {"posts",   verb_args, BV_COUNT(verb_args), BV_TAKES_DOC, rest_post,   "POST the doc string"},
-    {"puts",    verb_args, BV_COUNT(verb_args), BV_TAKES_DOC, rest_put,    "PUT the doc string" },
+    {"gets",    verb_args, BV_COUNT(verb_args), BV_ASKS,      rest_get,    "GET and wait for the answer" },
+    {"heads",   verb_args, BV_COUNT(verb_args), BV_ASKS,      rest_head,   "HEAD and wait for the answer"},
+    {"posts",   verb_args, BV_COUNT(verb_args), BV_TAKES_DOC, rest_post,   "POST the doc string"         },
+    {"puts",    verb_args, BV_COUNT(verb_args), BV_TAKES_DOC, rest_put,    "PUT the doc string"          },
     {"patches",
      verb_args,            BV_COUNT(verb_args),
      BV_TAKES_DOC,                                            rest_patch,
-     "PATCH with the doc string"                                                                },
+     "PATCH with the doc string"                                                                         },
     {"deletes",
      verb_args,            BV_COUNT(verb_args),
      BV_TAKES_DOC,                                            rest_delete,
-     "DELETE and wait for the answer"                                                           },
+     "DELETE and wait for the answer"                                                                    },
 };
 
 static const struct bv_probe probes[] = {

@@ -147,6 +147,11 @@ BV_MUST_CHECK int bv_actor_await(struct bv_actor *actor,
                                  uint64_t after,
                                  int64_t deadline_mono_us,
                                  const struct bv_message **ret_message);
+/* Milliseconds that one request of call may take: to the call's deadline, at most the lab's
+ * timeout, at least 1. Thread: scenario. */
+int64_t bv_actor_left_ms(const struct bv_actor *actor, const struct bv_call *call);
+/* Whether the peer of a connected socket has ended it since it was last used. Thread: any. */
+bool bv_peer_gone(int fd);
 /* A child of the step's trace for one message, and its traceparent. Thread: scenario. */
 struct bv_trace bv_actor_trace(struct bv_actor *actor, char ret_traceparent[BV_TRACEPARENT_SIZE]);
 
@@ -163,8 +168,10 @@ enum bv_takes {
     BV_TAKES_DOC = 1,
     BV_TAKES_TABLE = 2,
     BV_NEEDS_DOC = 5,
-    BV_NEEDS_TABLE = 10
-}; /* may be or-ed */
+    BV_NEEDS_TABLE = 10,
+    BV_ASKS = 16 /* it changes nothing and sets actor->current to the answer: may stand before
+                    "until", and is then run again and again. It gives up at call->deadline */
+};               /* may be or-ed */
 
 struct bv_verb {
     const char *name; /* one or more words: "posts", "is cut" */
