@@ -1,5 +1,7 @@
 #include "http_internal.h"
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 /* Output that the socket did not take at once. */
 struct rest {
@@ -485,9 +487,19 @@ void http_connection_expired(struct http_connection *connection)
  * ---------------------------------------------------------------------------------------------------------------------
  */
 
+/* A request that has arrived but is not read yet: it is answered, as the peer may not send it
+ * twice. */
+static bool input_waits(struct http_connection *connection)
+{
+    uv_os_fd_t fd = -1;
+    int size = 0;
+    return uv_fileno((uv_handle_t *)&connection->tcp, &fd) == 0 &&
+           ioctl(fd, FIONREAD, &size) == 0 && size > 0;
+}
+
 void http_connection_drain(struct http_connection *connection)
 {
-    if (connection->phase == PHASE_IDLE)
+    if (connection->phase == PHASE_IDLE && !input_waits(connection))
         http_connection_close(connection);
     else if (connection->phase == PHASE_STREAM)
         bv_http_stream_close(connection->stream, 1001, "going away");
@@ -503,16 +515,15 @@ static void refuse_connection(struct http_connection *connection)
     http_connection_close(connection);
 }
 
-void http_connection_accept(struct bv_http_server *server)
+void http_connection_accept(struct bv_http_server *server, int fd)
 {
     struct http_connection *connection = calloc(1, sizeof *connection);
-    if (!connection)
-        return;
-    connection->server = server;
-    if (uv_tcp_init(server->uv, &connection->tcp) != 0) {
+    if (!connection || uv_tcp_init(server->uv, &connection->tcp) != 0) {
         free(connection);
+        close(fd);
         return;
     }
+    connection->server = server;
     connection->tcp.data = connection;
     server->handles++;
     server->connection_count++;
@@ -522,7 +533,8 @@ void http_connection_accept(struct bv_http_server *server)
     server->connections = connection;
     if (server->connections_gauge)
         bv_gauge_set(server->connections_gauge, (double)server->connection_count);
-    if (uv_accept((uv_stream_t *)&server->listener, (uv_stream_t *)&connection->tcp) != 0) {
+    if (uv_tcp_open(&connection->tcp, fd) != 0) {
+        close(fd);
         http_connection_close(connection);
         return;
     }

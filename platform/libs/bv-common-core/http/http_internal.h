@@ -229,7 +229,7 @@ struct http_connection {
 };
 extern const llhttp_settings_t http_parser_settings;
 
-void http_connection_accept(struct bv_http_server *server);
+void http_connection_accept(struct bv_http_server *server, int fd); /* takes fd */
 void http_connection_close(struct http_connection *connection);
 /* The socket failed with this libuv error; the kernel's own timeout counts as one. */
 void http_connection_lost(struct http_connection *connection, int status);
@@ -359,7 +359,9 @@ struct bv_http_server {
     struct bv_http_deps deps;
     const struct bv_env *env;
     uv_loop_t *uv;
-    uv_tcp_t listener;
+    int listen_fd;                 /* -1: none */
+    struct bv_poll *listener;      /* of listen_fd */
+    struct bv_timer *accept_again; /* after a failure */
     uv_timer_t ticker;
     uv_timer_t flusher;
     struct bv_idle *idle;
@@ -393,7 +395,7 @@ struct bv_http_server {
     int64_t date_until_ms;
     char date[40]; /* "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n" */
     int port;
-    bool listening;
+    bool accept_failing;
     bool draining;
     bool closed; /* bv_http_server_close was called: freed with the last handle */
     bool ticking;

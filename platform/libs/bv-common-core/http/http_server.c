@@ -1,11 +1,15 @@
 #include "http_internal.h"
+#include <errno.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
-#define BACKLOG 4096 /* a crowd must not make others wait for their SYN to be sent again */
+#define BACKLOG 4096        /* a crowd must not make others wait for their SYN to be sent again */
+#define ACCEPTS_PER_TURN 64 /* nor those that are in already for a crowd at the door */
+#define ACCEPT_PAUSE_MS 50  /* after a failure, which may last: descriptors have run out */
 #define OUT_BYTES_MAX (4u << 20) /* head and copied body of one reply */
 #define OUT_KEEP_BYTES (256u << 10)
 
@@ -148,6 +152,54 @@ static void on_idle(void *argument)
         bv_buf_release(&server->out);
 }
 
+/* ---- accepting
+ * -----------------------------------------------------------------------------------------------------------------
+ */
+
+static void on_accept_again(void *argument)
+{
+    struct bv_http_server *server = argument;
+    if (server->listener)
+        bv_poll_set(server->listener, BV_POLL_READ);
+}
+
+/* Who waits at the door stays there meanwhile: asking again at once would only burn the processor.
+ */
+static void accept_failed(struct bv_http_server *server, int code)
+{
+    if (!server->accept_failing)
+        bv_log(server->deps.log,
+               BV_WARN,
+               "http.accept_failed",
+               NULL,
+               BV_F_TEXT("why", strerror(code)));
+    server->accept_failing = true;
+    bv_poll_set(server->listener, BV_POLL_NONE);
+    bv_timer_set(server->accept_again, ACCEPT_PAUSE_MS, 0);
+}
+
+static void accept_waiting(struct bv_http_server *server, int max)
+{
+    for (int i = 0; i < max && server->listener; i++) {
+        const int fd = accept4(server->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            server->accept_failing = false;
+            http_connection_accept(server, fd);
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            return;
+        } else if (errno != EINTR && errno != ECONNABORTED) {
+            accept_failed(server, errno);
+            return;
+        }
+    }
+}
+
+static void on_connection(void *argument, int events)
+{
+    (void)events;
+    accept_waiting(argument, ACCEPTS_PER_TURN);
+}
+
 /* ---- open
  * ----------------------------------------------------------------------------------------------------------------------
  */
@@ -170,17 +222,13 @@ static void gauge_open(struct bv_http_server *server)
 
 static int handles_open(struct bv_http_server *server)
 {
-    server->ticker.data = server->flusher.data = server->listener.data = server;
+    server->ticker.data = server->flusher.data = server;
     if (uv_timer_init(server->uv, &server->ticker) != 0)
         return BV_E_NOMEM;
     server->handles++;
     if (uv_timer_init(server->uv, &server->flusher) != 0)
         return BV_E_NOMEM;
     server->handles++;
-    if (uv_tcp_init(server->uv, &server->listener) != 0)
-        return BV_E_NOMEM;
-    server->handles++;
-    server->listening = true;
     return 0;
 }
 
@@ -197,6 +245,7 @@ int bv_http_server_open(const struct bv_http_config *config,
     server->env = bv_loop_env(deps->loop);
     server->uv = bv_loop_uv(deps->loop);
     server->out.max = OUT_BYTES_MAX;
+    server->listen_fd = -1;
     http_wheel_init(&server->wheel, http_now_ms(server));
     server->read_bytes = HTTP_READ_BYTES;
     server->read_buffer = malloc(HTTP_READ_BYTES);
@@ -205,7 +254,8 @@ int bv_http_server_open(const struct bv_http_config *config,
     if (!server->read_buffer || !server->sse_heartbeat || !server->websocket_ping)
         goto fail;
     if ((rc = http_router_open(&server->router)) != 0 ||
-        (rc = bv_idle_open(deps->loop, on_idle, server, &server->idle)) != 0)
+        (rc = bv_idle_open(deps->loop, on_idle, server, &server->idle)) != 0 ||
+        (rc = bv_timer_open(deps->loop, on_accept_again, server, &server->accept_again)) != 0)
         goto fail;
     if ((rc = handles_open(server)) != 0)
         goto fail;
@@ -239,12 +289,6 @@ void bv_http_server_authenticator(struct bv_http_server *server,
     server->authenticate_context = context;
 }
 
-static void on_connection(uv_stream_t *listener, int status)
-{
-    if (status == 0)
-        http_connection_accept(listener->data);
-}
-
 static int address_of(const struct bv_http_config *config, struct sockaddr_storage *address)
 {
     const int port = (int)config->port;
@@ -273,6 +317,7 @@ static int at_least_1(int64_t seconds)
  */
 static void notice_the_vanished(struct bv_http_server *server)
 {
+    const int fd = server->listen_fd;
     const int64_t idle_s = server->config.idle_timeout_ms / 1000;
     const struct {
         int level;
@@ -285,18 +330,43 @@ static void notice_the_vanished(struct bv_http_server *server)
         {IPPROTO_TCP, TCP_KEEPCNT,      3                                   },
         {IPPROTO_TCP, TCP_USER_TIMEOUT, (int)server->config.write_timeout_ms},
     };
-    uv_os_fd_t fd = -1;
-    if (uv_fileno((uv_handle_t *)&server->listener, &fd) != 0)
-        return;
     for (size_t i = 0; i < BV_COUNT(rows); i++) /* without them it only takes longer */
         (void)setsockopt(fd, rows[i].level, rows[i].name, &rows[i].value, sizeof rows[i].value);
+}
+
+static bool listen_at(struct bv_http_server *server, const struct sockaddr_storage *address)
+{
+    const int on = 1;
+    const int off = 0;
+    const socklen_t size =
+        address->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    server->listen_fd =
+        socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+    if (server->listen_fd < 0)
+        return false;
+    if (address->ss_family == AF_INET6) /* "::" takes IPv4 as well, whatever the system's default */
+        (void)setsockopt(server->listen_fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    if (setsockopt(server->listen_fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        bind(server->listen_fd, (const struct sockaddr *)address, size) != 0)
+        return false;
+    notice_the_vanished(server);
+    return listen(server->listen_fd, BACKLOG) == 0;
+}
+
+static void stop_listening(struct bv_http_server *server)
+{
+    bv_timer_clear(server->accept_again);
+    bv_poll_close(&server->listener);
+    if (server->listen_fd >= 0)
+        close(server->listen_fd);
+    server->listen_fd = -1;
 }
 
 int bv_http_server_start(struct bv_http_server *server, struct bv_error *error)
 {
     const struct bv_http_config *config = &server->config;
     struct sockaddr_storage address = {0};
-    int size = sizeof address;
+    socklen_t size = sizeof address;
     ignore_sigpipe();
     if (address_of(config, &address) != 0)
         return bv_fail(error,
@@ -304,23 +374,26 @@ int bv_http_server_start(struct bv_http_server *server, struct bv_error *error)
                        "%s:%lld is no IP address and port.",
                        config->host,
                        (long long)config->port);
-    int rc = uv_tcp_bind(&server->listener, (struct sockaddr *)&address, 0);
-    if (rc == 0) {
-        notice_the_vanished(server);
-        rc = uv_listen((uv_stream_t *)&server->listener, BACKLOG, on_connection);
-    }
-    if (rc != 0)
+    if (!listen_at(server, &address)) {
+        const int code = errno;
+        stop_listening(server);
         return bv_fail(error,
-                       rc == UV_EADDRINUSE ? BV_E_EXISTS : BV_E_IO,
+                       code == EADDRINUSE ? BV_E_EXISTS : BV_E_IO,
                        "Cannot listen on %s:%lld: %s.",
                        config->host,
                        (long long)config->port,
-                       uv_strerror(rc));
-    if (uv_tcp_getsockname(&server->listener, (struct sockaddr *)&address, &size) != 0)
+                       strerror(code));
+    }
+    if (getsockname(server->listen_fd, (struct sockaddr *)&address, &size) != 0)
         return bv_fail(error, BV_E_IO, "Cannot read the port of the listener.");
     server->port =
         ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
                                             : ((struct sockaddr_in *)&address)->sin_port);
+    const int rc = bv_poll_open(
+        server->deps.loop, server->listen_fd, on_connection, server, &server->listener);
+    if (rc != 0)
+        return bv_fail(error, rc, "Cannot watch the listener.");
+    bv_poll_set(server->listener, BV_POLL_READ);
     return 0;
 }
 
@@ -422,14 +495,6 @@ static void drain_cut(struct bv_http_server *server)
     each_connection(server, http_connection_close);
 }
 
-static void stop_listening(struct bv_http_server *server)
-{
-    if (!server->listening)
-        return;
-    server->listening = false;
-    uv_close((uv_handle_t *)&server->listener, on_handle_closed);
-}
-
 static void on_drain_check(void *argument)
 {
     struct bv_http_server *server = argument;
@@ -445,6 +510,7 @@ void bv_http_server_drain(struct bv_http_server *server,
                           void (*drained)(void *argument),
                           void *argument)
 {
+    accept_waiting(server, BACKLOG); /* who has been let in by the kernel is answered */
     server->draining = true;
     server->drained = drained;
     server->drained_argument = argument;
@@ -474,11 +540,13 @@ void bv_http_server_close(struct bv_http_server **server_at)
     if (server->deps.log)
         bv_log_flush(server->deps.log);
     bv_idle_close(&server->idle);
+    if (server->accept_again)
+        stop_listening(server);
+    bv_timer_close(&server->accept_again);
     if (server->handles == 0) { /* half built */
         server_free(server);
         return;
     }
-    stop_listening(server);
     if (server->ticker.loop)
         uv_close((uv_handle_t *)&server->ticker, on_handle_closed);
     if (server->flusher.loop)

@@ -1,5 +1,8 @@
 #include "http_testing.h"
 
+#include <semaphore.h>
+#include <sys/syscall.h>
+
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: x\r\n\r\n"
 
 /* What the handlers leave for the test: written on the loop thread, read after a reply or under the
@@ -446,6 +449,45 @@ Test(http_server, connections_over_the_limit_are_turned_away, .fini = end)
     client_close(d);
 }
 
+/* ---- accepting
+ * -----------------------------------------------------------------------------------------------------------------
+ */
+
+/* In place of libc's for this program: the process is out of descriptors, as some other thread's
+ * doing. */
+static atomic_bool descriptors_gone;
+static atomic_int accepts_failed;
+
+int accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)
+{
+    if (!atomic_load(&descriptors_gone))
+        return (int)syscall(SYS_accept4, fd, address, size, flags);
+    atomic_fetch_add(&accepts_failed, 1);
+    errno = EMFILE;
+    return -1;
+}
+
+Test(http_server,
+     without_descriptors_others_are_served_and_newcomers_wait,
+     .init = begin,
+     .fini = end)
+{
+    struct client *in = client_open(&t);
+    cr_expect_eq(client_ask(in, &reply, GET("/hello/x")), 200);
+    atomic_store(&descriptors_gone, true);
+    struct client *newcomer = client_open(&t);
+    client_send(newcomer, GET("/hello/y"));
+    for (int i = 0; i < 400; i++)
+        cr_assert_eq(client_ask(in, &reply, GET("/hello/x")), 200);
+    const int failed = atomic_load(&accepts_failed);
+    cr_expect_lt(failed, 200, "the loop turns about a failing accept");
+    atomic_store(&descriptors_gone, false);
+    client_read(newcomer, &reply);
+    cr_expect_eq(reply.status, 200);
+    client_close(in);
+    client_close(newcomer);
+}
+
 /* ---- drain and close
  * -----------------------------------------------------------------------------------------------------------
  */
@@ -501,6 +543,41 @@ Test(http_server, drain_answers_what_is_in_flight_and_closes_the_rest, .init = b
     await_drained();
     client_close(idle);
     client_close(busy);
+}
+
+static sem_t requests_sent;
+static sem_t loop_waits;
+
+static void drain_behind(void *argument)
+{
+    sem_post(&loop_waits);
+    sem_wait(&requests_sent);
+    drain(argument);
+}
+
+/* Both are in the kernel's hands when the drain begins: one on a connection that was idle, one on a
+ * connection that was not accepted yet. */
+Test(http_server, drain_answers_requests_that_had_arrived, .init = begin, .fini = end)
+{
+    struct client *idle = client_open(&t);
+    cr_expect_eq(client_ask(idle, &reply, GET("/hello/x")), 200);
+    sem_init(&requests_sent, 0, 0);
+    sem_init(&loop_waits, 0, 0);
+    drain_deadline_ms = TESTING_WAIT_MS;
+    cr_assert_eq(bv_loop_post(t.loop, drain_behind, &t), 0);
+    sem_wait(&loop_waits);
+    client_send(idle, GET("/hello/again"));
+    struct client *late = client_open(&t);
+    client_send(late, GET("/hello/late"));
+    sem_post(&requests_sent);
+    client_read(idle, &reply);
+    cr_expect_str_eq(reply.body, "again");
+    cr_expect_not_null(strstr(reply.head, "Connection: close\r\n"));
+    client_read(late, &reply);
+    cr_expect_str_eq(reply.body, "late");
+    await_drained();
+    client_close(idle);
+    client_close(late);
 }
 
 Test(http_server, drain_cuts_at_its_deadline, .init = begin, .fini = end)
