@@ -3,6 +3,8 @@
  *   STARTING ──▶ SERVING ──signal, abort──▶ DRAINING ──drained──▶ STOPPING ──bv_service_stopped──▶
  * FLUSHING ──▶ ENDED └──────────────── drain_ms: service.stop_overdue, _exit(1) ────────┘
  *
+ * FLUSHING ends at drain_ms too, but well: all is done by then, only spans are lost.
+ *
  * A timer of the loop holds the deadline; should the loop itself be stuck, or release not return,
  * SIGALRM ends the process a little later.
  */
@@ -24,6 +26,7 @@
 #define SPAN_BATCH_MAX 512
 #define SPAN_QUEUE_MAX 8192
 #define SPAN_INTERVAL_MS 250
+#define FLUSH_MS_MAX 2000  /* of a stop, for the last spans */
 #define STUCK_GRACE_MS 500 /* past drain_ms, for a loop that does not turn */
 
 #define AT(member) offsetof(struct bv_service_common, member)
@@ -103,6 +106,7 @@ static void on_flushed(void *argument)
 {
     struct bv_service *service = argument;
     service->phase = PHASE_ENDED;
+    bv_timer_clear(service->overdue);
     bv_loop_stop(service->loop);
 }
 
@@ -111,10 +115,14 @@ void bv_service_stopped(struct bv_service *service)
     if (service->phase != PHASE_STOPPING)
         return;
     service->phase = PHASE_FLUSHING;
-    if (service->otlp)
-        bv_otlp_flush(service->otlp, on_flushed, service);
-    else
+    if (!service->otlp) {
         on_flushed(service);
+        return;
+    }
+    const int64_t gone_ms = (bv_mono_us(&service->env) - service->stop_at_us) / 1000;
+    const int64_t left_ms = service->common.drain_ms - gone_ms;
+    bv_timer_set(service->overdue, left_ms < FLUSH_MS_MAX ? left_ms : FLUSH_MS_MAX, 0);
+    bv_otlp_flush(service->otlp, on_flushed, service);
 }
 
 static void on_drained(void *argument)
@@ -140,7 +148,17 @@ static void end_now(struct bv_service *service, const char *event)
 
 static void on_overdue(void *argument)
 {
-    end_now(argument, "service.stop_overdue");
+    struct bv_service *service = argument;
+    if (service->phase != PHASE_FLUSHING) {
+        end_now(service, "service.stop_overdue");
+        return;
+    }
+    bv_log(service->log,
+           BV_WARN,
+           "service.spans_unsent",
+           NULL,
+           BV_F_TEXT("why", "the collector did not take them in time"));
+    on_flushed(service);
 }
 
 /* Async-signal-safe: only write and _exit. */

@@ -609,3 +609,30 @@ Test(service, span_of_a_request_reaches_the_collector)
     fake_peer_close(&collector.peer);
     bv_loop_close(&collector.loop);
 }
+
+/* Its loop does not even turn while the service stops. */
+Test(service, a_collector_that_does_not_answer_neither_holds_nor_fails_the_stop)
+{
+    static const struct bv_env env = {&bv_clock_system, &bv_random_system, NULL};
+    static const struct fake_answer silent[] = {
+        {"", FAKE_SILENT}
+    };
+    struct collector collector = {0};
+    struct bv_timer *guard = NULL;
+    static struct child child;
+    cr_assert_eq(bv_loop_open(&env, &collector.loop), 0);
+    cr_assert_eq(bv_timer_open(collector.loop, on_guard, NULL, &guard), 0);
+    cr_assert_eq(fake_peer_open(collector.loop, silent, 1, &collector.peer), 0);
+    fake_peer_on_request(collector.peer, on_export, &collector);
+    RUN_SERVER(&child, "--otlp-url", fake_peer_url(collector.peer, ""), "--drain-ms", "700");
+    cr_expect_eq(get(&child, "/v1/greeting"), 200);
+    bv_timer_set(guard, WAIT_MS, 0);
+    cr_assert_eq(bv_loop_run(collector.loop), 0);
+    kill(child.pid, SIGTERM);
+    cr_expect_eq(await_exit(&child, NULL, 0), 0, "%s", child.log);
+    cr_expect_not_null(strstr(child.log, "\"service.spans_unsent\""), "%s", child.log);
+    cr_expect_not_null(strstr(child.log, "\"service.stopped\""), "%s", child.log);
+    bv_timer_close(&guard);
+    fake_peer_close(&collector.peer);
+    bv_loop_close(&collector.loop);
+}
