@@ -8,6 +8,7 @@ struct auth_keys {
     struct auth_keys_deps deps;
     struct bv_jose_keys *set;   /* owned */
     struct bv_jose_key *signer; /* owned; NULL until loaded */
+    size_t count;               /* of the set */
     struct bv_buf jwks;
     char created_at[32];    /* of the signer */
     struct bv_timer *timer; /* owned */
@@ -86,6 +87,7 @@ static int take_rows(struct auth_keys *keys, const struct auth_key_row *rows, si
     bv_jose_key_free(&keys->signer);
     keys->set = bv_take(&set);
     keys->signer = bv_take(&signer);
+    keys->count = count;
     return keys->jwks.failed ? BV_E_TOO_LARGE : 0;
 }
 
@@ -173,7 +175,9 @@ static void loaded(void *argument,
 
 static void load(struct auth_keys *keys)
 {
-    int64_t keep_s = keys->deps.config->access_ttl_ms / 1000 + 60;
+    /* Another replica signs with a retired key until its next load. */
+    const struct auth_config *config = keys->deps.config;
+    int64_t keep_s = (config->access_ttl_ms + config->keys_reload_ms) / 1000 + 60;
     keys->load_again = keys->loading;
     if (keys->loading)
         return;
@@ -237,6 +241,8 @@ int auth_keys_rotate(struct auth_keys *keys, auth_rotated_done *done, void *argu
         return BV_E_CONFLICT;
     if (!keys->signer)
         return BV_E_UNAVAILABLE;
+    if (keys->count >= KEYS_MAX)
+        return BV_E_LIMIT;
     keys->rotated = done;
     keys->rotated_argument = argument;
     int rc = generate_later(keys);

@@ -35,7 +35,8 @@ typedef void auth_rotated_done(void *argument,
                                int rc,
                                const struct auth_rotated *rotated,
                                const struct bv_error *error);
-/* A new key signs from done on. BV_E_CONFLICT while another rotation runs. */
+/* A new key signs from done on. BV_E_CONFLICT while another rotation runs; BV_E_LIMIT while tokens
+ * may be about of as many keys as the JWKS has room for. */
 BV_MUST_CHECK int auth_keys_rotate(struct auth_keys *keys, auth_rotated_done *done, void *argument);
 void auth_keys_close(struct auth_keys **keys); /* after the workers are closed */
 

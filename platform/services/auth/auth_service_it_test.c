@@ -545,6 +545,75 @@ Test(auth_it, rotation_keeps_old_tokens_and_reaches_other_replicas)
     close_bench(&bench);
 }
 
+struct rotation {
+    struct bench *bench;
+    const char *access;
+};
+
+static bool may_rotate(void *argument)
+{
+    const struct rotation *rotation = argument;
+    return rotate(rotation->bench, rotation->access) == 200;
+}
+
+/* A retired key is kept until its last token has expired; there is room for so many. */
+Test(auth_it, a_rotation_that_would_drop_a_needed_key_is_refused)
+{
+    struct bench bench = {.database = bv_test_database("auth")};
+    char admin[2048];
+    bv_test_service_start(&bench.service,
+                          &auth_spec,
+                          (const char *const[]){"--pg-url",
+                                                bench.database,
+                                                "--issuer",
+                                                "http://auth.example",
+                                                "--demo-password",
+                                                PASSWORD,
+                                                "--signing-alg",
+                                                "EdDSA",
+                                                NULL});
+    bv_test_service_await_ready(&bench.service);
+    must_login(&bench, "admin", admin, NULL);
+    for (int i = 1; i < 16; i++)
+        cr_assert_eq(rotate(&bench, admin), 200, "%d: %s", i, bench.answer.body.data);
+    cr_expect_eq(rotate(&bench, admin), 429, "%s", bench.answer.body.data);
+    cr_expect_eq(me(&bench.service, admin, &bench.answer), 200, "%s", bench.answer.body.data);
+    bv_test_sql(bench.database,
+                "UPDATE signing_keys SET retired_at = now() - interval '1 day' WHERE kid = (SELECT "
+                "kid FROM signing_keys ORDER BY retired_at DESC NULLS LAST LIMIT 1)");
+    cr_expect(bv_test_await(may_rotate, &(struct rotation){&bench, admin}), "one is not needed");
+    close_bench(&bench);
+}
+
+/* A replica signs with the key that it knows until it has heard of the next. */
+Test(auth_it, a_retired_key_is_kept_for_those_who_hear_of_it_late)
+{
+    struct bench bench;
+    char admin[2048], previous[128];
+    open_bench(&bench);
+    must_login(&bench, "admin", admin, NULL);
+    cr_assert_eq(rotate(&bench, admin), 200, "%s", bench.answer.body.data);
+    snprintf(previous, sizeof(previous), "%s", bv_test_text(&bench.answer, "/previousKid"));
+    bv_test_service_stop(&bench.service);
+    bv_test_sql(bench.database,
+                "UPDATE signing_keys SET retired_at = now() - interval '70 s' WHERE retired_at IS "
+                "NOT NULL");
+    bv_test_service_start(&bench.service,
+                          &auth_spec,
+                          (const char *const[]){"--pg-url",
+                                                bench.database,
+                                                "--issuer",
+                                                "http://auth.example",
+                                                "--access-ttl",
+                                                "1s",
+                                                "--keys-reload",
+                                                "5m",
+                                                NULL});
+    bv_test_service_await_ready(&bench.service);
+    cr_expect(jwks_has(&(struct jwks_wish){&bench.service, previous}));
+    close_bench(&bench);
+}
+
 struct holder {
     pthread_t thread;
     const struct bench *bench;
