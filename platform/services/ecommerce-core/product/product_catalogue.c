@@ -9,6 +9,7 @@
 #define FLIGHTS_MAX 4096
 #define WAITERS_MAX 16384
 #define FLUSH_SETS_MAX (PRODUCT_TAGS_MAX + 2)
+#define ASKS_MAX 4 /* of one look-up; then it tells what it has, and nothing is kept */
 
 /* Drops every page that a set names, then the set. */
 static const char flush_script[] =
@@ -26,12 +27,16 @@ struct product_catalogue {
     struct product_catalogue_deps deps;
     struct entry *entries;      /* owned */
     struct bv_flights *flights; /* owned */
+    struct lookup *lookups;     /* under way */
     struct bv_series *from_memory, *from_redis, *from_store;
 };
 
 /* A look-up under way; the waiters hang on the flight of its key. */
 struct lookup {
+    struct lookup *next, **link; /* among those under way */
     struct product_catalogue *catalogue;
+    bool stale; /* what it reads may be older than a change that was told since */
+    int asks;   /* of the store */
     char key[KEY_MAX];
     char tenant[KEY_MAX / 2];
     char sku[PRODUCT_SKU_MAX + 1]; /* "" for a list */
@@ -134,8 +139,11 @@ static void landed(void *argument, int rc, const void *result)
 static void land(struct lookup *lookup, int rc, const struct product_answer *answer)
 {
     struct product_catalogue *catalogue = lookup->catalogue;
-    if (rc == 0 && *lookup->sku)
+    if (rc == 0 && *lookup->sku && !lookup->stale)
         remember(catalogue, lookup, answer);
+    *lookup->link = lookup->next;
+    if (lookup->next)
+        lookup->next->link = lookup->link;
     bv_flight_land(catalogue->flights, bv_bytes_of(lookup->key), rc, rc == 0 ? answer : NULL);
     free(lookup);
 }
@@ -187,6 +195,16 @@ static void redis_register(struct lookup *lookup, struct bv_bytes set)
     send(lookup->catalogue, expire, BV_COUNT(expire));
 }
 
+/* Look-ups under way may have read what was before the change: they read once more, since those who
+ * ask from now on join them. */
+static void lookups_stale(struct product_catalogue *catalogue, const struct product *product)
+{
+    for (struct lookup *lookup = catalogue->lookups; lookup; lookup = lookup->next)
+        if (bv_bytes_equal(bv_bytes_of(lookup->tenant), product->tenant) &&
+            (!*lookup->sku || bv_bytes_equal(bv_bytes_of(lookup->sku), product->sku)))
+            lookup->stale = true;
+}
+
 void product_catalogue_flush(struct product_catalogue *catalogue, const struct product *product)
 {
     char tenant[65], key[KEY_MAX], own[KEY_MAX + 16], names[FLUSH_SETS_MAX][KEY_MAX], count_text[8];
@@ -195,6 +213,7 @@ void product_catalogue_flush(struct product_catalogue *catalogue, const struct p
     struct entry *entry = slot_of(catalogue, product->tenant, product->sku);
     if (holds(entry, product->tenant, product->sku))
         forget(entry);
+    lookups_stale(catalogue, product);
     snprintf(tenant, sizeof(tenant), "%.*s", BV_ARG(product->tenant));
     key_of(key, product->tenant, product->sku);
     struct bv_bytes drop[] = {BV_BYTES("UNLINK"), redis_key(key, own)};
@@ -212,6 +231,17 @@ void product_catalogue_flush(struct product_catalogue *catalogue, const struct p
 
 /* ---- the store ---- */
 
+static int ask_store(struct lookup *lookup);
+
+/* True when what the store answered is stale and it was asked again. */
+static bool asked_again(struct lookup *lookup)
+{
+    if (!lookup->stale || lookup->asks >= ASKS_MAX)
+        return false;
+    lookup->stale = ask_store(lookup) < 0;
+    return !lookup->stale;
+}
+
 static void
 store_found(void *argument, int rc, const struct product *product, const struct bv_error *error)
 {
@@ -219,6 +249,8 @@ store_found(void *argument, int rc, const struct product *product, const struct 
     struct bv_buf value = {.max = PRODUCT_JSON_MAX + 32};
     struct product_answer answer = {0};
     (void)error;
+    if (rc == 0 && asked_again(lookup))
+        return;
     if (rc == 0 && product && !product->deleted) {
         bv_buf_format(&value, "%lld\n", (long long)product->version);
         size_t head = value.size;
@@ -229,7 +261,7 @@ store_found(void *argument, int rc, const struct product *product, const struct 
         snprintf(answer.etag, sizeof(answer.etag), "\"%lld\"", (long long)product->version);
         answer.body = (struct bv_bytes){value.data + head, value.size - head};
     }
-    if (rc == 0 && answer.found)
+    if (rc == 0 && answer.found && !lookup->stale)
         redis_store(lookup, bv_buf_view(&value));
     bv_count(lookup->catalogue->from_store, 1);
     land(lookup, rc, &answer);
@@ -268,13 +300,15 @@ static void store_listed(void *argument,
     struct product_answer answer = {.found = true};
     char name[KEY_MAX];
     (void)error;
+    if (rc == 0 && asked_again(lookup))
+        return;
     if (rc == 0) {
         bv_buf_text(&page, "0\n");
         write_page(&page, products, count, (size_t)lookup->limit - 1);
         rc = page.failed ? BV_E_TOO_LARGE : 0;
         answer.body = (struct bv_bytes){page.data + 2, page.size - 2};
     }
-    if (rc == 0) {
+    if (rc == 0 && !lookup->stale) {
         redis_store(lookup, bv_buf_view(&page));
         redis_register(lookup,
                        *lookup->tag
@@ -292,6 +326,8 @@ static int ask_store(struct lookup *lookup)
 {
     struct product_store *store = lookup->catalogue->deps.store;
     struct bv_bytes tenant = bv_bytes_of(lookup->tenant);
+    lookup->stale = false;
+    lookup->asks++;
     if (*lookup->sku)
         return store->ops->find(store, tenant, bv_bytes_of(lookup->sku), store_found, lookup);
     struct product_query query = {tenant,
@@ -309,7 +345,7 @@ static void redis_found(void *argument,
 {
     struct lookup *lookup = argument;
     (void)error;
-    if (rc == 0 && bv_redis_type(reply) == BV_REDIS_STRING) {
+    if (rc == 0 && !lookup->stale && bv_redis_type(reply) == BV_REDIS_STRING) {
         struct bv_bytes value = bv_redis_bytes(reply);
         const char *line = memchr(value.data, '\n', value.size < 24 ? value.size : 24);
         if (line) {
@@ -329,10 +365,15 @@ static void redis_found(void *argument,
 
 static void lead(struct lookup *lookup)
 {
+    struct product_catalogue *catalogue = lookup->catalogue;
     char key[KEY_MAX + 16];
+    lookup->next = catalogue->lookups;
+    lookup->link = &catalogue->lookups;
+    if (lookup->next)
+        lookup->next->link = &lookup->next;
+    catalogue->lookups = lookup;
     struct bv_bytes words[] = {BV_BYTES("GET"), redis_key(lookup->key, key)};
-    int rc =
-        bv_redis_send(lookup->catalogue->deps.redis, words, BV_COUNT(words), redis_found, lookup);
+    int rc = bv_redis_send(catalogue->deps.redis, words, BV_COUNT(words), redis_found, lookup);
     if (rc < 0)
         rc = ask_store(lookup);
     if (rc < 0)
