@@ -98,6 +98,15 @@ int bv_loop_post(struct bv_loop *loop, void (*function)(void *argument), void *a
     return rc;
 }
 
+/* ---- timers ---- */
+
+/* How long to wait for I/O is reckoned from libuv's time: that of now, not of when the turn began.
+ */
+static void on_before_io(uv_prepare_t *handle)
+{
+    uv_update_time(handle->loop);
+}
+
 /* ---- idles ---- */
 
 static void on_no_wait(uv_idle_t *handle)
@@ -207,6 +216,8 @@ int bv_loop_open(const struct bv_env *env, struct bv_loop **ret_loop)
         return loop_fault(rc);
     }
     loop->wake.data = loop;
+    uv_prepare_init(&loop->uv, &loop->before_io);
+    uv_prepare_start(&loop->before_io, on_before_io);
     uv_check_init(&loop->uv, &loop->after_io);
     loop->after_io.data = loop;
     uv_check_start(&loop->after_io, on_after_io);

@@ -31,6 +31,7 @@ struct bv_loop {
     uv_loop_t uv;
     const struct bv_env *env; /* borrowed: lives longer than the loop */
     uv_async_t wake;
+    uv_prepare_t before_io;
     uv_check_t after_io;
     uv_idle_t no_wait; /* active while an idle is armed: the loop then polls without waiting */
     atomic_bool stopping;

@@ -75,11 +75,20 @@ int bv_timer_open(struct bv_loop *loop,
     return 0;
 }
 
+/* libuv counts from the time at which the turn began; after long work that would take the work's
+ * time off the delay. (Moving libuv's own time within a turn could keep it at its timers.) */
+static uint64_t turn_so_far_ms(const uv_loop_t *loop)
+{
+    const uint64_t now_ms = uv_hrtime() / 1000000;
+    const uint64_t began_ms = uv_now(loop);
+    return now_ms > began_ms ? now_ms - began_ms : 0;
+}
+
 void bv_timer_set(struct bv_timer *timer, int64_t delay_ms, int64_t repeat_ms)
 {
     uv_timer_start(&timer->uv,
                    on_timer,
-                   delay_ms > 0 ? (uint64_t)delay_ms : 0,
+                   turn_so_far_ms(timer->uv.loop) + (delay_ms > 0 ? (uint64_t)delay_ms : 0),
                    repeat_ms > 0 ? (uint64_t)repeat_ms : 0);
 }
 

@@ -50,6 +50,60 @@ Test(watch, timer_fires_once_after_its_delay)
     bv_loop_close(&watch.loop);
 }
 
+static int64_t set_at_ms;
+
+static void busy(void *argument)
+{
+    struct watch *watch = argument;
+    int64_t until_ms = bv_mono_ms(&env) + 80;
+    while (bv_mono_ms(&env) < until_ms)
+        continue;
+    set_at_ms = bv_mono_ms(&env);
+    bv_timer_set(watch->timer, 60, 0);
+}
+
+Test(watch, timer_is_counted_from_when_it_is_set_however_long_the_turn)
+{
+    struct watch watch = open_watch();
+    cr_assert_eq(bv_timer_open(watch.loop, on_timer_stop, &watch, &watch.timer), 0);
+    cr_assert_eq(bv_loop_post(watch.loop, busy, &watch), 0);
+    cr_assert_eq(bv_loop_run(watch.loop), 0);
+    cr_assert_eq(watch.calls, 1);
+    cr_assert_geq(bv_mono_ms(&env) - set_at_ms, 55);
+    bv_timer_close(&watch.timer);
+    bv_loop_close(&watch.loop);
+}
+
+static void on_timer_again(void *argument)
+{
+    struct watch *watch = argument;
+    if (watch->calls++ == 0)
+        cr_assert_eq(write(watch->fds[1], "x", 1), 1);
+    bv_timer_set(watch->timer, 0, 0);
+}
+
+static void on_poll_stop(void *argument, int events)
+{
+    (void)events;
+    bv_loop_stop(((struct watch *)argument)->loop);
+}
+
+Test(watch, timer_that_sets_itself_to_zero_lets_descriptors_have_their_turn, .timeout = 10)
+{
+    struct watch watch = open_watch();
+    cr_assert_eq(pipe(watch.fds), 0);
+    cr_assert_eq(bv_poll_open(watch.loop, watch.fds[0], on_poll_stop, &watch, &watch.poll), 0);
+    bv_poll_set(watch.poll, BV_POLL_READ);
+    cr_assert_eq(bv_timer_open(watch.loop, on_timer_again, &watch, &watch.timer), 0);
+    bv_timer_set(watch.timer, 0, 0);
+    cr_assert_eq(bv_loop_run(watch.loop), 0);
+    bv_poll_close(&watch.poll);
+    bv_timer_close(&watch.timer);
+    bv_loop_close(&watch.loop);
+    close(watch.fds[0]);
+    close(watch.fds[1]);
+}
+
 static void on_timer_close_at_three(void *argument)
 {
     struct watch *watch = argument;

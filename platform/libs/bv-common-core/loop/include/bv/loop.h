@@ -64,8 +64,8 @@ void bv_idle_arm(struct bv_idle *idle);
 void bv_idle_close(
     struct bv_idle **idle); /* a pending call is not made; safe inside its own callback */
 
-/* Timers. Resolution one millisecond, counted from the time the current turn began. Thread: loop.
- */
+/* Timers. Resolution one millisecond, counted from the call. A timer that sets itself to 0 runs
+ * about once per millisecond, others between. Thread: loop. */
 struct bv_timer;
 BV_MUST_CHECK int bv_timer_open(struct bv_loop *loop,
                                 void (*function)(void *argument),
