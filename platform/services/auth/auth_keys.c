@@ -173,11 +173,15 @@ static void loaded(void *argument,
     bv_timer_set(keys->timer, keys->signer ? keys->deps.config->keys_reload_ms : 100, 0);
 }
 
+/* Another replica signs with a retired key until its next load. */
+int64_t auth_keys_keep_s(const struct auth_config *config)
+{
+    return (config->access_ttl_ms + config->keys_reload_ms) / 1000 + 60;
+}
+
 static void load(struct auth_keys *keys)
 {
-    /* Another replica signs with a retired key until its next load. */
-    const struct auth_config *config = keys->deps.config;
-    int64_t keep_s = (config->access_ttl_ms + config->keys_reload_ms) / 1000 + 60;
+    int64_t keep_s = auth_keys_keep_s(keys->deps.config);
     keys->load_again = keys->loading;
     if (keys->loading)
         return;

@@ -23,6 +23,8 @@ void auth_keys_start(struct auth_keys *keys); /* loads, makes the first key when
                                                  reloads every keys_reload_ms */
 bool auth_keys_ready(const struct auth_keys *keys);
 struct bv_bytes auth_keys_jwks(const struct auth_keys *keys); /* JSON; until the next reload */
+/* How long a retired key is needed. */
+int64_t auth_keys_keep_s(const struct auth_config *config);
 /* Set that verifies tokens of this issuer. */
 const struct bv_jose_keys *auth_keys_set(const struct auth_keys *keys);
 /* BV_E_UNAVAILABLE before the first load. */

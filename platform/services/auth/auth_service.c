@@ -4,6 +4,8 @@
 #define PG_CALLS_MAX 1024
 #define PG_CALL_TIMEOUT_MS 3000
 #define PG_PIPELINE_DEPTH 16
+#define SWEEP_FIRST_MS 1000
+#define SWEEP_MS 60000
 
 extern const struct bv_bytes auth_openapi;
 
@@ -11,6 +13,7 @@ static void service_release(void *state)
 {
     struct auth_service *auth = state;
     bv_timer_close(&auth->seed_timer);
+    bv_timer_close(&auth->sweep_timer);
     bv_workers_close(&auth->workers);
     bv_pg_close(&auth->pg);
     auth_keys_close(&auth->keys);
@@ -49,12 +52,32 @@ service_init(void *state, struct bv_service *frame, const void *config, struct b
     return 0; /* the frame registers spec.routes with the state as context */
 }
 
+static void on_swept(void *argument, int rc, const struct bv_error *error)
+{
+    struct auth_service *auth = argument;
+    if (rc < 0 && rc != BV_E_CANCELLED)
+        bv_log(bv_service_log(auth->frame),
+               BV_WARN,
+               "auth.sweep_failed",
+               NULL,
+               BV_F_TEXT("why", error->text));
+}
+
+static void on_sweep(void *argument)
+{
+    struct auth_service *auth = argument;
+    (void)!auth->store->ops->sweep(
+        auth->store, auth_keys_keep_s(auth->config), on_swept, auth); /* or the next minute */
+}
+
 static int service_start(void *state, struct bv_error *error)
 {
     struct auth_service *auth = state;
     (void)error;
     auth_keys_start(auth->keys);
     auth_seed_start(auth);
+    BV_TRY(bv_timer_open(bv_service_loop(auth->frame), on_sweep, auth, &auth->sweep_timer));
+    bv_timer_set(auth->sweep_timer, SWEEP_FIRST_MS, SWEEP_MS);
     return 0;
 }
 
@@ -73,6 +96,7 @@ static int service_ready(void *state, struct bv_error *error)
 static void service_stop(void *state)
 {
     struct auth_service *auth = state;
+    bv_timer_clear(auth->sweep_timer);
     bv_service_stopped(auth->frame);
 }
 

@@ -17,6 +17,7 @@ struct auth_service {
     struct auth_store *store;         /* owned */
     struct auth_keys *keys;           /* owned */
     struct bv_timer *seed_timer;      /* owned */
+    struct bv_timer *sweep_timer;     /* owned */
     int seeds_left; /* demo identities not in the store yet; -1: seeding has not begun */
 };
 extern const struct bv_service_spec auth_spec;

@@ -490,6 +490,40 @@ Test(auth_it, wrong_secret_is_invalid_client)
     close_bench(&bench);
 }
 
+static bool is_swept(void *argument)
+{
+    return bv_test_sql_int(argument, "SELECT count(*) FROM refresh_tokens") == 3 &&
+           bv_test_sql_int(argument, "SELECT count(*) FROM signing_keys") == 2;
+}
+
+/* A family stays whole until its last token has expired, and a key until no token is of it. */
+Test(auth_it, what_no_token_needs_is_swept)
+{
+    struct bench bench = {.database = bv_test_database("auth")};
+    bv_test_sql(bench.database,
+                "INSERT INTO users VALUES (gen_random_uuid(), 'default', 'ada', 'x', '');"
+                "INSERT INTO refresh_tokens SELECT 'old-' || n, "
+                "'01936f40-11aa-7d20-9c3b-000000000001', user_id, '', now(), now() - interval '2 "
+                "hours' FROM users, generate_series(1, 4) n;"
+                "INSERT INTO refresh_tokens SELECT 'live-' || n, "
+                "'01936f40-11aa-7d20-9c3b-000000000002', user_id, '', now(), now() + interval '2 "
+                "hours' - interval '4 hours' * (n % 2) FROM users, generate_series(1, 3) n;"
+                "INSERT INTO signing_keys SELECT 'key-' || n, 'EdDSA', 'x', now(), now() - "
+                "interval '2 days' FROM generate_series(1, 3) n;"
+                "UPDATE signing_keys SET retired_at = now() - interval '2 hours' WHERE kid = "
+                "'key-1'");
+    start(&bench.service, bench.database);
+    cr_expect(bv_test_await(is_swept, bench.database),
+              "%lld tokens, %lld keys",
+              (long long)bv_test_sql_int(bench.database, "SELECT count(*) FROM refresh_tokens"),
+              (long long)bv_test_sql_int(bench.database, "SELECT count(*) FROM signing_keys"));
+    cr_expect_eq(bv_test_sql_int(bench.database,
+                                 "SELECT count(*) FROM refresh_tokens WHERE token_hash LIKE "
+                                 "'live-%'"),
+                 3);
+    close_bench(&bench);
+}
+
 /* ---- keys ---- */
 
 static int rotate(struct bench *bench, const char *access)

@@ -84,6 +84,16 @@ static const struct bv_pg_statement key_retire_sql = {
     "UPDATE signing_keys SET retired_at = now() WHERE kid = $1 AND retired_at IS NULL"};
 static const struct bv_pg_statement key_insert_sql = {
     "auth_key_insert", "INSERT INTO signing_keys (kid, alg, pem) VALUES ($1, $2, $3)"};
+/* Whole families: as long as one of its tokens is good, the reuse of any must be known. */
+static const struct bv_pg_statement sweep_refresh_sql = {
+    "auth_sweep_refresh",
+    "DELETE FROM refresh_tokens WHERE token_hash IN (SELECT t.token_hash FROM refresh_tokens t "
+    "WHERE t.expires_at < now() - interval '1 hour' AND NOT EXISTS (SELECT 1 FROM refresh_tokens l "
+    "WHERE l.family = t.family AND l.expires_at >= now() - interval '1 hour') LIMIT 5000)"};
+static const struct bv_pg_statement sweep_keys_sql = {
+    "auth_sweep_keys",
+    "DELETE FROM signing_keys WHERE retired_at < now() - interval '1 day' - make_interval(secs => "
+    "$1::bigint)"};
 
 static int call(struct auth_store *self,
                 const struct bv_pg_query *queries,
@@ -315,6 +325,20 @@ static int key_activate(struct auth_store *self,
                 (struct ask){.done.plain = done, .argument = argument});
 }
 
+static int sweep(struct auth_store *self, int64_t keep_s, auth_store_done *done, void *argument)
+{
+    struct bv_pg_param keep[] = {BV_PG_P_INT(keep_s)};
+    struct bv_pg_query queries[] = {
+        {&sweep_refresh_sql, NULL, 0},
+        {&sweep_keys_sql,    keep, 1}
+    };
+    return call(self,
+                queries,
+                BV_COUNT(queries),
+                on_plain,
+                (struct ask){.done.plain = done, .argument = argument});
+}
+
 static void store_release(struct auth_store **self)
 {
     free(*self);
@@ -334,6 +358,7 @@ int auth_store_pg_open(struct bv_pg *pg, struct auth_store **ret_store)
         .family_revoke = family_revoke,
         .keys_load = keys_load,
         .key_activate = key_activate,
+        .sweep = sweep,
         .release = store_release,
     };
     struct pg_store *store = calloc(1, sizeof(*store));

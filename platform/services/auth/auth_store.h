@@ -105,6 +105,9 @@ struct auth_store_ops {
                         struct bv_bytes pem,
                         auth_store_done *done,
                         void *argument);
+    /* Deletes families whose last token expired an hour ago and keys retired a day and keep_s ago,
+     * some thousands of rows at a time. */
+    int (*sweep)(struct auth_store *self, int64_t keep_s, auth_store_done *done, void *argument);
     void (*release)(struct auth_store **self);
 };
 
