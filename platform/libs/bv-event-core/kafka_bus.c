@@ -1,5 +1,5 @@
 /* The producer side and the life of the bus. */
-#include "kafka_bus.h"
+#include "kafka_consumer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -176,8 +176,10 @@ static void producer_close(struct kafka_bus *bus)
 static void producer_renew(struct kafka_bus *bus)
 {
     char text[256] = "";
-    rd_kafka_fatal_error(bus->producer, text, sizeof text);
-    bv_log(bus->log, BV_ERROR, "kafka.producer_replaced", NULL, BV_F_TEXT("reason", text));
+    if (bus->producer) { /* not when a try before this one could not open its own */
+        rd_kafka_fatal_error(bus->producer, text, sizeof text);
+        bv_log(bus->log, BV_ERROR, "kafka.producer_replaced", NULL, BV_F_TEXT("reason", text));
+    }
     producer_close(bus);
     if (producer_open(bus) == 0)
         bus->fatal = false;
@@ -318,10 +320,18 @@ static bool silent(const struct kafka_bus *bus)
     return bus->waiting > 0 && bv_mono_ms(bv_loop_env(bus->loop)) - bus->heard_ms > KAFKA_SILENT_MS;
 }
 
+static bool any_subscription_fatal(const struct kafka_bus *bus)
+{
+    const struct kafka_subscription *subscription = bus->subscriptions;
+    while (subscription && !subscription->fatal)
+        subscription = subscription->next;
+    return subscription != NULL;
+}
+
 static bool bus_ready(struct bv_bus *self)
 {
     const struct kafka_bus *bus = (const struct kafka_bus *)self;
-    return !silent(bus) && bus->up && !bus->fatal && !bus->closing;
+    return !silent(bus) && bus->up && !bus->fatal && !bus->closing && !any_subscription_fatal(bus);
 }
 
 static void bus_free(struct kafka_bus **slot)

@@ -39,6 +39,17 @@ struct bench {
     struct inbox *inbox;
 };
 
+static struct bv_bus *bus_open(const struct bench *bench, const char *instance, int64_t queue_max)
+{
+    struct bv_bus *bus = NULL;
+    const struct bv_kafka_config config = {.brokers = bv_test_need("BV_TEST_KAFKA_BROKERS"),
+                                           .client_id = "it",
+                                           .instance = instance,
+                                           .queue_max = queue_max};
+    cr_assert_eq(bv_kafka_open(bench->loop, &config, NULL, bench->metrics, &bus), 0);
+    return bus;
+}
+
 static void bench_open(struct bench *bench, int partitions, int64_t queue_max)
 {
     const char *brokers = bv_test_need("BV_TEST_KAFKA_BROKERS");
@@ -53,9 +64,7 @@ static void bench_open(struct bench *bench, int partitions, int64_t queue_max)
             bv_kafka_topics_create(brokers, &topic, 1, 10000, &error), 0, "%s", error.text);
     cr_assert_eq(bv_loop_open(&bv_test_env_system, &bench->loop), 0);
     cr_assert_eq(bv_metrics_open(64, &bench->metrics), 0);
-    const struct bv_kafka_config config = {
-        .brokers = brokers, .client_id = "it", .queue_max = queue_max};
-    cr_assert_eq(bv_kafka_open(bench->loop, &config, NULL, bench->metrics, &bench->bus), 0);
+    bench->bus = bus_open(bench, NULL, queue_max);
 }
 
 static void bench_close(struct bench *bench)
@@ -434,5 +443,30 @@ Test(kafka_bus, an_idle_bus_notices_that_the_broker_went_and_came_back)
     publish_all(&bench, 0, 3, 1);
     bench.wanted = 3;
     cr_assert(bv_test_run_until(bench.loop, all_received, &bench, 20000));
+    bench_close(&bench);
+}
+
+static bool has_partitions(void *argument)
+{
+    return ((const struct inbox *)argument)->assigned > 0;
+}
+
+Test(kafka_bus, who_lost_its_name_to_another_process_is_not_ready)
+{
+    static struct inbox loser, winner;
+    struct bench bench;
+    bench_open(&bench, 2, 0);
+    bv_bus_close(&bench.bus);
+    bench.bus = bus_open(&bench, bench.group, 0);
+    subscribe(&bench, &loser, 4);
+    cr_assert(bv_test_run_until(bench.loop, has_partitions, &loser, 30000));
+    cr_assert(bv_test_run_until(bench.loop, is_ready, &bench, 10000));
+    struct bench twin = bench;
+    twin.bus = bus_open(&bench, bench.group, 0);
+    subscribe(&twin, &winner, 4);
+    cr_assert(bv_test_run_until(bench.loop, is_not_ready, &bench, 30000));
+    cr_assert(bv_test_run_until(bench.loop, has_partitions, &winner, 30000));
+    cr_assert(bv_test_run_until(bench.loop, is_ready, &twin, 10000));
+    bv_bus_close(&twin.bus);
     bench_close(&bench);
 }

@@ -1,11 +1,26 @@
 /* The bus without brokers, and against librdkafka's own mock cluster for faults. */
 #include <criterion/criterion.h>
 
-#include "kafka_bus.h"
+#include "kafka_consumer.h"
 
+#include <dlfcn.h>
 #include <librdkafka/rdkafka_mock.h>
 
 #include "bv/test_loop.h"
+
+/* Stands before librdkafka's own: so many clients cannot be made, as when threads run out. */
+static int refused_clients;
+
+rd_kafka_t *rd_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, char *text, size_t size)
+{
+    rd_kafka_t *(*real)(rd_kafka_type_t, rd_kafka_conf_t *, char *, size_t) =
+        (rd_kafka_t * (*)(rd_kafka_type_t, rd_kafka_conf_t *, char *, size_t))
+            dlsym(RTLD_NEXT, "rd_kafka_new");
+    if (refused_clients == 0)
+        return real(type, conf, text, size);
+    refused_clients--;
+    return NULL;
+}
 
 struct bench {
     struct bv_loop *loop;
@@ -168,6 +183,74 @@ Test(kafka_bus, a_fatal_producer_is_replaced)
     bench.wanted = 2;
     cr_assert(bv_test_run_until(bench.loop, all_reported, &bench, 10000));
     cr_assert_eq(bench.acked, 2);
+    bench_close(&bench);
+    rd_kafka_mock_cluster_destroy(cluster);
+    rd_kafka_destroy(mock);
+}
+
+static bool no_more_refusals(void *argument)
+{
+    (void)argument;
+    return refused_clients == 0;
+}
+
+static bool has_producer(void *argument)
+{
+    return ((struct kafka_bus *)argument)->producer != NULL;
+}
+
+Test(kafka_bus, a_fatal_producer_that_cannot_be_replaced_at_once_is_later)
+{
+    rd_kafka_mock_cluster_t *cluster;
+    rd_kafka_t *mock = mock_open(&cluster);
+    struct bench bench;
+    bench_open(&bench, rd_kafka_mock_cluster_bootstraps(cluster), 0);
+    cr_assert_eq(publish(&bench, BV_BYTES("t")), 0);
+    bench.wanted = 1;
+    cr_assert(bv_test_run_until(bench.loop, all_reported, &bench, 10000));
+    struct kafka_bus *bus = (struct kafka_bus *)bench.bus;
+    refused_clients = 2;
+    rd_kafka_test_fatal_error(
+        bus->producer, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, "planted");
+    cr_assert(bv_test_run_until(bench.loop, no_more_refusals, NULL, 10000));
+    cr_assert_not(bv_bus_ready(bench.bus));
+    cr_assert_eq(publish(&bench, BV_BYTES("t")), BV_E_LIMIT);
+    cr_assert(bv_test_run_until(bench.loop, has_producer, bus, 10000));
+    cr_assert_eq(publish(&bench, BV_BYTES("t")), 0);
+    bench.wanted = 2;
+    cr_assert(bv_test_run_until(bench.loop, all_reported, &bench, 10000));
+    cr_assert_eq(bench.acked, 2);
+    bench_close(&bench);
+    rd_kafka_mock_cluster_destroy(cluster);
+    rd_kafka_destroy(mock);
+}
+
+static bool is_ready(void *argument)
+{
+    return bv_bus_ready(((struct bench *)argument)->bus);
+}
+
+static bool is_not_ready(void *argument)
+{
+    return !is_ready(argument);
+}
+
+Test(kafka_bus, a_consumer_that_can_never_go_on_ends_readiness)
+{
+    static const char *const topics[] = {"t", NULL};
+    const struct bv_subscription_config config = {.group = "g", .topics = topics};
+    rd_kafka_mock_cluster_t *cluster;
+    rd_kafka_t *mock = mock_open(&cluster);
+    struct bv_subscription *subscription = NULL;
+    struct bench bench;
+    size_t count = 0;
+    bench_open(&bench, rd_kafka_mock_cluster_bootstraps(cluster), 0);
+    cr_assert_eq(bv_bus_subscribe(bench.bus, &config, received, &count, &subscription), 0);
+    cr_assert(bv_test_run_until(bench.loop, is_ready, &bench, 10000));
+    rd_kafka_test_fatal_error(((struct kafka_subscription *)subscription)->client,
+                              RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID,
+                              "planted");
+    cr_assert(bv_test_run_until(bench.loop, is_not_ready, &bench, 5000));
     bench_close(&bench);
     rd_kafka_mock_cluster_destroy(cluster);
     rd_kafka_destroy(mock);

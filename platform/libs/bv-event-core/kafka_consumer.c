@@ -172,6 +172,23 @@ static void read_lag(struct kafka_subscription *subscription, rd_kafka_event_t *
     }
 }
 
+/* Another process has taken this member's name (KIP-345): to come back would throw that one out in
+ * turn. The process must be replaced, and says so by not being ready. */
+static void note_fatal(struct kafka_subscription *subscription, rd_kafka_event_t *event)
+{
+    if (!rd_kafka_event_error_is_fatal(event))
+        return;
+    char text[256] = "";
+    rd_kafka_fatal_error(subscription->client, text, sizeof text);
+    subscription->fatal = true;
+    bv_log(subscription->bus->log,
+           BV_ERROR,
+           "kafka.consumer_fatal",
+           NULL,
+           BV_F_TEXT("group", subscription->group),
+           BV_F_TEXT("reason", text));
+}
+
 static void consumer_event(struct kafka_subscription *subscription, rd_kafka_event_t *event)
 {
     switch (rd_kafka_event_type(event)) {
@@ -183,6 +200,10 @@ static void consumer_event(struct kafka_subscription *subscription, rd_kafka_eve
         break;
     case RD_KAFKA_EVENT_STATS:
         read_lag(subscription, event);
+        break;
+    case RD_KAFKA_EVENT_ERROR:
+        note_fatal(subscription, event);
+        kafka_log_event(subscription->bus, event);
         break;
     default:
         kafka_log_event(subscription->bus, event);

@@ -58,6 +58,7 @@ struct kafka_subscription {
     struct bv_timer *tick;
     struct kafka_lane *lanes;
     struct kafka_delivery *stale;
+    bool fatal;        /* its client will never receive again */
     bool was_assigned; /* a first assignment came, an empty one included */
     int64_t closing_since_ms;
     char *group;

@@ -82,8 +82,9 @@ struct bv_bus_ops {
     /* Commits what is acknowledged and leaves the group; no callbacks afterwards. Deliveries that
      * are out become stale. */
     void (*unsubscribe)(struct bv_subscription **subscription);
-    bool (*ready)(
-        struct bv_bus *self); /* a broker is connected, and owes no report for long: for /readyz */
+    /* For /readyz: a broker is connected, and owes no report for long; and no subscription has
+     * ended for good. */
+    bool (*ready)(struct bv_bus *self);
     /* Ends subscriptions, flushes with a deadline of 5 s (blocks for it); unacknowledged publishes
      * end with BV_E_CANCELLED. Not within a callback of the bus. */
     void (*close)(struct bv_bus **self);
@@ -146,7 +147,8 @@ struct bv_kafka_config {
  * subscription, cooperative-sticky, offsets committed after the effect every 200 ms, at rebalance
  * and at unsubscribe; session timeout 6 s, so what a crashed member held is received again by
  * others after that time; with an instance name (KIP-345) the restarted member itself takes it up
- * again at once. Metrics:   bv_bus_published_total{topic,result},
+ * again at once. A process whose name another one took receives no more and is not ready for the
+ * rest of its life: restart it. Metrics:   bv_bus_published_total{topic,result},
  * bv_bus_received_total{group,topic}, bv_bus_queue, bv_bus_lag{group,topic}. Ownership: loop, log
  * and metrics are borrowed for the bus's life; log and metrics may be NULL. config is copied.
  * Errors:    BV_E_INVALID (config), BV_E_NOMEM, BV_E_IO. Brokers that are away are no error. */
