@@ -161,19 +161,21 @@ static void held_expire(struct bv_outbox_relay *relay)
     }
 }
 
-static void hold(struct bv_outbox_relay *relay, struct bv_bytes key)
+/* False when there is no room for it: the key is tried again with the next round. */
+static bool hold(struct bv_outbox_relay *relay, struct bv_bytes key)
 {
     for (size_t i = 0; i < relay->held_count; i++) {
         if (bv_bytes_equal(relay->held[i].key, key))
-            return;
+            return true;
     }
     char *copy = relay->held_count < HELD_MAX ? strndup(key.data, key.size) : NULL;
     if (!copy)
-        return; /* the key is tried again with the next round */
+        return false;
     relay->held[relay->held_count++] = (struct held_key){
         {copy, key.size},
         bv_mono_ms(env_of(relay)) + HOLD_MS
     };
+    return true;
 }
 
 /* ---- rounds ---- */
@@ -191,6 +193,13 @@ static void rest(struct bv_outbox_relay *relay)
     relay->state = RELAY_IDLE;
     relay->pacing = false;
     bv_timer_set(relay->timer, relay->poll_ms, 0);
+}
+
+/* When more keys fail than can be held: the next round comes with the poll, whoever kicks. */
+static void rest_through_kicks(struct bv_outbox_relay *relay)
+{
+    rest(relay);
+    relay->pacing = true;
 }
 
 /* A round costs the same for one row as for fifty: under load rounds begin gather_ms apart, and an
@@ -228,6 +237,7 @@ static void round_end(struct round *round)
     }
     size_t *failed = bv_arena_array(round->arena, size_t, round->count);
     size_t failed_count = 0, skipped = 0;
+    bool all_held = true;
     for (size_t i = 0; i < round->count && failed; i++) {
         struct row *row = &round->rows[i];
         if (row->state == ROW_DONE && !blocked(round, row, failed, failed_count)) {
@@ -239,13 +249,15 @@ static void round_end(struct round *round)
         if (row->state != ROW_DONE && !blocked(round, row, failed, failed_count))
             failed[failed_count++] = i;
         if (row->state == ROW_FAILED)
-            hold(relay, row->key);
+            all_held = hold(relay, row->key) && all_held;
     }
     BV_FAILPOINT(RELAY_PUBLISHED);
     bool full = round->count == (size_t)relay->batch_max;
     relay->round = NULL;
     round_free(round);
-    if (relay->done_count == 0 && (failed_count == 0 || skipped > 0))
+    if (!all_held)
+        rest_through_kicks(relay);
+    else if (relay->done_count == 0 && (failed_count == 0 || skipped > 0))
         rest(relay);
     else if (full)
         ask(relay); /* deletes, and selects what else there is */

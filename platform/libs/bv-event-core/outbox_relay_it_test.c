@@ -366,6 +366,48 @@ Test(outbox_relay, a_row_that_is_refused_blocks_its_key_alone)
 
 /* BV_TEST_KAFKA_RESTART is a command that kills the broker with SIGKILL, starts it again and
  * returns at once. */
+/* A bus that has no such topic. */
+struct refusing_bus {
+    struct bv_bus base;
+    size_t asked;
+};
+
+static int
+refuse(struct bv_bus *self, const struct bv_record *record, bv_bus_done *done, void *argument)
+{
+    (void)record, (void)done, (void)argument;
+    ((struct refusing_bus *)self)->asked++;
+    return BV_E_NOT_FOUND;
+}
+
+static void kick_often(void *argument)
+{
+    (void)argument;
+    bv_outbox_relay_kick(bench.relay);
+}
+
+Test(outbox_relay, more_failing_keys_than_it_remembers_do_not_make_it_spin)
+{
+    static const struct bv_bus_ops ops = {.publish = refuse};
+    struct refusing_bus bus = {.base.ops = &ops};
+    struct bv_timer *kicks = NULL;
+    names_open();
+    cr_assert_eq(bv_loop_open(&bv_test_env_system, &bench.loop), 0);
+    write_rows(400, 0, 400);
+    const struct bv_outbox_config config = {.conninfo = bench.conninfo, .poll_ms = 500};
+    cr_assert_eq(
+        bv_outbox_relay_open(bench.loop, &config, &bus.base, NULL, NULL, NULL, &bench.relay), 0);
+    cr_assert_eq(bv_timer_open(bench.loop, kick_often, NULL, &kicks), 0);
+    bv_timer_set(kicks, 1, 1);
+    bv_test_run_for(bench.loop, 1500);
+    cr_assert_geq(bus.asked, 400, "every row was tried");
+    cr_assert_leq(bus.asked, 4 * 400, "%zu publishes in 1.5 s", bus.asked);
+    bv_timer_close(&kicks);
+    bv_outbox_relay_close(&bench.relay);
+    bv_loop_close(&bench.loop);
+    free(bench.conninfo);
+}
+
 Test(outbox_relay, a_killed_broker_loses_nothing)
 {
     const char *restart = getenv("BV_TEST_KAFKA_RESTART");
