@@ -30,6 +30,12 @@ struct seed {
     int rc;
 };
 
+static void try_again_later(struct auth_service *auth)
+{
+    if (auth->seed_timer) /* else the service is being released */
+        bv_timer_set(auth->seed_timer, RETRY_MS, 0);
+}
+
 static void seeded(void *argument, int rc, const struct bv_error *error)
 {
     struct auth_service *auth = argument;
@@ -37,7 +43,7 @@ static void seeded(void *argument, int rc, const struct bv_error *error)
     if (rc == 0 || rc == BV_E_EXISTS)
         auth->seeds_left--;
     else
-        bv_timer_set(auth->seed_timer, RETRY_MS, 0);
+        try_again_later(auth);
 }
 
 static void hash_work(void *argument)
@@ -71,7 +77,7 @@ static void hash_done(void *argument)
     if (seed->rc == 0)
         insert_users(seed);
     else
-        bv_timer_set(seed->auth->seed_timer, RETRY_MS, 0);
+        try_again_later(seed->auth);
     free(seed);
 }
 
@@ -107,7 +113,7 @@ static void seed_now(void *argument)
         seed->auth = auth;
     if (!seed || bv_workers_run(auth->workers, hash_work, hash_done, seed) < 0) {
         free(seed);
-        bv_timer_set(auth->seed_timer, RETRY_MS, 0);
+        try_again_later(auth);
     }
 }
 

@@ -447,6 +447,17 @@ static int client_token(struct bench *bench, const char *basic, const char *body
                         &bench->answer);
 }
 
+/* What boot still owes then ends with the pool. */
+Test(auth_it, stops_cleanly_when_the_database_never_answered)
+{
+    struct bv_test_service service = {0};
+    char url[64];
+    snprintf(url, sizeof(url), "postgresql://x@127.0.0.1:%d/x", bv_test_free_port());
+    launch(&service, url);
+    bv_test_service_await_log(&service, "pg.connect_failed");
+    bv_test_service_stop(&service);
+}
+
 Test(auth_it, client_gets_a_token_of_the_scopes_it_asks)
 {
     struct bench bench;
