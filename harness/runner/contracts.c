@@ -14,6 +14,7 @@ enum {
     OPERATIONS_MAX = 512,
     SERVICES_MAX = 32,
     EVENTS_MAX = 256,
+    TOPICS_MAX = 128,
     FILE_BYTES_MAX = 4 << 20,
     ARENA_BYTES_MAX = 64 << 20
 };
@@ -31,6 +32,8 @@ struct contracts {
     const char *event_types[EVENTS_MAX];
     size_t event_count;
     const struct bv_json *files[SERVICES_MAX];
+    const char *topics[TOPICS_MAX];
+    size_t topic_count;
 };
 
 static const char *const methods[] = {"get", "head", "post", "put", "patch", "delete"};
@@ -152,6 +155,39 @@ static int add_openapi(struct contracts *contracts,
     return 0;
 }
 
+/* The addresses of an AsyncAPI file that are topics: those of sockets begin with a slash. */
+static int add_topics(struct contracts *contracts,
+                      const char *folder,
+                      const char *name,
+                      struct bv_error *error)
+{
+    char path[BV_PATH_MAX];
+    struct bv_error inner = {0};
+    const struct bv_json *asyncapi = NULL;
+    bv_auto(bv_buf_release) struct bv_buf yaml = {.max = FILE_BYTES_MAX};
+    bv_auto(bv_buf_release) struct bv_buf json = {.max = FILE_BYTES_MAX};
+    if (!ends(name, ".yaml"))
+        return 0;
+    BV_TRY(bv_path(path, error, "%s/%s", folder, name));
+    BV_TRY(bv_fs_read(path, &yaml, error));
+    if (openapi_from_yaml(&json, bv_buf_view(&yaml), &inner) < 0 ||
+        bv_json_parse(contracts->arena, bv_buf_view(&json), &asyncapi, &inner) < 0)
+        return prefixed(error, &inner, name);
+    for (struct bv_json_iter it = bv_json_iter(bv_json_get(asyncapi, "channels"));
+         bv_json_next(&it);) {
+        struct bv_bytes address = bv_json_string(bv_json_get(it.value, "address"));
+        if (!address.size || address.data[0] == '/' || contracts->topic_count + 2 > TOPICS_MAX)
+            continue;
+        const char *topic = bv_arena_text(contracts->arena, address);
+        const char *dead = bv_arena_format(contracts->arena, "%.*s.dlq", BV_ARG(address));
+        if (!topic || !dead)
+            return BV_E_NOMEM;
+        contracts->topics[contracts->topic_count++] = topic;
+        contracts->topics[contracts->topic_count++] = dead;
+    }
+    return 0;
+}
+
 int contracts_open(const char *folder, struct contracts **ret_contracts, struct bv_error *error)
 {
     struct contracts *contracts = calloc(1, sizeof *contracts);
@@ -178,6 +214,7 @@ int contracts_read(struct contracts *contracts, struct bv_error *error)
         return 0;
     for (size_t i = 0; i < BV_COUNT(parts); i++)
         BV_TRY(each_file(contracts, contracts->folder, parts[i], add_schema, error));
+    BV_TRY(each_file(contracts, contracts->folder, "asyncapi", add_topics, error));
     BV_TRY(each_file(contracts, contracts->folder, "openapi", add_openapi, error));
     BV_TRY(bv_schemas_link(contracts->events, error));
     BV_TRY(bv_schemas_link(contracts->bodies, error));
@@ -220,6 +257,20 @@ bool contracts_event(const struct contracts *contracts,
              (int)(type.size < 63 ? type.size : 63),
              type.size ? type.data : "");
     *ret_nearest = bv_nearest(text, contracts->event_types, contracts->event_count);
+    return false;
+}
+
+bool contracts_topic(const struct contracts *contracts,
+                     struct bv_bytes topic,
+                     const char **ret_nearest)
+{
+    char text[64];
+    *ret_nearest = NULL;
+    for (size_t i = 0; i < contracts->topic_count; i++)
+        if (bv_bytes_equal(topic, bv_bytes_of(contracts->topics[i])))
+            return true;
+    snprintf(text, sizeof text, "%.*s", BV_ARG(topic));
+    *ret_nearest = bv_nearest(text, contracts->topics, contracts->topic_count);
     return false;
 }
 
@@ -279,6 +330,29 @@ const struct contract_operation *contracts_operation(const struct contracts *con
         }
     }
     return found;
+}
+
+const char *contracts_nearest(const struct contracts *contracts,
+                              const char *service,
+                              const char *method,
+                              struct bv_bytes path)
+{
+    const char *known[OPERATIONS_MAX];
+    size_t count = 0;
+    char text[64];
+    const char *query = path.size ? memchr(path.data, '?', path.size) : NULL;
+    snprintf(text,
+             sizeof text,
+             "%.*s",
+             query ? (int)(query - path.data) : (int)path.size,
+             path.size ? path.data : "");
+    for (size_t i = 0; i < contracts->operation_count; i++) {
+        const struct contract_operation *operation = &contracts->operations[i];
+        if ((!service || strcmp(service, operation->service) == 0) &&
+            strcmp(method, operation->method) == 0 && strlen(operation->path) < sizeof text)
+            known[count++] = operation->path;
+    }
+    return bv_nearest(text, known, count);
 }
 
 /* ---- inspecting ---- */

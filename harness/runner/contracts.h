@@ -26,6 +26,12 @@ bool contracts_event(const struct contracts *contracts,
                      struct bv_bytes type,
                      const char **ret_nearest);
 
+/* Whether asyncapi/ has a channel of that address, or it is the dead letter topic of one
+ * (ADDRESS.dlq); the nearest known one otherwise, NULL when none is near. */
+bool contracts_topic(const struct contracts *contracts,
+                     struct bv_bytes topic,
+                     const char **ret_nearest);
+
 struct contract_operation {
     const char *service; /* "order" */
     const char *method;
@@ -39,6 +45,12 @@ const struct contract_operation *contracts_operation(const struct contracts *con
                                                      const char *service,
                                                      const char *method,
                                                      struct bv_bytes path);
+/* Path of the operation of method (and of service, NULL: any) that is nearest to path; NULL: none
+ * is near. */
+const char *contracts_nearest(const struct contracts *contracts,
+                              const char *service,
+                              const char *method,
+                              struct bv_bytes path);
 /* NULL-terminated names of the services with an OpenAPI file. */
 const char *const *contracts_services(const struct contracts *contracts);
 

@@ -153,3 +153,16 @@ Test(contracts, every_schema_of_every_openapi_file_is_understood)
         cr_expect_str_eq(services[i], wanted[i]);
     }
 }
+
+Test(contracts, knows_topics_their_dead_letters_and_the_nearest_operation)
+{
+    const char *near = NULL;
+    cr_expect(contracts_topic(contracts, BV_BYTES("ecommerce.orders"), &near));
+    cr_expect(contracts_topic(contracts, BV_BYTES("ecommerce.stock.dlq"), &near));
+    cr_expect_not(contracts_topic(contracts, BV_BYTES("ecommerce.order"), &near));
+    cr_expect_str_eq(near, "ecommerce.orders");
+    cr_expect_not(contracts_topic(contracts, BV_BYTES("/v1/live"), &near), "a socket is no topic");
+    near = contracts_nearest(contracts, NULL, "GET", BV_BYTES("/v1/orderz?limit=1"));
+    cr_assert_not_null(near);
+    cr_expect_str_eq(near, "/v1/orders");
+}

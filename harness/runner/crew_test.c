@@ -89,7 +89,7 @@ ends(void *argument, const struct schedule_job *job, const struct execute_listen
 static int run(const char *text, size_t jobs)
 {
     static const struct bv_protocol *const protocols[] = {&testing_protocol};
-    struct plan_tables tables = {protocols, 1, NULL, NULL, 0};
+    struct plan_tables tables = {protocols, 1, NULL, NULL, 0, NULL, 0};
     struct schedule_job list[SCENARIOS_MAX];
     struct bv_error error = {0};
     cr_assert_eq(bv_arena_open(64 << 20, &arena), 0);

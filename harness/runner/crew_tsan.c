@@ -175,7 +175,7 @@ int main(void)
     static const char folder[] = "crew-threads";
     static const struct bv_protocol *const protocols[] = {&testing_protocol};
     static struct schedule_job list[TOTAL];
-    struct plan_tables tables = {protocols, 1, NULL, NULL, 0};
+    struct plan_tables tables = {protocols, 1, NULL, NULL, 0, NULL, 0};
     struct bv_buf text = {.max = 1 << 20};
     struct bv_error error = {0};
     struct bv_arena *arena = NULL;

@@ -49,7 +49,7 @@ TestSuite(cucumber, .init = setup, .fini = teardown);
 static int write_messages(const char *results)
 {
     static const struct bv_protocol *const protocols[] = {&testing_protocol};
-    const struct plan_tables tables = {protocols, 1, contracts, NULL, 0};
+    const struct plan_tables tables = {protocols, 1, contracts, NULL, 0, NULL, 0};
     struct bv_bytes text =
         BV_BYTES("@t\nFeature: f\nScenario: s\nGiven actor a is echo\nWhen a says x\n");
     struct plan *plan;

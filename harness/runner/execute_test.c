@@ -55,7 +55,7 @@ static enum verdict run(const char *steps)
 {
     static const struct bv_protocol *const protocols[] = {&testing_protocol};
     const struct execute_listener listener = {.message = on_message, .step_ends = on_step};
-    struct plan_tables tables = {protocols, 1, contracts, NULL, 0};
+    struct plan_tables tables = {protocols, 1, contracts, NULL, 0, NULL, 0};
     struct runner_lab_config config = {&env, NULL, contracts, BV_CONTRACTS, "RUN", NULL, NULL};
     struct runner_lab *lab = NULL;
     struct plan *plan = NULL;

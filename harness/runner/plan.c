@@ -206,7 +206,7 @@ static void check_barriers(struct compiler *compiler)
             const char *near = bv_nearest(step->barrier, others, other_count);
             compile_error(compiler,
                           step->line,
-                          0,
+                          step->source->at.column,
                           "no other scenario names the barrier \"%.60s\"%s%s%s",
                           step->barrier,
                           near ? ": did you mean \"" : "",

@@ -105,6 +105,8 @@ struct plan_tables {
     /* Names that may stand after "at" besides "gateway". */
     const char *const *services;
     size_t service_count;
+    const char *const *databases; /* of the stack; NULL: any name will do */
+    size_t database_count;
 };
 
 /* Parses and resolves the text of file.

@@ -29,8 +29,9 @@ static int make(const char *text)
 {
     static const struct bv_protocol *const protocols[] = {&testing_protocol};
     static const char *const services[] = {"order", "inventory"};
+    static const char *const databases[] = {"orders", "auth"};
     static struct plan_tables tables;
-    tables = (struct plan_tables){protocols, 1, contracts, services, 2};
+    tables = (struct plan_tables){protocols, 1, contracts, services, 2, databases, 2};
     return plan_make(arena, &tables, "x.feature", bv_bytes_of(text), &plan);
 }
 
@@ -220,10 +221,44 @@ Test(plan, a_verb_that_asks_may_be_asked_until)
     }
 }
 
+/* First diagnostic of the steps: where and what. */
+static void says_at(const char *text, uint32_t line, uint32_t column, const char *what)
+{
+    refuses(text, what);
+    cr_expect_eq(plan->diagnostics[0].line, line, "%s: line %u", text, plan->diagnostics[0].line);
+    cr_expect_eq(
+        plan->diagnostics[0].column, column, "%s: column %u", text, plan->diagnostics[0].column);
+}
+
+Test(plan, what_a_protocol_can_tell_is_told_at_its_place)
+{
+    says_at("Given actor b is echo in mood odd", 4, 31, "no such mood");
+    says_at("When a says x numbered 13", 4, 24, "an unlucky number");
+    says_at("When a lists\n  | 1 | 2 |\n  | ${run} | odd |", 6, 14, "no such cell");
+    says_at("When a says x\n\"\"\"\n!\n\"\"\"", 5, 1, "do not shout");
+    cr_expect_eq(steps("When a says x numbered ${run}\nAnd a lists\n| ${run} |"), 0, "unknown yet");
+}
+
+Test(plan, a_value_that_cannot_be_compared_is_told)
+{
+    says_at("Then a type matches \"([\"", 4, 21, "no extended expression");
+    says_at("Then a sequence < seven", 4, 19, "compares numbers");
+    says_at("Then a receives sequence >= x", 4, 29, "compares numbers");
+    cr_expect_eq(steps("Then a sequence < ${run} and type matches \"^${run}(\""), 0, "unknown yet");
+}
+
+Test(plan, an_actor_that_comes_later_is_named)
+{
+    says_at("Then b count == 0\nGiven actor b is echo",
+            4,
+            6,
+            "\"b\" is declared only later, at line 5");
+}
+
 Test(plan, grammar_names_every_verb_and_probe)
 {
     static const struct bv_protocol *const protocols[] = {&testing_protocol};
-    struct plan_tables tables = {protocols, 1, contracts, NULL, 0};
+    struct plan_tables tables = {protocols, 1, contracts, NULL, 0, NULL, 0};
     struct bv_buf text = {.max = 65536};
     cr_assert_eq(plan_print_grammar(&text, &tables), 0);
     (void)bv_buf_char(&text, '\0');

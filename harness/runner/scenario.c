@@ -4,6 +4,7 @@
 #include "console.h"
 #include "crew.h"
 #include "cucumber.h"
+#include "databases.h"
 #include "dry_run.h"
 #include "interrupt.h"
 #include "protocols.h"
@@ -26,6 +27,7 @@ enum { EXIT_PASSED, EXIT_RED, EXIT_LAB };
 enum {
     SERVICES_MAX = 64,
     ARENA_BYTES_MAX = 256 << 20,
+    FULL_BYTES = 65536,          /* less than that on a disk is none */
     SEED_DRAWN_MAX = 1000000000, /* one that people can type */
     DRY_RUN_BYTES_MAX = 64 << 20,
 };
@@ -492,19 +494,20 @@ static void let_go(struct session *session)
 
 /* ---- report ---- */
 
-static void write_cucumber(const struct session *session, const char *commit)
+static int write_cucumber(struct session *session, const char *commit)
 {
     struct cucumber_file files[SCENARIO_FILES_MAX];
     struct bv_error error = {0};
     for (size_t i = 0; i < session->story_count; i++)
         files[i] = (struct cucumber_file){session->stories[i].path, session->stories[i].plan};
     struct cucumber_run run = {session->folder, commit, files, session->story_count};
-    if (cucumber_write(&run, &error) < 0)
-        bv_complain("no cucumber.ndjson: %s", error.text);
+    if (cucumber_write(&run, &error) == 0)
+        return 0;
+    return bv_fail(&session->error, BV_E_IO, "no cucumber.ndjson: %s", error.text);
 }
 
 /* Rendered by a program of its own: the runner knows no HTML. */
-static void render(struct session *session)
+static int render(struct session *session)
 {
     char program[BV_PATH_MAX];
     char folder[BV_PATH_MAX];
@@ -513,17 +516,19 @@ static void render(struct session *session)
     if (bv_stack_bin_dir(folder, sizeof folder, &error) < 0 ||
         bv_path(program, &error, "%s/bv-report", folder) < 0 ||
         bv_path(log, &error, "%s/logs/report.log", session->folder) < 0)
-        return;
+        return 0;
     if (access(program, X_OK) != 0) {
         if (session->console.file)
             fprintf(session->console.file, "no page: %s is not built\n", program);
-        return;
+        return 0;
     }
     const char *const argv[] = {program, session->folder, NULL};
     struct bv_spawn spawn = {
         .argv = argv, .in_fd = -1, .out_fd = -1, .uid = getuid(), .gid = getgid()};
     if (bv_run(&spawn, log, &error) < 0)
-        bv_complain("the page was not written: %s (see %s)", error.text, log);
+        return bv_fail(&session->error, BV_E_IO, "the page was not written: %s", error.text);
+    session->page = true;
+    return 0;
 }
 
 static void print_summary(const struct session *session, int status)
@@ -668,14 +673,20 @@ static int run(struct session *session, const struct wanted *wanted)
     int status = exit_status(session, rc);
     const char *sentence = status == EXIT_LAB ? session->error.text : NULL;
     if (results_end(session->results, status, sentence) < 0) {
-        (void)bv_fail(
-            &session->error, BV_E_IO, "results could not be written to %s", session->folder);
+        (void)bv_fail(&session->error,
+                      BV_E_IO,
+                      "results could not be written to %s%s",
+                      session->folder,
+                      bv_fs_free_bytes(session->folder) < FULL_BYTES ? ": no space is left" : "");
         status = EXIT_LAB;
     }
+    int written = write_cucumber(session, commit);
+    if (written == 0)
+        written = render(session);
+    if (written < 0 && status != EXIT_LAB)
+        status = EXIT_LAB;
     if (session->options.json)
         print_json(session, status);
-    write_cucumber(session, commit);
-    render(session);
     run_folder_latest(&wish, session->run);
     print_summary(session, status);
     if (session->crashed)
@@ -697,8 +708,14 @@ static int prepare(struct session *session)
             session->services[count++] = choice.name;
     }
     session->tables = (struct plan_tables){
-        runner_protocols, runner_protocol_count, session->contracts, session->services, count};
-    return 0;
+        .protocols = runner_protocols,
+        .protocol_count = runner_protocol_count,
+        .contracts = session->contracts,
+        .services = session->services,
+        .service_count = count,
+    };
+    return databases_read(
+        session->arena, session->root, &session->tables.databases, &session->tables.database_count);
 }
 
 static int print_steps(struct session *session)
@@ -733,6 +750,20 @@ static int read_stories(struct session *session)
                              "%s: the story has mistakes, see above",
                              session->options.check ? "checked" : "nothing was run")
                    : 0;
+}
+
+static int check_settings(struct session *session)
+{
+    char folder[BV_PATH_MAX];
+    BV_TRY(bv_stack_bin_dir(folder, sizeof folder, &session->error));
+    for (size_t i = 0; i < session->story_count; i++)
+        BV_TRY(story_settings_check(session->stories[i].plan->document,
+                                    session->stories[i].shown,
+                                    folder,
+                                    session->tables.services,
+                                    session->tables.service_count,
+                                    &session->error));
+    return 0;
 }
 
 /* The servers and services that the wanted scenarios need; none where nothing would start. */
@@ -779,6 +810,7 @@ static int scenario(struct session *session, int argc, char **argv)
         return print_steps(session);
     BV_TRY(read_tags(session));
     BV_TRY(read_stories(session));
+    BV_TRY(check_settings(session));
     BV_TRY(story_settings_all(session->stories,
                               session->story_count,
                               session->options.stack,

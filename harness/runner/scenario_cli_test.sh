@@ -34,7 +34,11 @@ expect 2 'no-gherkin.feature:4:5: .*nonsense' "$folder/no-gherkin.feature"
 expect 2 'no-such.feature' "$folder/no-such.feature"
 expect 2 'no story' no-such-story
 expect 2 'unknown option --chek: did you mean --check' --chek order-flow
-expect 2 'no scenario is selected' --tags @none "$folder/green.feature"
+expect 2 'no scenario is selected: none has the tags @none' --tags @none "$folder/green.feature"
+expect 2 'no scenario is selected: none stands at line 999 of' "$folder/green.feature:999"
+expect 2 'there are .*order-flow' no-such-story
+expect 2 'does not exist: did you mean the story order-flow' scenarios/order-flow
+expect 2 '--out needs the name of a folder' --out '' "$folder/green.feature"
 expect 2 'column 1: tags begin with @: did you mean @none' --tags none "$folder/green.feature"
 expect 2 'column 9: expected a tag' --tags '@a and (' "$folder/green.feature"
 expect 2 'which story'
@@ -42,6 +46,11 @@ expect 0 'is known' --check "$folder/green.feature"
 expect 0 'is known' --check order-flow
 expect 0 'OP VALUE' --steps
 expect 0 '"exit":0' --json "$folder/green.feature"
+
+# A page that cannot be written is no success, and no line says where it is.
+mkdir -p "$folder/blocked/index.html/x"
+expect 2 'the page was not written' --out "$folder/blocked" "$folder/green.feature"
+"$bv" scenario --out "$folder/blocked" "$folder/green.feature" 2> "$folder/log" | grep -q '^report' && { echo "FAILED: a page is named that is not there"; failures=$((failures + 1)); }
 
 # Who runs when.
 cat > "$folder/four.feature" << 'END'

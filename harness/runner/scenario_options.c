@@ -148,6 +148,8 @@ set_flag(struct scenario_options *options, size_t flag, const char *value, struc
         options->json = true;
         break;
     case OPT_OUT:
+        if (!value[0])
+            return bv_fail(error, BV_E_INVALID, "--out needs the name of a folder");
         options->out = value;
         break;
     case OPT_COLOUR:

@@ -82,12 +82,34 @@ take_condition(struct compiler *compiler, const struct bv_probe *probe, struct b
     struct bv_bytes value = BV_BYTES("");
     if (op != BV_OP_EXISTS && !step_take_text(compiler, "a value", &value))
         return;
+    struct bv_error error = {0};
+    if (!step_has_variable(value) && bv_op_check(op, value, &error) < 0) {
+        compiler->at--;
+        STEP_FAIL(compiler, "%s", error.text);
+        return;
+    }
     struct plan_filter *filter = add_filter(compiler);
     if (filter)
         *filter = (struct plan_filter){probe, argument, op, value};
 }
 
 /* ---- the forms of a step ---- */
+
+/* Line of a declaration further down in the scenario, 0: there is none. */
+static uint32_t declared_later(struct compiler *compiler, struct bv_bytes name)
+{
+    const struct gherkin_scenario *source = compiler->scenario->source;
+    for (size_t i = 0; i < source->step_count; i++) {
+        struct word words[WORDS_MAX];
+        size_t count = 0;
+        const struct gherkin_step *step = &source->steps[i];
+        if (step->at.line > compiler->step->line &&
+            words_split(compiler->arena, step->text, words, &count, NULL) == 0 && count > 2 &&
+            bv_bytes_equal(words[0].text, BV_BYTES("actor")) && bv_bytes_equal(words[1].text, name))
+            return step->at.line;
+    }
+    return 0;
+}
 
 static struct compiler_actor *take_actor(struct compiler *compiler)
 {
@@ -103,6 +125,14 @@ static struct compiler_actor *take_actor(struct compiler *compiler)
             return &compiler->actors[i];
         }
         known[count++] = compiler->actors[i].name;
+    }
+    uint32_t later = word && !word->quoted ? declared_later(compiler, word->text) : 0;
+    if (later) {
+        STEP_FAIL(compiler,
+                  "actor \"%.60s\" is declared only later, at line %u",
+                  word->text.data,
+                  (unsigned)later);
+        return NULL;
     }
     known[count++] = "actor";
     known[count++] = "save";
@@ -180,6 +210,11 @@ static void compile_actor(struct compiler *compiler)
         (struct compiler_actor){step->actor, protocol, target};
     if (!compiler->failed)
         step_check_requests(compiler, protocol->open_args, protocol->open_arg_count, target);
+    if (!compiler->failed)
+        step_check_topic(compiler, protocol->open_args, protocol->open_arg_count);
+    if (!compiler->failed)
+        step_check_database(compiler, protocol->open_args, protocol->open_arg_count);
+    step_check_call(compiler, protocol->open_args, protocol->open_arg_count);
 }
 
 static void compile_save(struct compiler *compiler)
@@ -294,7 +329,8 @@ static void compile_receives(struct compiler *compiler)
         } else if (step_accept(compiler, "for key")) {
             (void)step_take_text(compiler, "a key", &step->key);
         } else if (step_peek(compiler)->quoted && !step->event.data) {
-            if (step_take_text(compiler, "a type", &step->event) && event_shaped(step->event))
+            if (step_take_text(compiler, "a type", &step->event) &&
+                (event_shaped(step->event) || strcmp(step->protocol->name, "kafka") == 0))
                 step_check_event(compiler, step->event);
         } else {
             receive_condition(compiler);
@@ -362,6 +398,7 @@ static void compile_verb(struct compiler *compiler,
                   verb->name);
     }
     step_check_payload(compiler, verb->takes);
+    step_check_call(compiler, verb->args, verb->arg_count);
 }
 
 static const struct bv_verb *take_verb(struct compiler *compiler)

@@ -25,6 +25,7 @@ struct compiler {
     struct word words[WORDS_MAX];
     size_t count;
     size_t at;
+    size_t argument_at[BV_ARGS_MAX]; /* word of each argument */
     bool failed;
 };
 

@@ -228,6 +228,24 @@ bool step_have_contracts(struct compiler *compiler)
     return false;
 }
 
+static void no_operation(struct compiler *compiler,
+                         const char *service,
+                         const char *method,
+                         struct bv_bytes path)
+{
+    const char *near = contracts_nearest(compiler->tables->contracts, service, method, path);
+    STEP_FAIL(compiler,
+              "no operation %s %.*s in contracts/openapi%s%s%s%s%s",
+              method,
+              (int)(path.size < 80 ? path.size : 80),
+              path.data,
+              service ? " of " : "",
+              service ? service : "",
+              near ? ": did you mean \"" : "",
+              near ? near : "",
+              near ? "\"?" : "");
+}
+
 static void
 check_path(struct compiler *compiler, const char *target, const char *method, struct bv_bytes path)
 {
@@ -245,12 +263,7 @@ check_path(struct compiler *compiler, const char *target, const char *method, st
     if (operation)
         step_need(compiler, operation->service);
     else
-        STEP_FAIL(compiler,
-                  "no operation %s %.*s in contracts/openapi%s%s",
-                  method,
-                  BV_ARG(path),
-                  gateway ? "" : " of ",
-                  gateway ? "" : target);
+        no_operation(compiler, gateway ? NULL : target, method, path);
 }
 
 static const struct plan_argument *
@@ -268,6 +281,7 @@ void step_check_requests(struct compiler *compiler,
                          const char *target)
 {
     const struct plan_step *step = compiler->step;
+    size_t at = compiler->at;
     for (size_t i = 0; i < BV_COUNT(request_paths); i++) {
         if (strcmp(request_paths[i].protocol, step->protocol->name) != 0 ||
             (request_paths[i].verb == NULL) != (step->verb == NULL) ||
@@ -275,9 +289,45 @@ void step_check_requests(struct compiler *compiler,
             continue;
         const struct plan_argument *path =
             argument_of(step, rows, count, request_paths[i].argument);
-        if (path)
-            check_path(compiler, target, request_paths[i].method, path->text);
+        if (!path)
+            continue;
+        compiler->at = compiler->argument_at[path - step->arguments];
+        check_path(compiler, target, request_paths[i].method, path->text);
+        compiler->at = at;
     }
+}
+
+void step_check_topic(struct compiler *compiler, const struct bv_arg *rows, size_t count)
+{
+    const struct plan_step *step = compiler->step;
+    const struct plan_argument *topic = argument_of(step, rows, count, "topic");
+    const char *near = NULL;
+    if (strcmp(step->protocol->name, "kafka") != 0 || !topic || step_has_variable(topic->text) ||
+        !step_have_contracts(compiler) ||
+        contracts_topic(compiler->tables->contracts, topic->text, &near))
+        return;
+    compiler->at = compiler->argument_at[topic - step->arguments];
+    STEP_FAIL(compiler,
+              "no topic \"%.80s\" in contracts/asyncapi%s%s%s",
+              topic->text.data,
+              near ? ": did you mean \"" : "",
+              near ? near : "",
+              near ? "\"?" : "");
+}
+
+void step_check_database(struct compiler *compiler, const struct bv_arg *rows, size_t count)
+{
+    const struct plan_step *step = compiler->step;
+    const struct plan_tables *tables = compiler->tables;
+    const struct plan_argument *name = argument_of(step, rows, count, "database");
+    if (strcmp(step->protocol->name, "postgres") != 0 || !name || !tables->database_count ||
+        step_has_variable(name->text))
+        return;
+    for (size_t i = 0; i < tables->database_count; i++)
+        if (bv_bytes_equal(name->text, bv_bytes_of(tables->databases[i])))
+            return;
+    compiler->at = compiler->argument_at[name - step->arguments];
+    step_suggest(compiler, "database", tables->databases, tables->database_count);
 }
 
 /* ---- arguments ---- */
@@ -447,6 +497,7 @@ void step_take_arguments(struct compiler *compiler, const struct bv_arg *rows, s
             continue;
         if (rows[i].presence == BV_OPTIONAL && option_here(compiler, rows, count, &words))
             continue;
+        compiler->argument_at[i] = compiler->at;
         take_value(compiler, &rows[i], &step->arguments[i]);
     }
     while (!compiler->failed && step_peek(compiler) && !step_matches(compiler, "until")) {
@@ -456,6 +507,7 @@ void step_take_arguments(struct compiler *compiler, const struct bv_arg *rows, s
             return;
         }
         compiler->at += words;
+        compiler->argument_at[row - rows] = compiler->at;
         take_value(compiler, row, &step->arguments[row - rows]);
     }
     for (size_t i = 0; i < count; i++)
@@ -469,12 +521,6 @@ void step_take_arguments(struct compiler *compiler, const struct bv_arg *rows, s
 }
 
 /* ---- doc strings and tables ---- */
-
-static int zero(void *argument, struct bv_bytes name, struct bv_buf *buf, struct bv_error *error)
-{
-    (void)argument, (void)name, (void)error;
-    return bv_buf_char(buf, '0');
-}
 
 void step_check_payload(struct compiler *compiler, int takes)
 {
@@ -496,12 +542,11 @@ void step_check_payload(struct compiler *compiler, int takes)
             check_text(compiler, source->table.rows[r].cells[c].value);
     if (!doc || !bv_bytes_equal(source->doc.media_type, BV_BYTES("json")) || compiler->failed)
         return;
-    /* A variable may stand for a text inside quotes or for a bare number: 0 fits both. */
     struct bv_error error = {0};
     const struct bv_json *json = NULL;
     bv_auto(bv_arena_close) struct bv_arena *scratch = NULL;
     bv_auto(bv_buf_release) struct bv_buf text = {.max = 4 << 20};
-    if (words_replace(&text, source->doc.content, zero, NULL, &error) == 0 &&
+    if (step_zeroed(source->doc.content, &text, &error) == 0 &&
         bv_arena_open((size_t)64 << 20, &scratch) == 0 &&
         bv_json_parse(scratch, bv_buf_view(&text), &json, &error) < 0)
         compile_error(compiler,

@@ -40,6 +40,10 @@ void step_need(struct compiler *compiler,
                const char *name); /* server or service that the scenario needs */
 /* Arguments of a declaration or verb by their rows, into compiler->step->arguments. */
 void step_take_arguments(struct compiler *compiler, const struct bv_arg *rows, size_t count);
+/* The topic of a Kafka actor must be in contracts/asyncapi, the database of a PostgreSQL actor one
+ * of the stack's. */
+void step_check_topic(struct compiler *compiler, const struct bv_arg *rows, size_t count);
+void step_check_database(struct compiler *compiler, const struct bv_arg *rows, size_t count);
 /* Whether the contracts are there to ask; they are read at the first time. */
 bool step_have_contracts(struct compiler *compiler);
 /* Request paths among them must be operations of contracts/openapi. */
@@ -47,6 +51,11 @@ void step_check_requests(struct compiler *compiler,
                          const struct bv_arg *rows,
                          size_t count,
                          const char *target);
+/* What the step's protocol has to say of it; after everything else was found good. */
+void step_check_call(struct compiler *compiler, const struct bv_arg *rows, size_t count);
+/* Appends text with 0 for each variable: one may stand for a text inside quotes or for a bare
+ * number, and 0 fits both. Errors: a variable that is none. */
+BV_MUST_CHECK int step_zeroed(struct bv_bytes text, struct bv_buf *buf, struct bv_error *error);
 /* Doc string and table against enum bv_takes; their variables; JSON. */
 void step_check_payload(struct compiler *compiler, int takes);
 

@@ -45,13 +45,12 @@ static const char *shown_path(const char *root, const char *path)
     return strncmp(path, root, size) == 0 && path[size] == '/' ? path + size + 1 : path;
 }
 
-static int
-unknown_story(struct bv_arena *arena, const char *root, const char *name, struct bv_error *error)
+static size_t list_stories(struct bv_arena *arena, const char *root, const char *names[STORIES_MAX])
 {
     char folder[BV_PATH_MAX];
-    const char *names[STORIES_MAX];
     size_t count = 0;
-    BV_TRY(bv_path(folder, error, "%s/scenarios", root));
+    if (bv_path(folder, NULL, "%s/scenarios", root) < 0)
+        return 0;
     DIR *dir = opendir(folder);
     for (struct dirent *entry; dir && count < STORIES_MAX && (entry = readdir(dir));) {
         const char *dot = strstr(entry->d_name, ".feature");
@@ -61,13 +60,40 @@ unknown_story(struct bv_arena *arena, const char *root, const char *name, struct
     }
     if (dir)
         closedir(dir);
+    return count;
+}
+
+/* A name, or the path of a file, that does not exist. */
+static int
+unknown_story(struct bv_arena *arena, const char *root, const char *given, struct bv_error *error)
+{
+    const char *names[STORIES_MAX];
+    size_t count = list_stories(arena, root, names);
+    const char *slash = strrchr(given, '/');
+    char name[64], list[160] = "";
+    snprintf(name, sizeof name, "%.60s", slash ? slash + 1 : given);
+    char *dot = strstr(name, ".feature");
+    if (dot)
+        *dot = '\0';
     const char *near = bv_nearest(name, names, count);
+    if (slash || dot)
+        return bv_fail(error,
+                       BV_E_NOT_FOUND,
+                       "%.90s does not exist%s%s%s",
+                       given,
+                       near ? ": did you mean the story " : "",
+                       near ? near : "",
+                       near ? "?" : "");
+    for (size_t i = 0; i < count && !near; i++)
+        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", names[i]);
     return bv_fail(error,
                    BV_E_NOT_FOUND,
                    "no story \"%.60s\" in scenarios/%s%s%s",
-                   name,
-                   near ? ": did you mean " : "",
-                   near ? near : "",
+                   given,
+                   near    ? ": did you mean "
+                   : count ? ": there are "
+                           : "",
+                   near ? near : list,
                    near ? "?" : "");
 }
 
@@ -89,7 +115,7 @@ int story_find(struct bv_arena *arena,
     bool file = strchr(text, '/') || strstr(text, ".feature");
     BV_TRY(file ? bv_path(path, error, "%s", text)
                 : bv_path(path, error, "%s/scenarios/%s.feature", root, text));
-    if (access(path, R_OK) != 0 && !file)
+    if (access(path, file ? F_OK : R_OK) != 0)
         return unknown_story(arena, root, text, error);
     *ret_story = (struct story){.operand = text,
                                 .lines = {(uint32_t)line},

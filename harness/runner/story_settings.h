@@ -14,6 +14,15 @@ BV_MUST_CHECK int story_settings(struct bv_buf *buf,
                                  const struct gherkin_document *document,
                                  const char *file,
                                  struct bv_error *error);
+/* Whether each setting of the file is an option of a service: asked of the programs in folder, one
+ * that is not there is not asked. Errors: BV_E_INVALID with file:line:column and the nearest known
+ * word. Thread: main. */
+BV_MUST_CHECK int story_settings_check(const struct gherkin_document *document,
+                                       const char *file,
+                                       const char *folder,
+                                       const char *const *services,
+                                       size_t service_count,
+                                       struct bv_error *error);
 /* The settings of all files of a run behind those that are in settings (NUL-terminated) already. On
  * a stack that runs (NULL: none), says on stderr what it should have been started with. */
 BV_MUST_CHECK int story_settings_all(const struct story *stories,

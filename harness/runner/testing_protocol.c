@@ -48,6 +48,12 @@ static int say(struct bv_actor *actor, const struct bv_call *call, struct bv_err
     return bv_actor_record(actor, &message, NULL);
 }
 
+static int list(struct bv_actor *actor, const struct bv_call *call, struct bv_error *error)
+{
+    (void)actor, (void)call, (void)error;
+    return 0;
+}
+
 static int refuse(struct bv_actor *actor, const struct bv_call *call, struct bv_error *error)
 {
     (void)actor, (void)call;
@@ -125,10 +131,29 @@ static int count(struct bv_actor *actor, const struct bv_call *call, struct bv_e
 static const struct bv_verb verbs[] = {
     {"counts",  count_args,  BV_COUNT(count_args),  BV_ASKS,          count,      "one more than the last time"},
     {"says",    say_args,    BV_COUNT(say_args),    BV_TAKES_DOC,     say,        "record"                     },
+    {"lists",   NULL,        0,                     BV_NEEDS_TABLE,   list,       "nothing"                    },
     {"refuses", NULL,        0,                     BV_TAKES_NOTHING, refuse,     "red"                        },
     {"offends", offend_args, BV_COUNT(offend_args), BV_TAKES_NOTHING, offend,     "violate"                    },
     {"breaks",  NULL,        0,                     BV_TAKES_NOTHING, break_down, "fault"                      },
 };
+static int check(struct bv_check *check, struct bv_error *error)
+{
+    const struct bv_call *call = check->call;
+    if (!check->verb)
+        return call->values[0].present && call->values[0].text.data &&
+                       bv_bytes_equal(call->values[0].text, BV_BYTES("odd"))
+                   ? BV_CHECK_FAIL(check, BV_CHECK_ARGUMENT, 0, error, "no such mood")
+                   : 0;
+    for (size_t i = 0; i < call->table.rows * call->table.columns; i++)
+        if (call->table.cells[i].data && bv_bytes_equal(call->table.cells[i], BV_BYTES("odd")))
+            return BV_CHECK_FAIL(check, BV_CHECK_CELL, i, error, "no such cell");
+    if (check->verb->run == say && call->values[SAY_SEQUENCE].number == 13)
+        return BV_CHECK_FAIL(check, BV_CHECK_ARGUMENT, SAY_SEQUENCE, error, "an unlucky number");
+    return check->verb->run == say && call->doc.size && call->doc.data[0] == '!'
+               ? BV_CHECK_FAIL(check, BV_CHECK_DOC, 0, error, "do not shout")
+               : 0;
+}
+
 static const struct bv_probe probes[] = {
     {"type",     BV_PROBE_PLAIN, bv_probe_type,     ""},
     {"key",      BV_PROBE_PLAIN, bv_probe_key,      ""},
@@ -151,6 +176,7 @@ const struct bv_protocol testing_protocol = {
     .verb_count = BV_COUNT(verbs),
     .probes = probes,
     .probe_count = BV_COUNT(probes),
+    .check = check,
     .variables = variables,
     .variable_count = BV_COUNT(variables),
 };

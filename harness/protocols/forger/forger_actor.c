@@ -1,6 +1,7 @@
 #include "forger_actor.h"
 
 #include "forge.h"
+#include "bv/config.h"
 #include <libpq-fe.h>
 #include <stdlib.h>
 
@@ -95,6 +96,31 @@ static int forger_forge(struct bv_actor *actor, const struct bv_call *call, stru
     return lab->ops->set_variable(lab, actor, "token", bv_bytes_of(token));
 }
 
+static int forger_check(struct bv_check *check, struct bv_error *error)
+{
+    const struct bv_bytes wanted = check->call->values[FORGE_KIND].text;
+    const char *known[64];
+    const size_t count =
+        forge_kind_count() < BV_COUNT(known) ? forge_kind_count() : BV_COUNT(known);
+    if (!check->verb || !wanted.data)
+        return 0;
+    for (size_t i = 0; i < count; i++) {
+        known[i] = forge_kind_at(i).name;
+        if (bv_bytes_equal(wanted, bv_bytes_of(known[i])))
+            return 0;
+    }
+    const char *near = bv_nearest(wanted.data, known, count);
+    return BV_CHECK_FAIL(check,
+                         BV_CHECK_ARGUMENT,
+                         FORGE_KIND,
+                         error,
+                         "unknown forgery \"%.40s\"%s%s%s",
+                         wanted.data,
+                         near ? ": did you mean \"" : "",
+                         near ? near : "",
+                         near ? "\"?" : "");
+}
+
 static const struct bv_verb verbs[] = {
     {"forges",
      forge_args, BV_COUNT(forge_args),
@@ -113,6 +139,7 @@ const struct bv_protocol bv_protocol_forger = {
     .close = forger_close,
     .verbs = verbs,
     .verb_count = BV_COUNT(verbs),
+    .check = forger_check,
     .variables = variables,
     .variable_count = BV_COUNT(variables),
 };

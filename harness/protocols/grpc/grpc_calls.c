@@ -507,6 +507,33 @@ static const struct bv_verb verbs[] = {
     {"stops watching", NULL, 0,                      BV_TAKES_NOTHING, grpc_stops,   "cancel all streams of this actor"                 },
 };
 
+/* ---- before the run ---- */
+
+static int grpc_check(struct bv_check *check, struct bv_error *error)
+{
+    const struct bv_call *call = check->call;
+    const bool watches = check->verb && check->verb->run == grpc_watches;
+    const struct bv_value *method = &call->values[CALLS_METHOD];
+    struct grpc_method found;
+    ProtobufCMessage *message = NULL;
+    if (!check->verb || (!watches && check->verb->run != grpc_calls) ||
+        (method->present && !method->text.data))
+        return 0;
+    check->place = BV_CHECK_ARGUMENT;
+    check->index = CALLS_METHOD;
+    BV_TRY(grpc_method_find(method->present ? method->text : BV_BYTES("Watch"), &found, error));
+    if (watches != (found.shape == GRPC_SHAPE_SERVER_STREAM))
+        return bv_fail(error,
+                       BV_E_INVALID,
+                       "%s is %s",
+                       found.name,
+                       watches ? "no stream: use `calls`" : "a stream: use `watches`");
+    check->place = BV_CHECK_DOC;
+    return call->doc.size && !check->doc_open
+               ? bv_pb_from_json(check->arena, found.request, call->doc, &message, error)
+               : 0;
+}
+
 /* ---- probes ---- */
 
 static int probe_status(const struct bv_actor *actor,
@@ -626,4 +653,5 @@ const struct bv_protocol bv_protocol_grpc = {
     .verb_count = BV_COUNT(verbs),
     .probes = probes,
     .probe_count = BV_COUNT(probes),
+    .check = grpc_check,
 };

@@ -455,6 +455,21 @@ static int kafka_repeat(struct bv_actor *actor, const struct bv_call *call, stru
     return send_record(kafka, &message, error);
 }
 
+static int kafka_check(struct bv_check *check, struct bv_error *error)
+{
+    const struct bv_call *call = check->call;
+    const struct bv_json *payload = NULL;
+    struct bv_bytes bytes;
+    check->place = BV_CHECK_DOC;
+    if (!check->verb)
+        return 0;
+    if (check->verb->run == kafka_publish)
+        return bv_json_parse(check->arena, call->doc, &payload, error);
+    if (check->verb->run == kafka_send && !check->doc_open)
+        return raw_body(call, check->arena, &bytes, error);
+    return 0;
+}
+
 static const struct bv_verb verbs[] = {
     {"repeats",
      NULL,         0,
@@ -492,4 +507,5 @@ const struct bv_protocol bv_protocol_kafka = {
     .verb_count = BV_COUNT(verbs),
     .probes = probes,
     .probe_count = BV_COUNT(probes),
+    .check = kafka_check,
 };

@@ -214,23 +214,29 @@ int bv_fact_text(struct bv_buf *buf, const struct bv_fact *fact)
     }
 }
 
+/* On success the caller frees *ret_regex. */
+static int compile(struct bv_bytes value, regex_t *ret_regex, struct bv_error *error)
+{
+    bv_auto(bv_buf_release) struct bv_buf pattern = {.max = 65536};
+    BV_TRY(bv_buf_bytes(&pattern, value));
+    BV_TRY(bv_buf_char(&pattern, '\0'));
+    int rc = regcomp(ret_regex, pattern.data, REG_EXTENDED | REG_NOSUB);
+    if (rc == 0)
+        return 0;
+    char why[80];
+    regerror(rc, ret_regex, why, sizeof why);
+    return bv_fail(
+        error, BV_E_INVALID, "\"%.60s\" is no extended expression: %s", pattern.data, why);
+}
+
 static int matches(const struct bv_fact *fact, struct bv_bytes value, struct bv_error *error)
 {
     bv_auto(bv_buf_release) struct bv_buf text = {.max = BV_MESSAGE_BODY_MAX * 8};
-    bv_auto(bv_buf_release) struct bv_buf pattern = {.max = 65536};
     BV_TRY(bv_fact_text(&text, fact));
     BV_TRY(bv_buf_char(&text, '\0'));
-    BV_TRY(bv_buf_bytes(&pattern, value));
-    BV_TRY(bv_buf_char(&pattern, '\0'));
     regex_t regex;
-    int rc = regcomp(&regex, pattern.data, REG_EXTENDED | REG_NOSUB);
-    if (rc != 0) {
-        char why[80];
-        regerror(rc, &regex, why, sizeof why);
-        return bv_fail(
-            error, BV_E_INVALID, "\"%s\" is no extended expression: %s", pattern.data, why);
-    }
-    rc = regexec(&regex, text.data, 0, NULL, 0);
+    BV_TRY(compile(value, &regex, error));
+    int rc = regexec(&regex, text.data, 0, NULL, 0);
     regfree(&regex);
     return rc == 0 ? 0 : BV_MISMATCH;
 }
@@ -250,16 +256,40 @@ static int contains(const struct bv_fact *fact, struct bv_bytes value)
     return text.size && memmem(text.data, text.size, value.data, value.size) ? 0 : BV_MISMATCH;
 }
 
+static int no_number(enum bv_op op, struct bv_bytes value, struct bv_error *error)
+{
+    return bv_fail(error,
+                   BV_E_INVALID,
+                   "%s compares numbers, \"%.*s\" is none",
+                   bv_op_text(op),
+                   (int)(value.size < 60 ? value.size : 60),
+                   value.data);
+}
+
+int bv_op_check(enum bv_op op, struct bv_bytes value, struct bv_error *error)
+{
+    regex_t regex;
+    switch (op) {
+    case BV_OP_EQ:
+    case BV_OP_NE:
+    case BV_OP_CONTAINS:
+    case BV_OP_EXISTS:
+        return 0;
+    case BV_OP_MATCHES:
+        BV_TRY(compile(value, &regex, error));
+        regfree(&regex);
+        return 0;
+    default:
+        return number_of_text(value).valid ? 0 : no_number(op, value, error);
+    }
+}
+
 static int
 ordered(const struct bv_fact *fact, enum bv_op op, struct bv_bytes value, struct bv_error *error)
 {
     struct number wanted = number_of_text(value);
     if (!wanted.valid)
-        return bv_fail(error,
-                       BV_E_INVALID,
-                       "%s compares numbers, \"%.*s\" is none",
-                       bv_op_text(op),
-                       BV_ARG(value));
+        return no_number(op, value, error);
     struct number actual = number_of_fact(fact);
     if (!actual.valid)
         return BV_MISMATCH;

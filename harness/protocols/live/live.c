@@ -88,6 +88,18 @@ const struct bv_arg live_open_args[LIVE_ARG_COUNT] = {
         {"idle",     "idle",  BV_ARG_FLAG,     BV_OPTIONAL, "not connected until a verb says so"                  },
 };
 
+int live_check_open(struct bv_check *check, struct bv_error *error)
+{
+    const struct bv_bytes path = check->call->values[LIVE_ARG_PATH].text;
+    const struct bv_bytes key = check->call->values[LIVE_ARG_KEY].text;
+    if (path.data && (!path.size || path.data[0] != '/' || strpbrk(path.data, " \t\r\n")))
+        return BV_CHECK_FAIL(
+            check, BV_CHECK_ARGUMENT, LIVE_ARG_PATH, error, "\"%.60s\" is no path", path.data);
+    check->place = BV_CHECK_ARGUMENT;
+    check->index = LIVE_ARG_KEY;
+    return key.data ? bv_path_check_one(key, error) : 0;
+}
+
 int live_source_read(struct bv_actor *actor,
                      const struct bv_call *call,
                      struct live_source *ret_source,

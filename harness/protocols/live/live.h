@@ -158,6 +158,8 @@ BV_MUST_CHECK int live_opened(struct bv_actor *actor,
                               struct live_link *link,
                               int64_t deadline_mono_us,
                               struct bv_error *error);
+/* What is wrong with a declaration by live_open_args. A bv_protocol.check for those. */
+BV_MUST_CHECK int live_check_open(struct bv_check *check, struct bv_error *error);
 /* The same where either answer will do: BV_MISMATCH only when none came. */
 BV_MUST_CHECK int live_tried(struct bv_actor *actor,
                              struct live_link *link,

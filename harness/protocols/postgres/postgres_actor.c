@@ -313,6 +313,14 @@ postgres_query(struct bv_actor *actor, const struct bv_call *call, struct bv_err
     return 0;
 }
 
+static int postgres_check(struct bv_check *check, struct bv_error *error)
+{
+    const struct bv_call *call = check->call;
+    if (!check->verb || call->values[QUERY_SQL].present || call->doc.size)
+        return 0;
+    return BV_CHECK_FAIL(check, BV_CHECK_STEP, 0, error, NO_SQL);
+}
+
 static const struct bv_verb verbs[] = {
     {"queries",
      query_args, BV_COUNT(query_args),
@@ -339,4 +347,5 @@ const struct bv_protocol bv_protocol_postgres = {
     .verb_count = BV_COUNT(verbs),
     .probes = probes,
     .probe_count = BV_COUNT(probes),
+    .check = postgres_check,
 };

@@ -92,6 +92,28 @@ static const struct bv_arg ask_args[] = {
      BV_REQUIRED, "words separated by spaces: \"GET product:default:MUG\""},
 };
 
+static int split(struct bv_bytes command,
+                 const char *words[WORDS_MAX],
+                 size_t sizes[WORDS_MAX],
+                 int *ret_count,
+                 struct bv_error *error)
+{
+    int count = 0;
+    for (size_t i = 0; i < command.size; i++) {
+        if (command.data[i] == ' ')
+            continue;
+        if (count == WORDS_MAX)
+            return bv_fail(error, BV_E_INVALID, "more than %d words", WORDS_MAX);
+        words[count] = command.data + i;
+        sizes[count] = 0;
+        for (; i < command.size && command.data[i] != ' '; i++)
+            sizes[count]++;
+        count++;
+    }
+    *ret_count = count;
+    return count ? 0 : bv_fail(error, BV_E_INVALID, "there is no command");
+}
+
 static bool is_login(const char *word, size_t size)
 {
     const struct bv_bytes text = {word, size};
@@ -106,19 +128,7 @@ static int redis_ask(struct bv_actor *actor, const struct bv_call *call, struct 
     const char *words[WORDS_MAX];
     size_t sizes[WORDS_MAX];
     int count = 0;
-    for (size_t i = 0; i < command.size; i++) {
-        if (command.data[i] == ' ')
-            continue;
-        if (count == WORDS_MAX)
-            return bv_fail(error, BV_E_INVALID, "more than %d words", WORDS_MAX);
-        words[count] = command.data + i;
-        sizes[count] = 0;
-        for (; i < command.size && command.data[i] != ' '; i++)
-            sizes[count]++;
-        count++;
-    }
-    if (!count)
-        return bv_fail(error, BV_E_INVALID, "there is no command");
+    BV_TRY(split(command, words, sizes, &count, error));
     if (is_login(words[0], sizes[0])) /* its words are secrets, whatever they are called */
         command = BV_BYTES("AUTH " BV_REDACTED);
     struct bv_message question = {.direction = BV_SENT,
@@ -171,6 +181,17 @@ static int redis_ask(struct bv_actor *actor, const struct bv_call *call, struct 
     return rc;
 }
 
+static int redis_check(struct bv_check *check, struct bv_error *error)
+{
+    const struct bv_bytes command = check->call->values[ASK_COMMAND].text;
+    const char *words[WORDS_MAX];
+    size_t sizes[WORDS_MAX];
+    int count = 0;
+    check->place = BV_CHECK_ARGUMENT;
+    check->index = ASK_COMMAND;
+    return check->verb && command.data ? split(command, words, sizes, &count, error) : 0;
+}
+
 static const struct bv_verb verbs[] = {
     {"asks", ask_args, BV_COUNT(ask_args), BV_ASKS, redis_ask, "send one command"},
 };
@@ -189,4 +210,5 @@ const struct bv_protocol bv_protocol_redis = {
     .verb_count = BV_COUNT(verbs),
     .probes = probes,
     .probe_count = BV_COUNT(probes),
+    .check = redis_check,
 };

@@ -234,6 +234,19 @@ static const struct bv_verb verbs[] = {
      "DELETE and wait for the answer"                                                                    },
 };
 
+static int rest_check(struct bv_check *check, struct bv_error *error)
+{
+    const struct bv_bytes path = check->call->values[VERB_PATH].text;
+    if (!check->verb || !path.data || (path.size && path.data[0] == '/'))
+        return 0;
+    return BV_CHECK_FAIL(check,
+                         BV_CHECK_ARGUMENT,
+                         VERB_PATH,
+                         error,
+                         "path \"%.60s\" does not begin with /",
+                         path.data);
+}
+
 static const struct bv_probe probes[] = {
     {"status",  BV_PROBE_PLAIN, bv_probe_status,  "status of the last answer"          },
     {"header",  BV_PROBE_NAME,  bv_probe_header,  "response header"                    },
@@ -255,4 +268,5 @@ const struct bv_protocol bv_protocol_rest = {
     .verb_count = BV_COUNT(verbs),
     .probes = probes,
     .probe_count = BV_COUNT(probes),
+    .check = rest_check,
 };

@@ -486,6 +486,11 @@ static const struct bv_probe probes[] = {
     {"count",    BV_PROBE_PLAIN, bv_probe_count,    "events so far"                                    },
 };
 
+static int sse_check(struct bv_check *check, struct bv_error *error)
+{
+    return check->verb ? 0 : live_check_open(check, error);
+}
+
 /* ---- open and close ---- */
 
 static void sse_close(struct bv_actor *actor)
@@ -547,4 +552,5 @@ const struct bv_protocol bv_protocol_sse = {
     .verb_count = BV_COUNT(verbs),
     .probes = probes,
     .probe_count = BV_COUNT(probes),
+    .check = sse_check,
 };

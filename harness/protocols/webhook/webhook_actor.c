@@ -2,6 +2,7 @@
 
 #include "listener.h"
 #include "bv/expression.h"
+#include "bv/config.h"
 #include "bv/probe.h"
 #include "bv/webhook.h"
 #include <pthread.h>
@@ -10,7 +11,7 @@
 
 enum { PORT_TRIES = 20, TOLERANCE_S = 300, SECRET_BYTES = 128 };
 
-enum { TURNS_MAX = 64 };
+enum { TURNS_MAX = 64, DELIVERIES_MAX = 1000000 };
 /* What is done with one delivery. */
 struct turn {
     struct listener_answer answer;
@@ -231,8 +232,8 @@ static int webhook_fails(struct bv_actor *actor, const struct bv_call *call, str
     struct webhook *webhook = actor->state;
     int64_t count = call->values[COUNT_COUNT].number;
     int64_t status = call->values[COUNT_STATUS].present ? call->values[COUNT_STATUS].number : 500;
-    if (count < 0 || count > 1000000 || status < 200 || status > 599)
-        return bv_fail(error, BV_E_INVALID, "count is 0..1000000 and status 200..599");
+    if (count < 0 || count > DELIVERIES_MAX || status < 200 || status > 599)
+        return bv_fail(error, BV_E_INVALID, "count is 0..%d and status 200..599", DELIVERIES_MAX);
     pthread_mutex_lock(&webhook->lock);
     webhook->misbehaviour.fails = count;
     webhook->misbehaviour.fail_status = (int)status;
@@ -246,8 +247,8 @@ webhook_resets(struct bv_actor *actor, const struct bv_call *call, struct bv_err
 {
     struct webhook *webhook = actor->state;
     int64_t count = call->values[COUNT_COUNT].number;
-    if (count < 0 || count > 1000000)
-        return bv_fail(error, BV_E_INVALID, "count is 0..1000000");
+    if (count < 0 || count > DELIVERIES_MAX)
+        return bv_fail(error, BV_E_INVALID, "count is 0..%d", DELIVERIES_MAX);
     pthread_mutex_lock(&webhook->lock);
     webhook->misbehaviour.resets = count;
     pthread_mutex_unlock(&webhook->lock);
@@ -313,6 +314,16 @@ split_at(struct bv_bytes text, const char *separator, struct bv_bytes *ret_behin
 
 static int bad_turn(struct bv_bytes cell, struct bv_error *error)
 {
+    char word[32];
+    const char *known[BV_COUNT(conducts)];
+    struct bv_bytes delay;
+    const struct bv_bytes words = split_at(cell, " after ", &delay);
+    snprintf(word, sizeof word, "%.*s", BV_ARG(words));
+    for (size_t i = 0; i < BV_COUNT(conducts); i++)
+        known[i] = conducts[i].words;
+    const char *near = bv_nearest(word, known, BV_COUNT(conducts));
+    if (near && strcmp(near, word) != 0)
+        return bv_fail(error, BV_E_INVALID, "\"%s\" is no turn: did you mean \"%s\"?", word, near);
     return bv_fail(
         error,
         BV_E_INVALID,
@@ -390,6 +401,52 @@ webhook_misbehaves(struct bv_actor *actor, const struct bv_call *call, struct bv
     return rc;
 }
 
+/* ---- before the run ---- */
+
+static int check_turns(struct bv_check *check, struct bv_error *error)
+{
+    const struct bv_cells *table = &check->call->table;
+    for (size_t i = 0; i < table->rows * table->columns; i++) {
+        struct turn turn = {0};
+        if (i == TURNS_MAX)
+            return BV_CHECK_FAIL(check, BV_CHECK_CELL, i, error, "at most %d turns", TURNS_MAX);
+        if (table->cells[i].data && take_turn(table->cells[i], &turn, error) < 0) {
+            check->place = BV_CHECK_CELL;
+            check->index = i;
+            return BV_E_INVALID;
+        }
+    }
+    return 0;
+}
+
+static bool outside(const struct bv_value *value, int64_t least, int64_t most)
+{
+    return value->present && value->number != BV_NO_NUMBER &&
+           (value->number < least || value->number > most);
+}
+
+static int webhook_check(struct bv_check *check, struct bv_error *error)
+{
+    const struct bv_value *values = check->call->values;
+    if (!check->verb) {
+        struct bv_bytes path = values[OPEN_PATH].text;
+        return path.data && (!path.size || path.data[0] != '/')
+                   ? BV_CHECK_FAIL(
+                         check, BV_CHECK_ARGUMENT, OPEN_PATH, error, "a path begins with /")
+                   : 0;
+    }
+    if (check->verb->run == webhook_misbehaves)
+        return check_turns(check, error);
+    bool fails = check->verb->run == webhook_fails;
+    if ((fails || check->verb->run == webhook_resets) &&
+        outside(&values[COUNT_COUNT], 0, DELIVERIES_MAX))
+        return BV_CHECK_FAIL(
+            check, BV_CHECK_ARGUMENT, COUNT_COUNT, error, "count is 0..%d", DELIVERIES_MAX);
+    if (fails && outside(&values[COUNT_STATUS], 200, 599))
+        return BV_CHECK_FAIL(check, BV_CHECK_ARGUMENT, COUNT_STATUS, error, "a status is 200..599");
+    return 0;
+}
+
 static const struct bv_verb verbs[] = {
     {"secret",
      secret_args,              BV_COUNT(secret_args),
@@ -439,6 +496,7 @@ const struct bv_protocol bv_protocol_webhook = {
     .verb_count = BV_COUNT(verbs),
     .probes = probes,
     .probe_count = BV_COUNT(probes),
+    .check = webhook_check,
     .variables = variables,
     .variable_count = BV_COUNT(variables),
 };

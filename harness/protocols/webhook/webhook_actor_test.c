@@ -241,3 +241,34 @@ Test(webhook_actor, refuses_turns_that_it_does_not_know)
     }
     cr_expect_eq(deliver(NULL, "/hook"), 204, "what was refused is not half planned");
 }
+
+/* What --check says of the cells of `misbehaves`. */
+static int check_cells(const struct bv_bytes *cells, size_t count, struct bv_check *check)
+{
+    static struct bv_call call;
+    const struct bv_verb *verb = NULL;
+    for (size_t i = 0; i < bv_protocol_webhook.verb_count; i++)
+        if (strcmp(bv_protocol_webhook.verbs[i].name, "misbehaves") == 0)
+            verb = &bv_protocol_webhook.verbs[i];
+    call.table = (struct bv_cells){1, count, cells};
+    *check = (struct bv_check){.verb = verb, .call = &call};
+    lab.error = (struct bv_error){0};
+    return bv_protocol_webhook.check(check, &lab.error);
+}
+
+Test(webhook_actor, a_turn_that_is_none_is_told_before_the_run)
+{
+    struct bv_check check;
+    const struct bv_bytes good[] = {BV_BYTES("500"),
+                                    BV_BYTES_NONE,
+                                    BV_BYTES("429 retry-after 1"),
+                                    BV_BYTES("drip after 300ms")};
+    const struct bv_bytes misspelt[] = {BV_BYTES("500"), BV_BYTES("half bdy")};
+    const struct bv_bytes late[] = {BV_BYTES("500 after soon")};
+    cr_expect_eq(check_cells(good, BV_COUNT(good), &check), 0, "%s", lab.error.text);
+    cr_expect_eq(check_cells(misspelt, BV_COUNT(misspelt), &check), BV_E_INVALID);
+    cr_expect_eq(check.place, BV_CHECK_CELL);
+    cr_expect_eq(check.index, 1);
+    cr_expect(strstr(lab.error.text, "did you mean \"half body\""), "%s", lab.error.text);
+    cr_expect_eq(check_cells(late, 1, &check), BV_E_INVALID);
+}

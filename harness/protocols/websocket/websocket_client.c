@@ -19,6 +19,7 @@ enum {
     RX_BYTES = 16384,
     CONNECT_S = 30, /* the verbs' own deadlines are shorter */
     CLOSE_NORMAL = 1000,
+    CLOSE_MOST = 4999,
 };
 
 struct websocket {
@@ -389,8 +390,8 @@ static int ws_closes(struct bv_actor *actor, const struct bv_call *call, struct 
     struct websocket *ws = actor->state;
     const struct bv_value *code = &call->values[CLOSES_CODE];
     ws->close_code = code->present ? code->number : CLOSE_NORMAL;
-    if (ws->close_code < 1000 || ws->close_code > 4999)
-        return bv_fail(error, BV_E_INVALID, "close codes are 1000 to 4999");
+    if (ws->close_code < CLOSE_NORMAL || ws->close_code > CLOSE_MOST)
+        return bv_fail(error, BV_E_INVALID, "close codes are %d to %d", CLOSE_NORMAL, CLOSE_MOST);
     return live_leave(
         actor, &ws->link, LIVE_WISH_CLOSE, wake, ws, live_deadline(actor, call), error);
 }
@@ -477,6 +478,27 @@ static const struct bv_probe probes[] = {
     {"count",    BV_PROBE_PLAIN, bv_probe_count,    "messages so far"                                 },
 };
 
+static int ws_check(struct bv_check *check, struct bv_error *error)
+{
+    const struct bv_call *call = check->call;
+    if (!check->verb)
+        return live_check_open(check, error);
+    const int64_t code = call->values[CLOSES_CODE].number;
+    if (check->verb->run == ws_closes && call->values[CLOSES_CODE].present &&
+        code != BV_NO_NUMBER && (code < CLOSE_NORMAL || code > CLOSE_MOST))
+        return BV_CHECK_FAIL(check,
+                             BV_CHECK_ARGUMENT,
+                             CLOSES_CODE,
+                             error,
+                             "close codes are %d to %d",
+                             CLOSE_NORMAL,
+                             CLOSE_MOST);
+    if (check->verb->run == ws_sends && !call->values[SENDS_TEXT].present && !call->doc.data)
+        return BV_CHECK_FAIL(
+            check, BV_CHECK_STEP, 0, error, "what is to be sent? a text or a doc string");
+    return 0;
+}
+
 /* ---- open and close ---- */
 
 static void ws_close(struct bv_actor *actor)
@@ -553,4 +575,5 @@ const struct bv_protocol bv_protocol_websocket = {
     .verb_count = BV_COUNT(verbs),
     .probes = probes,
     .probe_count = BV_COUNT(probes),
+    .check = ws_check,
 };

@@ -48,6 +48,10 @@ const char *bv_op_help(enum bv_op op);
 /* BV_E_INVALID when text is none. */
 BV_MUST_CHECK int bv_op_parse(struct bv_bytes text, enum bv_op *ret_op);
 
+/* Whether value may stand behind op: an expression behind matches, a number behind < <= > >=.
+ * Errors: BV_E_INVALID. */
+BV_MUST_CHECK int bv_op_check(enum bv_op op, struct bv_bytes value, struct bv_error *error);
+
 /* Whether `fact op value` holds.
  * Ranges:    value is the step's text; for EXISTS it is ignored. An absent fact satisfies no
  * operator. Outcomes:  BV_MISMATCH when it does not hold. Errors:    BV_E_INVALID: value is no

@@ -236,6 +236,29 @@ bv_probe_read bv_probe_latency;  /* "latency":  milliseconds from request to ans
 bv_probe_read bv_probe_count; /* "count":    messages that the actor has received so far, whatever
                                  the current one is */
 
+/* ---- what can be told before anything runs
+ * -------------------------------------------------------------------------------------------------
+ */
+
+enum bv_check_place { BV_CHECK_STEP, BV_CHECK_ARGUMENT, BV_CHECK_CELL, BV_CHECK_DOC };
+/* A declaration or a verb as the story has it. What holds a variable is not known yet: an argument
+ * is present with text.data NULL and number BV_NO_NUMBER, a cell has data NULL; in the doc string
+ * each variable stands as 0. */
+struct bv_check {
+    const struct bv_verb *verb; /* NULL: the declaration */
+    const struct bv_call *call;
+    bool doc_open;          /* the doc string holds variables */
+    struct bv_arena *arena; /* for the check */
+    /* Set by the check: what the error is about. */
+    enum bv_check_place place;
+    size_t index; /* of the argument, or of the cell, row by row */
+};
+/* For the checks of protocols: says what is wrong with an argument or a cell. */
+#define BV_CHECK_FAIL(check, where, which, error, ...)                                             \
+    ((check)->place = (where),                                                                     \
+     (check)->index = (which),                                                                     \
+     bv_fail((error), BV_E_INVALID, __VA_ARGS__))
+
 /* ---- a protocol
  * -------------------------------------------------------------------------------------------------------------
  */
@@ -261,6 +284,8 @@ struct bv_protocol {
     size_t verb_count;
     const struct bv_probe *probes;
     size_t probe_count;
+    /* What --check finds beside the tables; NULL: nothing. Errors: BV_E_INVALID. Pure. */
+    int (*check)(struct bv_check *check, struct bv_error *error);
     const char *const *variables; /* names that ops->set_variable may set: "url"; NULL: none */
     size_t variable_count;
 };
