@@ -244,6 +244,21 @@ lacks(const struct inventory_batch *batch, enum inventory_kind kind, struct inve
     return batch->attempt > 0 || !inventory_cache_find(batch->cache, kind, key);
 }
 
+/* A Reserve of an unknown order is taken for new: the primary key tells if it is not. One of an
+ * order that is known as RESERVED is answered without a write that would tell: another replica may
+ * have released it. */
+static bool wants_reservation(const struct inventory_batch *batch, const struct inventory_op *op)
+{
+    struct inventory_key order = {BV_BYTES_NONE, op->order_id};
+    const struct inventory_reservation_entry *entry =
+        inventory_cache_find(batch->cache, INVENTORY_KIND_RESERVATION, order);
+    if (batch->attempt > 0)
+        return true;
+    if (op->kind == INVENTORY_OP_RESERVE)
+        return entry && entry->committed == INVENTORY_RESERVED;
+    return !entry;
+}
+
 static void
 want_op(const struct inventory_batch *batch, const struct inventory_op *op, struct wanting *w)
 {
@@ -261,10 +276,7 @@ want_op(const struct inventory_batch *batch, const struct inventory_op *op, stru
             w->adjustments[w->want.adjustment_count++] = key;
         return;
     }
-    /* A Reserve of an unknown order is taken for new: the primary key tells if it is not. */
-    struct inventory_key order = {BV_BYTES_NONE, op->order_id};
-    if ((batch->attempt > 0 || op->kind != INVENTORY_OP_RESERVE) &&
-        lacks(batch, INVENTORY_KIND_RESERVATION, order))
+    if (wants_reservation(batch, op))
         w->orders[w->want.order_count++] = op->order_id;
 }
 

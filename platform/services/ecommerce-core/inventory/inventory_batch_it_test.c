@@ -400,6 +400,22 @@ Test(inventory_batch_it, refuses_the_late_reserve_of_a_released_order)
     fixture_close(&f);
 }
 
+Test(inventory_batch_it, a_repeated_reserve_is_told_what_another_replica_did_with_the_order)
+{
+    struct fixture f;
+    fixture_open(&f);
+    adjust(&f, 0, "MUG", 5, "in");
+    struct call call;
+    reserve(&call, "MUG", 1, NULL, 0);
+    cr_assert_eq(run_one(&f, 0, &call), INVENTORY_ANSWER_RESERVED);
+    cr_assert_eq(move(&f, 1, INVENTORY_OP_RELEASE, call.order_id), INVENTORY_ANSWER_RELEASED);
+    struct call late = again(&call);
+    late.op.lines = late.lines;
+    cr_expect_eq(run_one(&f, 0, &late), INVENTORY_ANSWER_RELEASED_BEFORE);
+    cr_expect_eq(level(&f, "reserved", "MUG"), 0);
+    fixture_close(&f);
+}
+
 Test(inventory_batch_it, keeps_tenants_apart)
 {
     struct fixture f;

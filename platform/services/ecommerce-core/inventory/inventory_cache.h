@@ -1,6 +1,7 @@
 /* What this replica believes of levels, reservations and adjustments: as last committed, and as
  * the batch under way would leave them. A wrong belief does no harm: the store refuses a batch
- * that was decided on it, and it is loaded anew.
+ * that was decided on it, and it is loaded anew; what may change and would be answered without a
+ * write (a repeated Reserve) is loaded first.
  * Invariant: outside a batch every entry's working state equals its committed one.
  * Thread: loop. */
 #ifndef INVENTORY_CACHE_H
