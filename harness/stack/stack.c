@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,6 +27,7 @@ enum {
         50, /* how often a boot looks at the caller's cancel flag when no signal interrupts it */
     STOP_MS_MAX = 600000, /* processes are ended within seconds; removing the data of a hundred
                              databases takes longer */
+    MUTE_MS_MAX = 20000,  /* for a supervisor that can only be told by signals */
     ASK_MS = 2000,
 };
 
@@ -284,8 +284,8 @@ int bv_stack_up(const struct bv_stack_spec *spec,
 
 static int connect_control(const char *run)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(address.sun_path, sizeof address.sun_path, "%.90s/control", run);
+    struct sockaddr_un address;
+    stack_control_address(run, &address);
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
         return fd;
@@ -304,6 +304,33 @@ int bv_stack_folder(const char *name, char *out, size_t size, struct bv_error *e
     return 0;
 }
 
+/* Says why nobody answers for a stack. */
+static int absent(const char *name, const char *run, struct bv_error *error)
+{
+    char root[BV_PATH_MAX];
+    int lock = -1;
+    if (access(run, F_OK) < 0)
+        return bv_fail(error, BV_E_NOT_FOUND, "no stack '%s' is running (bv up)", name);
+    BV_TRY(stack_run_root(root, error));
+    int rc = stack_lock(root, name, &lock, error);
+    if (rc == STACK_LOCKED)
+        return bv_fail(error,
+                       BV_E_NOT_FOUND,
+                       "stack '%s' does not answer: it is booting or stopping, or its socket was "
+                       "removed (bv down --name %s)",
+                       name,
+                       name);
+    BV_TRY(rc);
+    close(lock);
+    return bv_fail(error,
+                   BV_E_NOT_FOUND,
+                   "stack '%s' is dead: bv logs --name %s shows its end, bv down --name %s removes "
+                   "the rest",
+                   name,
+                   name,
+                   name);
+}
+
 int bv_stack_open(const char *name, struct bv_stack **ret_stack, struct bv_error *error)
 {
     char run[BV_PATH_MAX];
@@ -311,14 +338,22 @@ int bv_stack_open(const char *name, struct bv_stack **ret_stack, struct bv_error
     BV_TRY(bv_stack_folder(which, run, sizeof run, error));
     int fd = connect_control(run);
     if (fd < 0)
-        return bv_fail(error, BV_E_NOT_FOUND, "no stack '%s' is running (bv up)", which);
+        return absent(which, run, error);
     close(fd);
     struct bv_stack *stack = stack_new(which, run);
     if (!stack)
         return bv_fail(error, BV_E_NOMEM, "out of memory");
-    if (access(run, X_OK) != 0 || load(stack, NULL) < 0) {
+    int rc = load(stack, NULL);
+    if (rc < 0) {
+        int there = access(stack->json_path, F_OK);
         bv_stack_close(&stack);
-        return bv_fail(error, BV_E_NOT_FOUND, "stack '%s' is still booting or stopping", which);
+        return bv_fail(error,
+                       BV_E_NOT_FOUND,
+                       there < 0 ? "stack '%s' is still booting or stopping"
+                                 : "the stack.json or stack.env of stack '%s' is damaged: bv down "
+                                   "--name %s, then bv up again",
+                       which,
+                       which);
     }
     *ret_stack = stack;
     return 0;
@@ -326,11 +361,27 @@ int bv_stack_open(const char *name, struct bv_stack **ret_stack, struct bv_error
 
 /* ---- down ---- */
 
+/* Tells a supervisor without a socket to stop, later to end at once, which ends its processes too.
+ */
+static void end_mute(const char *root, const char *name, int64_t *force_at_ms)
+{
+    pid_t pid = stack_lock_holder(root, name);
+    bool force = *force_at_ms && bv_now_ms() >= *force_at_ms;
+    if (!pid || (*force_at_ms && !force))
+        return;
+    kill(pid, force ? SIGKILL : SIGTERM);
+    *force_at_ms = bv_now_ms() + MUTE_MS_MAX;
+}
+
+enum supervisor_ear { EAR_OPEN, EAR_SHUT }; /* was it told to stop through its socket? */
+
 /* Waits until nobody holds the name, then removes what is left of it. */
-static int clean_up(const char *name, const char *run, struct bv_error *error)
+static int
+clean_up(const char *name, const char *run, enum supervisor_ear ear, struct bv_error *error)
 {
     char root[BV_PATH_MAX], path[BV_PATH_MAX];
     int lock = -1;
+    int64_t force_at_ms = 0;
     BV_TRY(stack_run_root(root, error));
     for (int64_t ends_ms = bv_now_ms() + STOP_MS_MAX;;) {
         int rc = stack_lock(root, name, &lock, error);
@@ -338,6 +389,8 @@ static int clean_up(const char *name, const char *run, struct bv_error *error)
             break;
         if (rc < 0)
             return rc;
+        if (ear == EAR_SHUT)
+            end_mute(root, name, &force_at_ms);
         if (bv_now_ms() >= ends_ms)
             return bv_fail(error,
                            BV_E_TIMEOUT,
@@ -345,7 +398,9 @@ static int clean_up(const char *name, const char *run, struct bv_error *error)
                            name);
         bv_retry_pause();
     }
-    int rc = bv_fs_remove_tree(run, error);
+    int rc = stack_folder_check(run, error);
+    if (rc == 0)
+        rc = bv_fs_remove_tree(run, error);
     if (bv_path(path, NULL, "%s/%s.lock", root, name) == 0)
         unlink(path);
     close(lock);
@@ -370,7 +425,7 @@ int bv_stack_stop(const char *name,
         rc = hear_to_end(fd, &listener, error);
         close(fd);
     }
-    return rc < 0 ? rc : clean_up(which, run, error);
+    return rc < 0 ? rc : clean_up(which, run, fd < 0 ? EAR_SHUT : EAR_OPEN, error);
 }
 
 int bv_stack_down(struct bv_stack **stack, struct bv_error *error)
@@ -387,7 +442,7 @@ int bv_stack_down(struct bv_stack **stack, struct bv_error *error)
             (*stack)->middle = 0;
         }
         if (rc == 0)
-            rc = clean_up((*stack)->name, (*stack)->run, error);
+            rc = clean_up((*stack)->name, (*stack)->run, EAR_OPEN, error);
     } else {
         rc = bv_stack_stop((*stack)->name, NULL, NULL, error);
     }
@@ -658,6 +713,47 @@ const char *bv_stack_isolation(const struct bv_stack *stack)
 
 /* ---- all stacks ---- */
 
+/* Room for that many names and their texts in one allocation, freed as one. */
+static char **names_new(size_t room)
+{
+    char **names = calloc(1, (room + 1) * (sizeof *names + BV_STACK_NAME_MAX + 1));
+    for (size_t i = 0; names && i < room; i++)
+        names[i] = (char *)(names + room + 1) + i * (BV_STACK_NAME_MAX + 1);
+    return names;
+}
+
+static int is_stack_name(const struct dirent *entry)
+{
+    return stack_name_check(entry->d_name, NULL) == 0; /* not ".", not NAME.lock */
+}
+
+int bv_stack_dead(char ***ret_names, size_t *ret_count, struct bv_error *error)
+{
+    char root[BV_PATH_MAX];
+    BV_TRY(stack_run_root(root, error));
+    struct dirent **entries = NULL;
+    int found = scandir(root, &entries, is_stack_name, alphasort);
+    size_t room = found > 0 ? (size_t)found : 0, count = 0;
+    char **names = names_new(room);
+    for (size_t i = 0; i < room; i++) {
+        char run[BV_PATH_MAX];
+        int lock = -1;
+        if (names && bv_path(run, NULL, "%s/%s", root, entries[i]->d_name) == 0 &&
+            stack_folder_check(run, NULL) == 0 &&
+            stack_lock(root, entries[i]->d_name, &lock, NULL) == 0) {
+            snprintf(names[count++], BV_STACK_NAME_MAX + 1, "%s", entries[i]->d_name);
+            close(lock);
+        }
+        free(entries[i]);
+    }
+    free(entries);
+    if (!names)
+        return bv_fail(error, BV_E_NOMEM, "out of memory");
+    *ret_names = names;
+    *ret_count = count;
+    return 0;
+}
+
 static int is_lock(const struct dirent *entry)
 {
     size_t size = strlen(entry->d_name);
@@ -671,8 +767,7 @@ int bv_stack_list(char ***ret_names, size_t *ret_count, struct bv_error *error)
     struct dirent **entries = NULL;
     int found = scandir(root, &entries, is_lock, alphasort);
     size_t room = found > 0 ? (size_t)found : 0, count = 0;
-    char **names = calloc(1, (room + 1) * (sizeof *names + BV_STACK_NAME_MAX + 1));
-    char *texts = (char *)(names + room + 1);
+    char **names = names_new(room);
     for (size_t i = 0; i < room; i++) {
         char run[BV_PATH_MAX];
         int size = (int)strlen(entries[i]->d_name) - 5;
@@ -681,9 +776,7 @@ int bv_stack_list(char ***ret_names, size_t *ret_count, struct bv_error *error)
                      ? connect_control(run)
                      : -1;
         if (fd >= 0) {
-            names[count] = texts + count * (BV_STACK_NAME_MAX + 1);
-            memcpy(names[count], entries[i]->d_name, (size_t)size);
-            count++;
+            memcpy(names[count++], entries[i]->d_name, (size_t)size);
             close(fd);
         }
         free(entries[i]);

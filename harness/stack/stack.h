@@ -227,6 +227,9 @@ BV_MUST_CHECK int bv_stack_resolve(const char *const *wanted,
 /* Names of the stacks of this user that run, in no order; *ret_names is an array of count strings,
  * all one block freed with free(). */
 BV_MUST_CHECK int bv_stack_list(char ***ret_names, size_t *ret_count, struct bv_error *error);
+/* Likewise of those that are dead but left their folder: a supervisor was killed, a boot failed.
+ * bv_stack_stop removes it. */
+BV_MUST_CHECK int bv_stack_dead(char ***ret_names, size_t *ret_count, struct bv_error *error);
 /* Folder of the stack of that name (it need not exist) into out. */
 BV_MUST_CHECK int bv_stack_folder(const char *name, char *out, size_t size, struct bv_error *error);
 /* platform/deploy/migrations: $BV_ROOT, or found upward from the working folder, or where this was

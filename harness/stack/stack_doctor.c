@@ -144,28 +144,18 @@ static void check_run_folder(struct bv_diagnosis *d)
 
 static void check_leftovers(struct bv_diagnosis *d)
 {
-    char root[BV_PATH_MAX];
+    char **names = NULL;
     size_t count = 0;
-    DIR *folder = stack_run_root(root, NULL) == 0 ? opendir(root) : NULL;
-    for (struct dirent *entry; folder && (entry = readdir(folder));) {
-        int lock = -1;
-        if (stack_name_check(entry->d_name, NULL) < 0)
-            continue; /* ".", NAME.lock */
-        if (stack_lock(root, entry->d_name, &lock, NULL) != 0)
-            continue;
-        count++;
+    if (bv_stack_dead(&names, &count, NULL) < 0 || !count)
+        found(d, BV_FINDING_OK, "none");
+    else
         found(d,
               BV_FINDING_NOTE,
-              "%zu folder(s) without a stack, such as %s/%.40s",
+              "%zu folder%s of dead stacks, such as of '%s'",
               count,
-              root,
-              entry->d_name);
-        close(lock);
-    }
-    if (folder)
-        closedir(folder);
-    if (!count)
-        found(d, BV_FINDING_OK, "none");
+              count == 1 ? "" : "s",
+              names[0]);
+    free(names);
 }
 
 static void check_programs(struct bv_diagnosis *d)
@@ -323,7 +313,7 @@ static const struct {
     {"server user", check_user,       "run as an ordinary user, or create the user nobody"                                  },
     {"cache",       check_cache,      "set BV_CACHE to a folder you may write"                                              },
     {"run folder",  check_run_folder, "set BV_RUN to a folder of yours with a short path"                                   },
-    {"leftovers",   check_leftovers,  "bv down --name NAME removes one"                                                     },
+    {"leftovers",   check_leftovers,  "bv down --all removes them (and stops what runs)"                                    },
     {"programs",    check_programs,   "make build"                                                                          },
     {"migrations",  check_migrations, "set BV_ROOT to the checkout"                                                         },
     {"namespaces",

@@ -387,6 +387,34 @@ RULE(two_stacks_run_side_by_side)
     assert_nothing_left();
 }
 
+/* Cleaners of /tmp remove sockets, too. */
+RULE(down_ends_a_stack_whose_socket_was_removed)
+{
+    char path[BV_PATH_MAX];
+    cr_assert_eq(bv_run_words("up redis"), 0, "%s", text);
+    remember_ports("default");
+    cr_assert_eq(bv_path(path, NULL, "%s/default/control", run_root), 0);
+    cr_assert_eq(unlink(path), 0);
+    cr_assert_eq(bv_run_words("status"), 2, "%s", text);
+    cr_assert_not_null(strstr(text, "its socket was removed (bv down"), "%s", text);
+    cr_assert_eq(bv_run_words("down"), 0, "%s", text);
+    assert_nothing_left();
+}
+
+RULE(a_dead_stack_is_called_dead_and_down_all_removes_it)
+{
+    char path[BV_PATH_MAX];
+    cr_assert_eq(bv_run_words("up redis --name east"), 0, "%s", text);
+    kill((pid_t)supervisor_of("east"), SIGKILL);
+    cr_assert(within(nothing_left, GONE_MS), "%d processes are left", processes());
+    cr_assert_eq(bv_run_words("status --name east"), 2, "%s", text);
+    cr_assert_not_null(strstr(text, "stack 'east' is dead: bv logs --name east"), "%s", text);
+    cr_assert_eq(bv_run_words("down --all"), 0, "%s", text);
+    cr_assert_eq(bv_path(path, NULL, "%s/east", run_root), 0);
+    cr_assert_lt(access(path, F_OK), 0, "%s stays", path);
+    assert_nothing_left();
+}
+
 RULE(exec_passes_on_the_exit_status)
 {
     cr_assert_eq(bv_run_words("exec --servers redis -- sh -c exit\t7"), 7, "%s", text);
@@ -601,5 +629,177 @@ Test(stack, settings_reach_the_service_they_name, .timeout = 60)
     cr_assert_eq(bv_run_words("up redis --set ordr.BV_X=1"), 2, "%s", text);
     cr_assert_not_null(strstr(text, "'ordr' is no service"), "%s", text);
     cr_assert_eq(bv_run_words("up redis --set order.PATH=1"), 2, "%s", text);
+    assert_nothing_left();
+}
+
+Test(stack, a_foreign_folder_is_never_removed, .timeout = 60)
+{
+    char path[BV_PATH_MAX];
+    setup("0");
+    cr_assert_eq(bv_path(path, NULL, "%s/src", run_root), 0);
+    cr_assert_eq(mkdir(path, 0755), 0);
+    cr_assert_eq(bv_path(path, NULL, "%s/src/main.c", run_root), 0);
+    cr_assert_eq(bv_fs_write(path, bv_bytes_of("int x;"), 0644, NULL), 0);
+    const char *const words[] = {"up redis --name src", "down --name src", "down --all"};
+    static const int statuses[] = {2, 2, 0};
+    for (size_t i = 0; i < BV_COUNT(words); i++) {
+        cr_assert_eq(bv_run_words(words[i]), statuses[i], "bv %s: %s", words[i], text);
+        cr_assert_eq(access(path, F_OK), 0, "bv %s has removed %s", words[i], path);
+    }
+    cr_assert_eq(bv_run_words("up redis --name src"), 2);
+    cr_assert_not_null(strstr(text, "is no folder of a stack"), "%s", text);
+    assert_nothing_left();
+}
+
+Test(stack, a_damaged_description_is_named_and_down_still_works, .timeout = 60)
+{
+    char path[BV_PATH_MAX];
+    setup("0");
+    cr_assert_eq(bv_run_words("up redis"), 0, "%s", text);
+    cr_assert_eq(bv_path(path, NULL, "%s/default/stack.json", run_root), 0);
+    cr_assert_eq(bv_fs_write(path, bv_bytes_of("{"), 0644, NULL), 0);
+    cr_assert_eq(bv_run_words("status"), 2, "%s", text);
+    cr_assert_not_null(strstr(text, "damaged"), "%s", text);
+    cr_assert_eq(bv_run_words("down"), 0, "%s", text);
+    assert_nothing_left();
+}
+
+/* The longest run folder that a socket's address can hold, one byte more, and a relative one. */
+Test(stack, the_run_folder_may_be_as_long_as_a_socket_allows_and_relative, .timeout = 60)
+{
+    char root[BV_PATH_MAX];
+    setup("0");
+    const int room = 107 - (int)strlen("/control") - (int)strlen(run_root) - (int)strlen("//s");
+    for (int more = 0; more <= 1; more++) {
+        snprintf(root, sizeof root, "%s/%0*d", run_root, room + more, 0);
+        setenv("BV_RUN", root, 1);
+        cr_assert_eq(bv_run_words("up redis --name s"), more ? 2 : 0, "%s", text);
+        cr_assert_eq(!more, !strstr(text, "too long for a socket, 100 bytes instead of 99"));
+        cr_assert_eq(bv_run_words("down --name s"), 0, "%s", text);
+    }
+    cr_assert_eq(chdir(run_root), 0);
+    setenv("BV_RUN", "here", 1);
+    cr_assert_eq(bv_run_words("exec --servers redis -- true"), 0, "%s", text);
+    assert_nothing_left();
+}
+
+Test(stack, standard_files_may_be_closed, .timeout = 60)
+{
+    setup("0");
+    char *up[] = {bv, "up", "redis", NULL};
+    pid_t pid = fork();
+    if (pid == 0) {
+        for (int fd = 0; fd < 3; fd++)
+            close(fd);
+        execv(bv, up);
+        _exit(99);
+    }
+    cr_assert_eq(await_exit(pid), 0);
+    cr_assert_eq(bv_run_words("status"), 0, "%s", text);
+    cr_assert_eq(bv_run_words("down"), 0, "%s", text);
+    assert_nothing_left();
+}
+
+Test(stack, what_cannot_be_printed_is_no_success, .timeout = 60)
+{
+    setup("0");
+    char *help[] = {bv, "help", NULL};
+    cr_assert_eq(await_exit(start("/dev/full", help)), 2);
+    assert_nothing_left();
+}
+
+Test(stack, wrong_words_are_named_before_anything_starts, .timeout = 60)
+{
+    static const struct {
+        const char *words;
+        const char *told;
+    } rows[] = {
+        {"up auth --log-level wran",          "did you mean 'warn'?"                                },
+        {"up auth --otlp-url collector:4318", "is no URL of a trace collector"                      },
+        {"up auth --set auht.BV_X=1",         "did you mean 'auth'"                                 },
+        {"exec --servers , -- true",          "name a server or a service"                          },
+        {"status order",                      "status: what is 'order'?"                            },
+        {"doctor now",                        "doctor: what is 'now'?"                              },
+        {"status --jsn",                      "bv: status: no option '--jsn': did you mean '--json'"},
+        {"logs --lines=-1",                   "from 0 to"                                           },
+    };
+    setup("0");
+    for (size_t i = 0; i < BV_COUNT(rows); i++) {
+        cr_expect_eq(bv_run_words(rows[i].words), 2, "bv %s: %s", rows[i].words, text);
+        cr_expect_not_null(strstr(text, rows[i].told), "bv %s: %s", rows[i].words, text);
+        cr_expect_null(strstr(text, "starting"), "bv %s: %s", rows[i].words, text);
+    }
+    assert_nothing_left();
+}
+
+Test(stack, a_log_that_is_not_there_is_named_with_the_nearest, .timeout = 60)
+{
+    setup("0");
+    cr_assert_eq(bv_run_words("up redis"), 0, "%s", text);
+    cr_assert_eq(bv_run_words("logs redis"), 0, "%s", text);
+    cr_assert_eq(bv_run_words("logs redis redsi"), 2, "%s", text);
+    cr_assert_not_null(strstr(text, "no log of 'redsi' here: did you mean 'redis'?"), "%s", text);
+    cr_assert_eq(bv_run_words("down"), 0, "%s", text);
+    assert_nothing_left();
+}
+
+/* Runs a story whose last step lasts two seconds, and kills a process of its stack meanwhile; the
+ * exit status, with the output in text. */
+static int story_killed(const char *actor, long (*victim)(const char *stack_name))
+{
+    char path[BV_PATH_MAX], story[512], output[BV_PATH_MAX], results[BV_PATH_MAX];
+    char **names = NULL;
+    size_t count = 0;
+    snprintf(story,
+             sizeof story,
+             "Feature: f\n  Scenario: s\n    Given actor x is %s\n"
+             "    And actor partner is webhook listening at \"/hook\"\n"
+             "    Then never within 2s partner receives\n",
+             actor);
+    cr_assert_eq(bv_path(path, NULL, "%s/s.feature", run_root), 0);
+    cr_assert_eq(bv_path(output, NULL, "%s/output", run_root), 0);
+    cr_assert_eq(bv_path(results, NULL, "%s/results", run_root), 0);
+    cr_assert_eq(bv_fs_write(path, bv_bytes_of(story), 0644, NULL), 0);
+    char *argv[] = {bv, "scenario", path, "--out", results, NULL};
+    pid_t pid = start(output, argv);
+    for (int64_t ends_ms = bv_now_ms() + 60000; bv_now_ms() < ends_ms; bv_retry_pause()) {
+        struct bv_stack *stack = NULL;
+        free(names);
+        cr_assert_eq(bv_stack_list(&names, &count, NULL), 0);
+        if (count == 1 && bv_stack_open(names[0], &stack, NULL) == 0) {
+            bv_stack_close(&stack);
+            break;
+        }
+    }
+    cr_assert_eq(count, 1);
+    kill((pid_t)victim(names[0]), SIGKILL);
+    free(names);
+    int status = await_exit(pid);
+    read_output(output);
+    return status;
+}
+
+static long auth_of(const char *name)
+{
+    return part_pid(name, "auth");
+}
+
+Test(stack, a_story_whose_supervisor_is_killed_is_the_labs_failure, .timeout = 90)
+{
+    setup("0");
+    cr_assert_eq(story_killed("redis", supervisor_of), 2, "%s", text);
+    cr_assert_not_null(strstr(text, "the supervisor of stack"), "%s", text);
+    cr_assert_eq(bv_run_words("down --all"), 0, "%s", text);
+    assert_nothing_left();
+}
+
+Test(stack, a_story_whose_service_is_killed_is_red_and_names_a_log_that_stays, .timeout = 90)
+{
+    char log[BV_PATH_MAX];
+    setup("0");
+    cr_assert_eq(story_killed("rest at auth", auth_of), 1, "%s", text);
+    cr_assert_eq(bv_path(log, NULL, "%s/results/logs/auth.log", run_root), 0);
+    cr_assert_not_null(strstr(text, log), "%s", text);
+    cr_assert_eq(access(log, R_OK), 0);
     assert_nothing_left();
 }

@@ -1,5 +1,6 @@
 #include "stack_services.h"
 
+#include "bv/config.h"
 #include "bv/probe.h"
 #include "bv/process.h"
 
@@ -48,6 +49,24 @@ static int value_of(const struct stack_world *world,
     return -1;
 }
 
+static int unknown_service(const char *name, struct bv_error *error)
+{
+    const char *names[BV_STACK_UNITS_MAX + 1];
+    size_t count = 0;
+    for (size_t i = 0; i < stack_row_count && count < BV_STACK_UNITS_MAX; i++)
+        if (stack_rows[i].kind == BV_STACK_SERVICE)
+            names[count++] = stack_rows[i].name;
+    names[count++] = "all";
+    const char *near = bv_nearest(name, names, count);
+    return bv_fail(error,
+                   BV_E_INVALID,
+                   "'%s' is no service: PART.BV_KEY=value%s%s%s",
+                   name,
+                   near ? ", did you mean '" : "",
+                   near ? near : "",
+                   near ? "'?" : "");
+}
+
 int stack_setting_next(struct bv_bytes *rest,
                        struct stack_setting *ret_setting,
                        struct bv_error *error)
@@ -73,7 +92,7 @@ int stack_setting_next(struct bv_bytes *rest,
     snprintf(name, sizeof name, "%.*s", BV_ARG(ret_setting->part));
     const struct stack_row *row = stack_row_find(name);
     if (strcmp(name, "all") != 0 && (!row || row->kind != BV_STACK_SERVICE))
-        return bv_fail(error, BV_E_INVALID, "'%s' is no service: PART.BV_KEY=value", name);
+        return unknown_service(name, error);
     *rest = (struct bv_bytes){rest->data + entry.size, rest->size - entry.size};
     return 0;
 }

@@ -17,7 +17,6 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -621,8 +620,8 @@ static void run(struct supervisor *s)
 
 static int open_control(const struct stack_world *world, struct bv_error *error)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(address.sun_path, sizeof address.sun_path, "%.90s/control", world->run);
+    struct sockaddr_un address;
+    stack_control_address(world->run, &address);
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     mode_t old = umask(0177);
     int rc = fd < 0 ? -1 : bind(fd, (struct sockaddr *)&address, sizeof address);
@@ -660,7 +659,7 @@ static _Noreturn void be_supervisor(struct stack_world *world, int channel, bool
     setsid();
     umask(022);
     (void)!chdir("/");
-    prctl(PR_SET_NAME, "bv-stack");
+    prctl(PR_SET_NAME, STACK_SUPERVISOR_COMM);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
@@ -681,6 +680,7 @@ static _Noreturn void be_supervisor(struct stack_world *world, int channel, bool
     sigaddset(&set, SIGHUP);
     sigprocmask(SIG_SETMASK, &set, NULL);
     s.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    stack_lock_sign(world->lock_fd, s.shown_pid);
     struct bv_error error = {0};
     s.control = open_control(world, &error);
     if (s.control < 0 || stack_write_env(world, &error) < 0)

@@ -2,7 +2,9 @@
 
 #include "stack_services.h"
 
+#include "bv/config.h"
 #include "bv/env.h"
+#include "bv/log.h"
 #include "bv/probe.h"
 #include "bv/process.h"
 
@@ -43,16 +45,27 @@ int stack_server_user(uid_t *ret_uid, gid_t *ret_gid, struct bv_error *error)
     return 0;
 }
 
+/* The supervisor works in "/": what is relative means the caller's folder. */
+static int absolute_path(const char *path, char out[BV_PATH_MAX], struct bv_error *error)
+{
+    char here[BV_PATH_MAX];
+    if (path[0] == '/')
+        return bv_path(out, error, "%s", path);
+    if (!getcwd(here, sizeof here))
+        return bv_fail(error, BV_E_IO, "the current folder is gone: %s", strerror(errno));
+    return bv_path(out, error, "%s/%s", here, path);
+}
+
 int stack_cache_folder(char out[BV_PATH_MAX], struct bv_error *error)
 {
     const char *own = getenv("BV_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     if (own && *own)
-        return bv_path(out, error, "%s", own);
+        return absolute_path(own, out, error);
     if (xdg && *xdg)
         return bv_path(out, error, "%s/bitvelocity", xdg);
     if (home && *home)
         return bv_path(out, error, "%s/.cache/bitvelocity", home);
-    return bv_fail(error, BV_E_NOT_FOUND, "none of BV_CACHE, XDG_CACHE_HOME, HOME is set");
+    return bv_fail(error, BV_E_NOT_FOUND, "no place for the cache: set HOME, or BV_CACHE");
 }
 
 /* Root's cache mostly lies below a home that nobody may enter: then the servers read from a
@@ -71,7 +84,7 @@ int stack_run_root(char out[BV_PATH_MAX], struct bv_error *error)
 {
     const char *own = getenv("BV_RUN");
     if (own && *own) {
-        BV_TRY(bv_path(out, error, "%s", own));
+        BV_TRY(absolute_path(own, out, error));
         return bv_fs_mkdirs(out, 0711, error);
     }
     BV_TRY(bv_path(out, error, "/tmp/bitvelocity-%u", geteuid()));
@@ -312,11 +325,67 @@ int stack_lock(const char *run_root, const char *name, int *ret_fd, struct bv_er
         }
         struct stat mine, named; /* its last holder may have removed the file meanwhile */
         if (fstat(fd, &mine) == 0 && stat(path, &named) == 0 && mine.st_ino == named.st_ino) {
+            (void)!ftruncate(fd, 0); /* the pid of its last holder */
             *ret_fd = fd;
             return 0;
         }
         close(fd);
     }
+}
+
+void stack_lock_sign(int fd, pid_t supervisor)
+{
+    char text[16];
+    int size = snprintf(text, sizeof text, "%d\n", (int)supervisor);
+    (void)!pwrite(fd, text, (size_t)size, 0);
+}
+
+pid_t stack_lock_holder(const char *run_root, const char *name)
+{
+    char path[BV_PATH_MAX], text[16] = "", comm[16] = "";
+    struct bv_buf bytes = {.max = sizeof text - 1};
+    if (bv_path(path, NULL, "%s/%s.lock", run_root, name) == 0 &&
+        bv_fs_read(path, &bytes, NULL) == 0)
+        snprintf(text, sizeof text, "%.*s", BV_ARG(bv_buf_view(&bytes)));
+    pid_t pid = (pid_t)strtol(text, NULL, 10);
+    bv_buf_reset(&bytes);
+    if (pid > 1 && bv_path(path, NULL, "/proc/%d/comm", (int)pid) == 0 &&
+        bv_fs_read(path, &bytes, NULL) == 0)
+        snprintf(comm, sizeof comm, "%.*s", BV_ARG(bv_buf_view(&bytes)));
+    bv_buf_release(&bytes);
+    return strcmp(comm, STACK_SUPERVISOR_COMM "\n") == 0 ? pid : 0;
+}
+
+void stack_control_address(const char *run, struct sockaddr_un *ret_address)
+{
+    *ret_address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    snprintf(ret_address->sun_path,
+             sizeof ret_address->sun_path,
+             "%.*s/control",
+             STACK_RUN_BYTES_MAX,
+             run);
+}
+
+int stack_folder_check(const char *run, struct bv_error *error)
+{
+    static const char *const own[] = {
+        ".", "..", "log", "env", "describe", "bin", "data", "migrations", "stack.json", "control"};
+    DIR *folder = opendir(run);
+    if (!folder)
+        return errno == ENOENT ? 0 : bv_fail(error, BV_E_IO, "%s: %s", run, strerror(errno));
+    bool ours = true;
+    for (struct dirent *entry; ours && (entry = readdir(folder));) {
+        ours = strncmp(entry->d_name, "stack.json.tmp", 14) == 0; /* see bv_fs_write */
+        for (size_t i = 0; !ours && i < BV_COUNT(own); i++)
+            ours = strcmp(entry->d_name, own[i]) == 0;
+    }
+    closedir(folder);
+    return ours ? 0
+                : bv_fail(error,
+                          BV_E_EXISTS,
+                          "%s is no folder of a stack and stays as it is: choose another --name or "
+                          "BV_RUN",
+                          run);
 }
 
 static int make_folder(struct stack_world *world, struct bv_error *error)
@@ -333,6 +402,7 @@ static int make_folder(struct stack_world *world, struct bv_error *error)
         {"data",     0700, true },
         {"data/tmp", 0700, true },
     };
+    BV_TRY(stack_folder_check(world->run, error));
     BV_TRY(bv_fs_remove_tree(world->run, error)); /* what a killed supervisor left */
     BV_TRY(bv_fs_own_folder(world->run, 0711, error));
     for (size_t i = 0; i < BV_COUNT(folders); i++) {
@@ -357,7 +427,7 @@ static void sweep(const char *root)
         if (strncmp(entry->d_name, "run-", 4) != 0 || strchr(entry->d_name, '.') ||
             bv_path(run, NULL, "%s/%s", root, entry->d_name) < 0 ||
             bv_path(data, NULL, "%s/data", run) < 0 || stat(run, &st) < 0 ||
-            stack_lock(root, entry->d_name, &lock, NULL) != 0)
+            stack_folder_check(run, NULL) < 0 || stack_lock(root, entry->d_name, &lock, NULL) != 0)
             continue;
         if (access(data, F_OK) == 0 ||
             st.st_mtime + SWEEP_AGE_S < bv_wall_us(&system_env) / 1000000)
@@ -386,6 +456,14 @@ take_name(struct stack_world *world, const struct bv_stack_spec *spec, struct bv
                  "run-%08x",
                  (unsigned)bv_random_below(&system_env, 0xffffffffu));
     BV_TRY(stack_name_check(spec->name ? spec->name : world->name, error));
+    BV_TRY(bv_path(world->run, error, "%s/%s", root, world->name));
+    if (strlen(world->run) > STACK_RUN_BYTES_MAX)
+        return bv_fail(error,
+                       BV_E_LIMIT,
+                       "the run folder's path is too long for a socket, %zu bytes instead of %d: "
+                       "set BV_RUN to a shorter one",
+                       strlen(world->run),
+                       STACK_RUN_BYTES_MAX);
     int rc = stack_lock(root, world->name, &world->lock_fd, error);
     if (rc == STACK_LOCKED)
         return bv_fail(
@@ -394,11 +472,31 @@ take_name(struct stack_world *world, const struct bv_stack_spec *spec, struct bv
             "stack '%s' is running already: `bv down --name %s`, or choose another --name",
             world->name,
             world->name);
-    BV_TRY(rc);
-    /* room for the control socket, whose address holds 107 bytes */
-    if (strlen(root) + strlen(world->name) + strlen("//control") > 107)
-        return bv_fail(error, BV_E_LIMIT, "run folder %s has too long a path for a socket", root);
-    return bv_path(world->run, error, "%s/%s", root, world->name);
+    return rc;
+}
+
+/* What would otherwise fail a service after seconds of booting, or never be noticed. */
+static int check_words(const struct bv_stack_spec *spec, struct bv_error *error)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error"};
+    enum bv_level level;
+    if (spec->log_level && bv_level_parse(bv_bytes_of(spec->log_level), &level) < 0) {
+        const char *near = bv_nearest(spec->log_level, levels, BV_COUNT(levels));
+        return bv_fail(error,
+                       BV_E_INVALID,
+                       "'%.40s' is no log level (debug, info, warn, error)%s%s%s",
+                       spec->log_level,
+                       near ? ": did you mean '" : "",
+                       near ? near : "",
+                       near ? "'?" : "");
+    }
+    if (spec->otlp_url && !bv_bytes_starts(bv_bytes_of(spec->otlp_url), BV_BYTES("http://")) &&
+        !bv_bytes_starts(bv_bytes_of(spec->otlp_url), BV_BYTES("https://")))
+        return bv_fail(error,
+                       BV_E_INVALID,
+                       "'%.80s' is no URL of a trace collector: http://HOST:PORT",
+                       spec->otlp_url);
+    return 0;
 }
 
 static int check_settings(struct stack_world *world, const char *settings, struct bv_error *error)
@@ -429,6 +527,7 @@ static int fill(struct stack_world *world, const struct bv_stack_spec *spec, str
              "%s",
              spec->log_level ? spec->log_level : "info");
     snprintf(world->otlp_url, sizeof world->otlp_url, "%s", spec->otlp_url ? spec->otlp_url : "");
+    BV_TRY(check_words(spec, error));
     BV_TRY(check_settings(world, spec->settings, error));
     BV_TRY(add_units(world, spec, error));
     BV_TRY(stack_server_user(&world->uid, &world->gid, error));
@@ -456,6 +555,15 @@ static int fill(struct stack_world *world, const struct bv_stack_spec *spec, str
     return make_folder(world, error);
 }
 
+/* A name that was taken for nothing leaves no file. */
+static void drop_name(const struct stack_world *world)
+{
+    char path[BV_PATH_MAX];
+    if (world->lock_fd >= 0 && access(world->run, F_OK) < 0 &&
+        bv_path(path, NULL, "%s.lock", world->run) == 0)
+        unlink(path);
+}
+
 int stack_world_build(const struct bv_stack_spec *spec,
                       struct stack_world **ret_world,
                       struct bv_error *error)
@@ -466,6 +574,7 @@ int stack_world_build(const struct bv_stack_spec *spec,
     world->lock_fd = -1;
     int rc = fill(world, spec, error);
     if (rc < 0) {
+        drop_name(world);
         stack_world_free(&world);
         return rc;
     }

@@ -6,6 +6,8 @@
 
 #include "stack_table.h"
 #include "bv/fs.h"
+#include <sys/socket.h>
+#include <sys/un.h>
 
 enum stack_state {
     STACK_WAITING,  /* for its preparation */
@@ -90,10 +92,24 @@ const char *stack_secret(const struct stack_world *world, const char *key); /* N
  * will not do). */
 BV_MUST_CHECK int stack_run_root(char out[BV_PATH_MAX], struct bv_error *error);
 BV_MUST_CHECK int stack_name_check(const char *name, struct bv_error *error);
-/* Takes the lock of a name. Outcomes: STACK_LOCKED when somebody holds it. */
+/* Takes the lock of a name, and empties its file. Outcomes: STACK_LOCKED when somebody holds it. */
 #define STACK_LOCKED 1
 BV_MUST_CHECK int
 stack_lock(const char *run_root, const char *name, int *ret_fd, struct bv_error *error);
+/* Writes the supervisor's pid, as users see it, into the file of a lock that it holds: the way to a
+ * supervisor whose socket was removed. */
+void stack_lock_sign(int fd, pid_t supervisor);
+/* The supervisor that signed the lock of that name and still runs; 0: none. */
+pid_t stack_lock_holder(const char *run_root, const char *name);
+#define STACK_SUPERVISOR_COMM "bv-stack" /* its name in /proc, at most 15 bytes */
+
+/* Nothing that is not a stack's is ever removed. Errors: BV_E_EXISTS when the folder holds anything
+ * else; none when it does not exist. */
+BV_MUST_CHECK int stack_folder_check(const char *run, struct bv_error *error);
+
+/* Address of the control socket below a run folder, whose path is no longer than this. */
+enum { STACK_RUN_BYTES_MAX = sizeof((struct sockaddr_un *)0)->sun_path - sizeof "/control" };
+void stack_control_address(const char *run, struct sockaddr_un *ret_address);
 
 /* ---- command lines ---- */
 
