@@ -50,9 +50,9 @@ static int unknown_flag(const struct cli_command *command, const char *word, siz
         names[i] = command->manual->flags[i].name;
     const char *near = bv_nearest(flag, names, command->manual->flag_count);
     if (near)
-        bv_complain("bv %s: no option '%s': did you mean '%s'?", command->name, flag, near);
+        bv_complain("%s: no option '%s': did you mean '%s'?", command->name, flag, near);
     else
-        bv_complain("bv %s: no option '%s' (bv help %s)", command->name, flag, command->name);
+        bv_complain("%s: no option '%s' (bv help %s)", command->name, flag, command->name);
     return BV_E_INVALID;
 }
 
@@ -79,7 +79,7 @@ read_flag(const struct cli_command *command, int argc, char **argv, int *at, str
         return unknown_flag(command, word, size);
     const struct cli_flag *flag = &command->manual->flags[index];
     if (!flag->value && word[size] == '=') {
-        bv_complain("bv %s: %s takes no value", command->name, flag->name);
+        bv_complain("%s: %s takes no value", command->name, flag->name);
         return BV_E_INVALID;
     }
     if (!flag->value) {
@@ -91,7 +91,7 @@ read_flag(const struct cli_command *command, int argc, char **argv, int *at, str
         return 0;
     }
     if (*at + 1 >= argc) {
-        bv_complain("bv %s: %s needs a value (%s)", command->name, flag->name, flag->value);
+        bv_complain("%s: %s needs a value (%s)", command->name, flag->name, flag->value);
         return BV_E_INVALID;
     }
     line->values[index] = argv[++*at];
@@ -113,10 +113,13 @@ int cli_read(const struct cli_command *command, int argc, char **argv, struct cl
         }
         if (argv[i][0] == '-' && argv[i][1]) {
             BV_TRY(read_flag(command, argc, argv, &i, ret_line));
+        } else if (command->manual->words == CLI_WORDS_NONE) {
+            bv_complain("%s: what is '%s'? (bv help %s)", command->name, argv[i], command->name);
+            return BV_E_INVALID;
         } else if (ret_line->operand_count < CLI_OPERANDS_MAX) {
             ret_line->operands[ret_line->operand_count++] = argv[i];
         } else {
-            bv_complain("bv %s: more than %d words", command->name, CLI_OPERANDS_MAX);
+            bv_complain("%s: more than %d words", command->name, CLI_OPERANDS_MAX);
             return BV_E_INVALID;
         }
     }
@@ -178,7 +181,7 @@ int cli_announce(const struct bv_stack_spec *spec, struct bv_error *error)
     if (ram_free >= 0 && ram_free < (int64_t)needs.memory_mb * 1000000)
         bv_complain("warning: less memory is available than the stack needs");
     if (disk_free >= 0 && disk_free < (int64_t)needs.disk_mb * 1000000)
-        return bv_fail(error, BV_E_LIMIT, "%s has too little space for the stack", folder);
+        return bv_fail(error, BV_E_LIMIT, "too little space in %s: set BV_RUN", folder);
     return 0;
 }
 

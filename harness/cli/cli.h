@@ -15,7 +15,13 @@ struct cli_flag {      /* one option of a command, for parsing, help and complet
     const char *value; /* "NAME" when it takes one, NULL: a switch */
     const char *help;
 };
-enum cli_words { CLI_WORDS_NONE, CLI_WORDS_PARTS, CLI_WORDS_COMMANDS, CLI_WORDS_FILES };
+enum cli_words {
+    CLI_WORDS_NONE, /* it takes no operands: cli_read refuses them */
+    CLI_WORDS_OWN,  /* nothing; the command judges them itself */
+    CLI_WORDS_PARTS,
+    CLI_WORDS_COMMANDS,
+    CLI_WORDS_FILES
+};
 struct cli_manual {
     const char *usage;            /* after "bv NAME" */
     const struct cli_flag *flags; /* NULL: none */

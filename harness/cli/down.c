@@ -21,17 +21,21 @@ static int stop_one(const char *name)
 
 static int stop_all(void)
 {
-    char **names = NULL;
-    size_t count = 0;
-    struct bv_error error = {0};
-    if (bv_stack_list(&names, &count, &error) < 0)
-        return cli_fault(&error);
+    static int (*const lists[])(char ***, size_t *, struct bv_error *) = {bv_stack_list,
+                                                                          bv_stack_dead};
     int worst = CLI_OK;
-    for (size_t i = 0; i < count; i++) {
-        int status = stop_one(names[i]);
-        worst = status > worst ? status : worst;
+    for (size_t l = 0; l < BV_COUNT(lists); l++) {
+        char **names = NULL;
+        size_t count = 0;
+        struct bv_error error = {0};
+        if (lists[l](&names, &count, &error) < 0)
+            return cli_fault(&error);
+        for (size_t i = 0; i < count; i++) {
+            int status = stop_one(names[i]);
+            worst = status > worst ? status : worst;
+        }
+        free(names);
     }
-    free(names);
     return worst;
 }
 

@@ -148,12 +148,18 @@ int cli_exec(int argc, char **argv)
         bv_complain("say the command after '--': bv exec --servers postgres -- env");
         return CLI_FAULT;
     }
+    const size_t wanted_count = wanted_parts(&line, wanted);
+    if (wanted_count == 0) {
+        bv_complain("exec: name a server or a service (bv help up lists them), or leave --servers "
+                    "and --services out");
+        return CLI_FAULT;
+    }
     struct cli_progress progress = {0};
     const bool quiet = line.values[FLAG_QUIET] != NULL;
     const volatile int *interrupted = cli_catch_interrupts();
     struct bv_stack_spec spec = {
         .wanted = wanted,
-        .wanted_count = wanted_parts(&line, wanted),
+        .wanted_count = wanted_count,
         .life = BV_STACK_FOREGROUND,
         .durability = line.values[FLAG_DURABLE] ? BV_STACK_DURABLE : BV_STACK_EPHEMERAL,
         .bin_dir = line.values[FLAG_BIN_DIR],

@@ -91,6 +91,15 @@ static bool wanted(const struct cli_line *line, const char *part)
     return line->operand_count == 0;
 }
 
+static void close_logs(struct log_view *view)
+{
+    for (size_t i = 0; i < view->count; i++) {
+        close(view->files[i].fd);
+        bv_buf_release(&view->files[i].pending);
+    }
+    view->count = 0;
+}
+
 static int open_logs(const char *folder, const struct cli_line *line, struct log_view *view)
 {
     struct dirent **entries = NULL;
@@ -115,6 +124,38 @@ static int open_logs(const char *folder, const struct cli_line *line, struct log
     }
     free(entries);
     return view->count > 0 ? 0 : BV_E_NOT_FOUND;
+}
+
+static bool is_open(const struct log_view *view, const char *part)
+{
+    for (size_t i = 0; i < view->count; i++)
+        if (strcmp(view->files[i].part, part) == 0)
+            return true;
+    return false;
+}
+
+/* Says which of the wanted logs is not there. */
+static int
+check_parts(const char *folder, const struct cli_line *line, const struct log_view *found)
+{
+    static const struct cli_line everything = {0};
+    const char *names[FILES_MAX];
+    for (size_t i = 0; i < line->operand_count; i++) {
+        struct log_view all = {0};
+        if (is_open(found, line->operands[i]))
+            continue;
+        (void)!open_logs(folder, &everything, &all);
+        for (size_t k = 0; k < all.count; k++)
+            names[k] = all.files[k].part;
+        const char *near = bv_nearest(line->operands[i], names, all.count);
+        bv_complain(near ? "no log of '%s' here: did you mean '%s'?"
+                         : "no log of '%s' here, see %s",
+                    line->operands[i],
+                    near ? near : folder);
+        close_logs(&all);
+        return BV_E_NOT_FOUND;
+    }
+    return 0;
 }
 
 static int follow(const char *folder, struct log_view *view, const volatile int *interrupted)
@@ -148,18 +189,25 @@ int cli_logs(int argc, char **argv)
     const char *name = line.values[FLAG_NAME] ? line.values[FLAG_NAME] : "default";
     if (line.values[FLAG_LINES] &&
         bv_bytes_int64(bv_bytes_of(line.values[FLAG_LINES]), 0, LINES_MAX, &lines) < 0) {
-        bv_complain("--lines must be a number, not '%s'", line.values[FLAG_LINES]);
+        bv_complain(
+            "--lines must be a number from 0 to %d, not '%s'", LINES_MAX, line.values[FLAG_LINES]);
         return CLI_FAULT;
     }
     if (bv_stack_folder(name, folder, sizeof folder, &error) < 0 ||
         bv_path(logs, &error, "%s/log", folder) < 0)
         return cli_fault(&error);
     struct log_view view = {0};
-    if (open_logs(logs, &line, &view) < 0) {
-        bv_complain(access(logs, F_OK) < 0 ? "no stack '%s' (bv up)"
-                                           : "stack '%s' has no such log: see %s",
-                    name,
-                    logs);
+    rc = open_logs(logs, &line, &view);
+    if (access(logs, F_OK) < 0) {
+        bv_complain("no stack '%s' (bv up)", name);
+        return CLI_FAULT;
+    }
+    if (check_parts(logs, &line, &view) < 0) {
+        close_logs(&view);
+        return CLI_FAULT;
+    }
+    if (rc < 0) {
+        bv_complain("stack '%s' has no logs yet", name);
         return CLI_FAULT;
     }
     for (size_t i = 0; i < view.count; i++) {
@@ -168,9 +216,6 @@ int cli_logs(int argc, char **argv)
         pump(&view, &view.files[i]);
     }
     int status = line.values[FLAG_FOLLOW] ? follow(logs, &view, cli_catch_interrupts()) : CLI_OK;
-    for (size_t i = 0; i < view.count; i++) {
-        close(view.files[i].fd);
-        bv_buf_release(&view.files[i].pending);
-    }
+    close_logs(&view);
     return status;
 }

@@ -2,7 +2,10 @@
 
 #include "bv/terminal.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static const struct cli_flag up_flags[] = {
     {"--name",         0, "NAME",    "name of the stack (default: default); several may run side by side"},
@@ -17,8 +20,8 @@ static const struct cli_flag up_flags[] = {
     {"--restart",      0, NULL,      "start a service that ends again, at once"                          },
 };
 static const struct cli_flag down_flags[] = {
-    {"--name", 0, "NAME", "which stack (default: default)"},
-    {"--all",  0, NULL,   "every stack of this user"      },
+    {"--name", 0, "NAME", "which stack (default: default)"                   },
+    {"--all",  0, NULL,   "every stack of this user, and what dead ones left"},
 };
 static const struct cli_flag restart_flags[] = {
     {"--name", 0, "NAME", "which stack (default: default)"        },
@@ -62,7 +65,11 @@ static const struct cli_manual up_manual = {
     .words = CLI_WORDS_PARTS,
     .more_help = cli_up_help,
 };
-static const struct cli_manual down_manual = {.usage = "[OPTIONS]", FLAGS(down_flags)};
+static const struct cli_manual down_manual = {
+    .usage = "[OPTIONS]",
+    FLAGS(down_flags),
+    .words = CLI_WORDS_OWN,
+};
 static const struct cli_manual restart_manual = {
     .usage = "SERVICE... [OPTIONS]",
     FLAGS(restart_flags),
@@ -84,6 +91,7 @@ static const struct cli_manual exec_manual = {
     .usage = "[OPTIONS] -- CMD...",
     FLAGS(exec_flags),
     .details = exec_details,
+    .words = CLI_WORDS_OWN,
 };
 static const struct cli_manual scenario_manual = {
     .usage = "FILE... [OPTIONS]",
@@ -178,8 +186,31 @@ int cli_help_command(int argc, char **argv)
     return command->run(2, words);
 }
 
+/* A closed 0, 1 or 2 would be taken by the next socket, and what is printed would go there. */
+static void open_standard_files(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO)
+        close(fd);
+}
+
+/* What could not be printed is no success. */
+static int finish(int status)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    bv_complain(
+        "the output could not be written%s%s", errno ? ": " : "", errno ? strerror(errno) : "");
+    return status == CLI_OK ? CLI_FAULT : status;
+}
+
 int main(int argc, char **argv)
 {
+    open_standard_files();
     if (argc < 2) {
         print_overview(stderr);
         return CLI_FAULT;
@@ -187,5 +218,5 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
         return cli_help_command(1, argv);
     const struct cli_command *command = cli_find(argv[1]);
-    return command ? command->run(argc - 1, argv + 1) : unknown_command(argv[1]);
+    return command ? finish(command->run(argc - 1, argv + 1)) : unknown_command(argv[1]);
 }

@@ -1,6 +1,7 @@
 #include "bv/breakage.h"
 
 #include "bv/config.h"
+#include <stdio.h>
 
 struct row {
     const char *name;
@@ -26,15 +27,19 @@ int bv_break_choose(const char *name, struct bv_error *error)
         if (strcmp(name, rows[i].name) == 0)
             chosen = &rows[i];
     }
-    const char *near = chosen ? NULL : bv_nearest(name, names, BV_COUNT(names));
-    return chosen ? 0
-                  : bv_fail(error,
-                            BV_E_INVALID,
-                            "no planted bug is called \"%.40s\"%s%s%s",
-                            name,
-                            near ? ": did you mean " : "",
-                            near ? near : "",
-                            near ? "?" : "");
+    if (chosen)
+        return 0;
+    const char *near = bv_nearest(name, names, BV_COUNT(names));
+    char all[160] = "";
+    for (size_t i = 0; i < BV_COUNT(names) && !near; i++)
+        snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", i ? ", " : "", names[i]);
+    return bv_fail(error,
+                   BV_E_INVALID,
+                   "no planted bug is called \"%.40s\": %s%s%s",
+                   name,
+                   near ? "did you mean " : "there are ",
+                   near ? near : all,
+                   near ? "?" : "");
 }
 
 const char *bv_break_chosen(void)

@@ -27,5 +27,7 @@ Test(breakage, an_unknown_name_is_refused_with_the_nearest_and_breaks_nothing)
     cr_expect_eq(bv_break_choose("skip-signatur", &error), BV_E_INVALID);
     cr_expect(strstr(error.text, "did you mean skip-signature?"), "%s", error.text);
     cr_expect_null(bv_break_chosen());
-    cr_expect_eq(bv_break_choose("sabotage", &error), BV_E_INVALID);
+    struct bv_error other = {0};
+    cr_expect_eq(bv_break_choose("sabotage", &other), BV_E_INVALID);
+    cr_expect(strstr(other.text, "there are drop-trace-header, "), "%s", other.text);
 }
