@@ -8,7 +8,7 @@
 #define SCOPE_BYTES_MAX 512
 #define CHARACTER_BYTES_MAX 4
 #define USERNAME_LENGTH_MAX 64
-#define USERNAME_BYTES_MAX (USERNAME_LENGTH_MAX * CHARACTER_BYTES_MAX)
+#define USERNAME_BYTES_MAX AUTH_NAME_BYTES_MAX /* 64 characters */
 #define PASSWORD_LENGTH_MIN 12
 #define PASSWORD_LENGTH_MAX 128
 #define PASSWORD_BYTES_MAX (PASSWORD_LENGTH_MAX * CHARACTER_BYTES_MAX)
@@ -201,10 +201,8 @@ check_lengths(const struct credentials *credentials, size_t password_min, struct
     if (!auth_length_valid(credentials->username, 1, USERNAME_LENGTH_MAX))
         return refuse(error, "/username", "username has 1 to 64 characters");
     if (!auth_length_valid(credentials->password, password_min, PASSWORD_LENGTH_MAX))
-        return refuse(error,
-                      "/password",
-                      password_min > 1 ? "password has 12 to 128 characters"
-                                       : "password has 1 to 128 characters");
+        return refuse(
+            error, "/password", "password has at most 128 characters, a new one at least 12");
     return 0;
 }
 
@@ -361,6 +359,8 @@ static void check_done(void *argument)
     if (work->rc != 0 || *work->user_id == '\0') {
         struct bv_error detail = {0};
         int code = work->rc < 0 ? work->rc : BV_E_UNAUTHENTICATED;
+        if (code == BV_E_UNAUTHENTICATED)
+            auth_login_failed(auth, bv_bytes_of(work->username));
         (void)bv_fail(
             &detail, code, "%s", code == BV_E_LIMIT ? busy : "the name or the password is wrong");
         work_fail(work, code, &detail);
@@ -410,6 +410,10 @@ static int login(struct bv_http_request *request, void *context, struct bv_error
     struct auth_service *auth = context;
     struct work *work;
     BV_TRY(start_credentials(request, auth, 1, &work, error));
+    if (!auth_login_allowed(auth, bv_bytes_of(work->username))) {
+        work_end(work);
+        return bv_fail(error, BV_E_LIMIT, "too many logins with this name failed; try again later");
+    }
     int rc = auth->store->ops->user_by_name(
         auth->store, BV_BYTES("default"), bv_bytes_of(work->username), login_user, work);
     if (rc < 0)

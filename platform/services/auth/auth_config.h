@@ -15,10 +15,12 @@ struct auth_config {
     int64_t hash_threads;
     int64_t hash_queue;
     int64_t hash_wait_ms;
+    int64_t login_failures;
+    int64_t login_refill_ms;
     const char *demo_password;      /* "": no demo users */
     const char *demo_client_secret; /* "": no demo clients */
 };
-#define AUTH_OPTION_COUNT 12
+#define AUTH_OPTION_COUNT 14
 extern const struct bv_option auth_options[AUTH_OPTION_COUNT];
 
 #endif

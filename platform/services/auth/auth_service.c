@@ -4,18 +4,21 @@
 #define PG_CALLS_MAX 1024
 #define PG_CALL_TIMEOUT_MS 3000
 #define PG_PIPELINE_DEPTH 16
+#define THROTTLED_NAMES_MAX 65536 /* 16 bytes each */
 #define SWEEP_FIRST_MS 1000
 #define SWEEP_MS 60000
 
 extern const struct bv_bytes auth_openapi;
 
+/* Workers and pool first: what they end may still set a timer or count a failure. */
 static void service_release(void *state)
 {
     struct auth_service *auth = state;
-    bv_timer_close(&auth->seed_timer);
-    bv_timer_close(&auth->sweep_timer);
     bv_workers_close(&auth->workers);
     bv_pg_close(&auth->pg);
+    bv_timer_close(&auth->seed_timer);
+    bv_timer_close(&auth->sweep_timer);
+    auth_throttle_close(&auth->throttle);
     auth_keys_close(&auth->keys);
     if (auth->store)
         auth->store->ops->release(&auth->store);
@@ -37,6 +40,12 @@ service_init(void *state, struct bv_service *frame, const void *config, struct b
         .pipeline_depth = PG_PIPELINE_DEPTH,
         .application = "auth",
     };
+    const struct bv_env *env = bv_service_env(auth->frame);
+    env->random->fill(env->random, auth->throttle_key, sizeof(auth->throttle_key));
+    BV_TRY(auth_throttle_open(THROTTLED_NAMES_MAX,
+                              auth->config->login_failures,
+                              auth->config->login_refill_ms,
+                              &auth->throttle));
     BV_TRY(bv_workers_open(loop,
                            "auth-hash",
                            (uint32_t)auth->config->hash_threads,

@@ -6,6 +6,7 @@
 #include "auth_config.h"
 #include "auth_keys.h"
 #include "auth_store.h"
+#include "auth_throttle.h"
 #include "bv/http.h"
 #include "bv/service.h"
 
@@ -16,6 +17,8 @@ struct auth_service {
     struct bv_pg *pg;                 /* owned */
     struct auth_store *store;         /* owned */
     struct auth_keys *keys;           /* owned */
+    struct auth_throttle *throttle;   /* owned */
+    unsigned char throttle_key[16];   /* random: names are hashed with it */
     struct bv_timer *seed_timer;      /* owned */
     struct bv_timer *sweep_timer;     /* owned */
     int seeds_left; /* demo identities not in the store yet; -1: seeding has not begun */
@@ -41,6 +44,10 @@ BV_MUST_CHECK int
 auth_tokens_access(struct auth_service *auth, const struct auth_issue *issue, struct bv_buf *buf);
 void auth_tokens_refresh(const struct bv_env *env,
                          char out[AUTH_REFRESH_TEXT]); /* "rt_" and 32 random bytes */
+/* The throttle of failed logins; the first AUTH_NAME_BYTES_MAX bytes of a name count. */
+#define AUTH_NAME_BYTES_MAX 256
+bool auth_login_allowed(const struct auth_service *auth, struct bv_bytes username);
+void auth_login_failed(struct auth_service *auth, struct bv_bytes username);
 void auth_tokens_hash(struct bv_bytes secret,
                       char out[65]); /* SHA-256 in hex: how the store knows it */
 

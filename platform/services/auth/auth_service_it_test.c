@@ -165,6 +165,35 @@ Test(auth_it, wrong_password_and_unknown_user_answer_alike)
     close_bench(&bench);
 }
 
+Test(auth_it, guessing_at_a_name_is_slowed_down_known_or_not)
+{
+    static const char *const names[] = {"customer", "nobody-here"};
+    struct bench bench = {.database = bv_test_database("auth")};
+    bv_test_service_start(&bench.service,
+                          &auth_spec,
+                          (const char *const[]){"--pg-url",
+                                                bench.database,
+                                                "--issuer",
+                                                "http://auth.example",
+                                                "--demo-password",
+                                                PASSWORD,
+                                                "--login-failures",
+                                                "3",
+                                                "--login-refill",
+                                                "1h",
+                                                NULL});
+    bv_test_service_await_ready(&bench.service);
+    for (size_t i = 0; i < BV_COUNT(names); i++) {
+        for (int j = 0; j < 3; j++)
+            cr_expect_eq(login(&bench, names[i], "not the password"), 401);
+        cr_expect_eq(login(&bench, names[i], "not the password"), 429);
+        cr_expect_neq(bv_test_field(&bench.answer, "Retry-After")[0], '\0');
+        cr_expect_eq(login(&bench, names[i], PASSWORD), 429, "no hint that this one is right");
+    }
+    cr_expect_eq(login(&bench, "other-customer", PASSWORD), 200);
+    close_bench(&bench);
+}
+
 struct caller {
     pthread_t thread;
     const struct bv_test_service *service;

@@ -33,6 +33,37 @@ void auth_tokens_refresh(const struct bv_env *env, char out[AUTH_REFRESH_TEXT])
     out[3 + bv_base64url_encode(secret, sizeof(secret), out + 3)] = '\0';
 }
 
+/* What the throttle knows a name by. */
+static uint64_t throttle_name(const struct auth_service *auth, struct bv_bytes username)
+{
+    unsigned char keyed[sizeof(auth->throttle_key) + AUTH_NAME_BYTES_MAX];
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    const size_t size = username.size < AUTH_NAME_BYTES_MAX ? username.size : AUTH_NAME_BYTES_MAX;
+    uint64_t name;
+    memcpy(keyed, auth->throttle_key, sizeof(auth->throttle_key));
+    if (size > 0)
+        memcpy(keyed + sizeof(auth->throttle_key), username.data, size);
+    SHA256(keyed, sizeof(auth->throttle_key) + size, digest);
+    memcpy(&name, digest, sizeof(name));
+    return name;
+}
+
+static int64_t throttle_now_ms(const struct auth_service *auth)
+{
+    return bv_mono_us(bv_service_env(auth->frame)) / 1000;
+}
+
+bool auth_login_allowed(const struct auth_service *auth, struct bv_bytes username)
+{
+    return auth_throttle_allows(
+        auth->throttle, throttle_name(auth, username), throttle_now_ms(auth));
+}
+
+void auth_login_failed(struct auth_service *auth, struct bv_bytes username)
+{
+    auth_throttle_failed(auth->throttle, throttle_name(auth, username), throttle_now_ms(auth));
+}
+
 void auth_tokens_hash(struct bv_bytes secret, char out[65])
 {
     unsigned char digest[SHA256_DIGEST_LENGTH];
