@@ -69,13 +69,13 @@ outage: ## take each dependency away, killed and frozen, while orders come in
 up: build ## start the stack for hands-on work; prints every URL
 	@$(BV) up $(if $(BREAK),--set all.BV_BREAK=$(BREAK)) $(ARGS)
 
-down: ## stop it
+down: $(BV) ## stop it
 	@$(BV) down $(ARGS)
 
-status: ## pid, port, memory, CPU and health of each process
+status: $(BV) ## pid, port, memory, CPU and health of each process
 	@$(BV) status $(ARGS)
 
-logs: ## logs of SERVICE (all of them without)
+logs: $(BV) ## logs of SERVICE (all of them without)
 	@$(BV) logs $(SERVICE) $(ARGS)
 
 doctor: ## check this machine and say how to fix what is missing
@@ -106,6 +106,13 @@ docs: build ## rewrite the tables of the READMEs that are printed from our own
 
 format: ## rewrite every C file in the project's format
 	@git ls-files '*.c' '*.h' | xargs clang-format-16 -i
+
+# What asks a stack never builds: PRESET says whose bv is meant.
+$(BV):
+	@echo "$@ is not built yet: make build, or make up" >&2; exit 2
+
+.DEFAULT:
+	@echo "there is no target '$@': make help lists them" >&2; exit 2
 
 clean: ## remove the build trees (caches and reports stay)
 	@rm -rf build
