@@ -6,6 +6,9 @@
 
 #define SPARE_MAX 256
 #define ARENA_SLACK_BYTES (64 * 1024)
+#define LEAVE_MS 10000 /* for an answer to a reader that takes nothing of it */
+#define EACH_MAX 64    /* calls that read one message after the other */
+#define METADATA_BYTES_MAX 8192
 #define ARENA_FACTOR 8 /* decoded messages are larger than encoded ones */
 
 struct bv_grpc_call {
@@ -18,6 +21,7 @@ struct bv_grpc_call {
     struct bv_grpc_call *previous;
     struct bv_grpc_call *next;
     int64_t deadline_ms;
+    int64_t leave_by_ms; /* once ended */
     int64_t start_mono_us;
     int64_t start_wall_us;
     struct bv_trace trace;
@@ -153,6 +157,7 @@ static void call_free(struct bv_grpc_call *call)
     free(call->queue);
     grpc_metadata_array_destroy(&call->metadata);
     grpc_call_unref(call->core);
+    server->each_count -= call->message_arena != NULL;
     bv_arena_close(&call->message_arena);
     if (call->previous)
         call->previous->next = call->next;
@@ -204,6 +209,7 @@ call_batch(struct bv_grpc_call *call, const grpc_op *ops, size_t count, struct r
 static void call_set_status(struct bv_grpc_call *call, int code, const char *text)
 {
     call->ended = true;
+    call->leave_by_ms = bv_loop_now_ms(call->server->deps.loop) + LEAVE_MS;
     call->code = code;
     if (code != 0 && (!text || text[0] == '\0'))
         text = bv_error_row(code)->title;
@@ -268,6 +274,7 @@ static void write_ran(struct rpc_event *event, bool ok)
         (struct bv_grpc_call *)((char *)event - offsetof(struct bv_grpc_call, write_event));
     grpc_byte_buffer_destroy(call->leaving);
     call->leaving = NULL;
+    call->leave_by_ms = bv_loop_now_ms(call->server->deps.loop) + LEAVE_MS;
     call->writing = false;
     if (!ok) {
         call->broken = true;
@@ -408,6 +415,15 @@ static void call_trace(struct bv_grpc_call *call)
     bv_trace_id_format(&call->trace, call->trace_id);
 }
 
+static size_t metadata_bytes(const grpc_metadata_array *metadata)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < metadata->count; i++)
+        bytes += GRPC_SLICE_LENGTH(metadata->metadata[i].key) +
+                 GRPC_SLICE_LENGTH(metadata->metadata[i].value);
+    return bytes;
+}
+
 static int
 call_admit(struct bv_grpc_call *call, const struct rpc_incoming *incoming, const char **ret_text)
 {
@@ -426,8 +442,17 @@ call_admit(struct bv_grpc_call *call, const struct rpc_incoming *incoming, const
         return BV_E_LIMIT;
     }
     if (incoming->method->reading == RPC_READ_SINGLE && !incoming->payload) {
-        *ret_text = "no request message came, or one that is too large";
+        *ret_text = "no whole request message came";
         return BV_E_INVALID;
+    }
+    if (metadata_bytes(&call->metadata) > METADATA_BYTES_MAX) {
+        *ret_text = "too much metadata";
+        return BV_E_LIMIT;
+    }
+    if (incoming->method->reading == RPC_READ_EACH && server->each_count >= EACH_MAX) {
+        rpc_count(server->refused);
+        *ret_text = "too many streams of this kind at once";
+        return BV_E_LIMIT;
     }
     if (call_streams(call)) {
         call->queue = calloc(BV_GRPC_STREAM_QUEUE_MAX, sizeof(grpc_byte_buffer *));
@@ -435,9 +460,10 @@ call_admit(struct bv_grpc_call *call, const struct rpc_incoming *incoming, const
             return BV_E_NOMEM;
     }
     if (incoming->method->reading == RPC_READ_EACH)
-        return bv_arena_open(ARENA_SLACK_BYTES +
+        BV_TRY(bv_arena_open(ARENA_SLACK_BYTES +
                                  ARENA_FACTOR * (size_t)server->config.message_bytes_max,
-                             &call->message_arena);
+                             &call->message_arena));
+    server->each_count += call->message_arena != NULL;
     return 0;
 }
 
@@ -497,6 +523,11 @@ void rpc_calls_sweep(struct bv_grpc_server *server)
     int64_t now_ms = bv_mono_ms(bv_loop_env(server->deps.loop));
     struct bv_grpc_call *call = server->calls;
     while (call) {
+        if (call->ended && !call->broken && call->leave_by_ms <= now_ms) {
+            call->broken = true; /* close_ran follows */
+            call_drop_queue(call);
+            (void)grpc_call_cancel(call->core, NULL);
+        }
         if (call->ended || call->deadline_ms == 0 || call->deadline_ms > now_ms) {
             call = call->next;
             continue;

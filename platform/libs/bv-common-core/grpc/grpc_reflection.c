@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#define ASKING_MS 60000 /* a client that never half-closes does not stay */
+
 typedef Grpc__Reflection__V1alpha__ServerReflectionRequest reflection_request;
 typedef Grpc__Reflection__V1alpha__ServerReflectionResponse reflection_response;
 
@@ -142,7 +144,8 @@ static int reflection_info(struct bv_grpc_call *call,
     {                                                                                              \
         "/" package ".ServerReflection/ServerReflectionInfo", BV_GRPC_SERVER_STREAM,               \
             &grpc__reflection__v1alpha__server_reflection_request__descriptor,                     \
-            &grpc__reflection__v1alpha__server_reflection_response__descriptor, reflection_info, 0 \
+            &grpc__reflection__v1alpha__server_reflection_response__descriptor, reflection_info,   \
+            ASKING_MS                                                                              \
     }
 static const struct bv_grpc_method reflection_rows[] = {
     REFLECTION_ROW("grpc.reflection.v1alpha"),

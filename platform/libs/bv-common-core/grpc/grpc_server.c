@@ -1,5 +1,6 @@
 #include "grpc_server.h"
 
+#include <grpc/grpc_posix.h>
 #include <grpc/grpc_security.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +8,12 @@
 #define SLOTS_PER_METHOD                                                                           \
     32 /* calls that may arrive between two turns of the loop without waiting in the core */
 #define SLOTS_UNKNOWN 4
-#define PING_INTERVAL_MIN_MS 10000
+#define METADATA_CUT_BYTES                                                                         \
+    (64 << 10) /* past it the core ends the connection; grpc_call.c refuses less, politely */
+#define PING_INTERVAL_MIN_MS 5000     /* peers that ask more often are sent away */
+#define KEEPALIVE_MS 10000            /* a silent peer is asked whether it is there */
+#define KEEPALIVE_WAIT_MS 5000        /* and is gone when it does not say so */
+#define BUFFERS_BYTES_MAX (128 << 20) /* of what peers sent and handlers have not got */
 
 /* A slot is armed in the core for one method (or for unknown ones) and armed again as soon as a
  * call came. */
@@ -248,8 +254,12 @@ int bv_grpc_server_open(const struct bv_grpc_server_config *config,
     return 0;
 }
 
+/* What a foreign peer may do to this process is bounded here: the limit of a message counts only
+ * once the message is whole, so the buffers have a limit together; nothing is inflated. */
 static void server_core(struct bv_grpc_server *server)
 {
+    grpc_resource_quota *quota = grpc_resource_quota_create("bv-grpc");
+    grpc_resource_quota_resize(quota, BUFFERS_BYTES_MAX);
     grpc_arg list[] = {
         {.type = GRPC_ARG_INTEGER, .key = GRPC_ARG_ALLOW_REUSEPORT,    .value.integer = 0},
         {.type = GRPC_ARG_INTEGER,
@@ -258,9 +268,34 @@ static void server_core(struct bv_grpc_server *server)
         {.type = GRPC_ARG_INTEGER,
          .key = GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
          .value.integer = PING_INTERVAL_MIN_MS                                           },
+        {.type = GRPC_ARG_INTEGER,
+         .key = GRPC_ARG_MAX_METADATA_SIZE,
+         .value.integer = METADATA_CUT_BYTES                                             },
+        {.type = GRPC_ARG_INTEGER,
+         .key = GRPC_ARG_KEEPALIVE_TIME_MS,
+         .value.integer = KEEPALIVE_MS                                                   },
+        {.type = GRPC_ARG_INTEGER,
+         .key = GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+         .value.integer = KEEPALIVE_WAIT_MS                                              },
+        {.type = GRPC_ARG_INTEGER,
+         .key = GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS,
+         .value.integer = 1                                                              },
+        {.type = GRPC_ARG_INTEGER,
+         .key = GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA,
+         .value.integer = 0                                                              },
+        {.type = GRPC_ARG_INTEGER,
+         .key = GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET,
+         .value.integer = 1 << GRPC_COMPRESS_NONE                                        },
+        {.type = GRPC_ARG_INTEGER,
+         .key = GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION,
+         .value.integer = 0                                                              },
+        {.type = GRPC_ARG_POINTER,
+         .key = GRPC_ARG_RESOURCE_QUOTA,
+         .value.pointer = {quota, grpc_resource_quota_arg_vtable()}                      },
     };
     grpc_channel_args args = {BV_COUNT(list), list};
     server->core = grpc_server_create(&args, NULL);
+    grpc_resource_quota_unref(quota);
     grpc_server_register_completion_queue(server->core, rpc_engine_queue(server->engine), NULL);
     for (size_t i = 0; i < server->method_count; i++) {
         struct rpc_method *method = &server->methods[i];
@@ -274,21 +309,32 @@ static void server_core(struct bv_grpc_server *server)
     }
 }
 
+static void connection_arrived(void *argument, int fd)
+{
+    struct bv_grpc_server *server = argument;
+    grpc_server_credentials *open_to_all = grpc_insecure_server_credentials_create();
+    grpc_server_add_channel_from_fd(server->core, fd, open_to_all);
+    grpc_server_credentials_release(open_to_all);
+}
+
 int bv_grpc_server_start(struct bv_grpc_server *server, struct bv_error *error)
 {
+    const struct bv_grpc_server_config *config = &server->config;
+    int rc = rpc_listener_open(server->deps.loop,
+                               config->host,
+                               config->port,
+                               connection_arrived,
+                               server,
+                               &server->listener);
+    if (rc < 0)
+        return bv_fail(error,
+                       rc,
+                       "cannot listen on %s:%d for gRPC: is the port in use?",
+                       config->host,
+                       (int)config->port);
     BV_TRY(slots_open(server));
+    server->port = rpc_listener_port(server->listener);
     server_core(server);
-    char address[128];
-    snprintf(address, sizeof address, "%s:%d", server->config.host, (int)server->config.port);
-    grpc_server_credentials *open_to_all = grpc_insecure_server_credentials_create();
-    server->port = grpc_server_add_http2_port(server->core, address, open_to_all);
-    grpc_server_credentials_release(open_to_all);
-    if (server->port == 0) {
-        grpc_server_destroy(server->core);
-        server->core = NULL;
-        return bv_fail(
-            error, BV_E_UNAVAILABLE, "cannot listen on %s for gRPC: is the port in use?", address);
-    }
     grpc_server_start(server->core);
     for (size_t i = 0; i < server->slot_count; i++)
         slot_arm(&server->slots[i]);
@@ -320,6 +366,7 @@ static void server_shutdown(struct bv_grpc_server *server)
     if (!server->core || server->shutdown_started)
         return;
     server->shutdown_started = true;
+    rpc_listener_close(&server->listener);
     server->shutdown.run = shutdown_ran;
     rpc_engine_started(server->engine);
     grpc_server_shutdown_and_notify(
@@ -346,6 +393,7 @@ void bv_grpc_server_close(struct bv_grpc_server **server_at)
         return;
     *server_at = NULL;
     server->drained = NULL;
+    rpc_listener_close(&server->listener);
     if (server->core) {
         server_shutdown(server);
         rpc_calls_forget(server);

@@ -7,6 +7,7 @@
 
 #include "bv/grpc.h"
 #include "grpc_engine.h"
+#include "grpc_listener.h"
 #include "grpc_wire.h"
 
 #define STATUS_COUNT 17 /* OK to UNAUTHENTICATED */
@@ -35,14 +36,16 @@ struct bv_grpc_server {
     struct rpc_reflection *reflection; /* owned, NULL: none */
     struct rpc_method *methods;        /* owned; address fixed from start on */
     size_t method_count;
-    grpc_server *core;      /* owned; NULL before start */
-    struct rpc_slot *slots; /* owned array */
+    grpc_server *core;             /* owned; NULL before start */
+    struct rpc_listener *listener; /* owned; NULL before start and from the drain on */
+    struct rpc_slot *slots;        /* owned array */
     size_t slot_count;
     struct bv_timer *sweep;     /* owned; deadlines */
     struct bv_timer *limit;     /* owned; of the drain */
     struct bv_grpc_call *calls; /* list of all live calls */
     struct bv_grpc_call *spare; /* list, at most SPARE_MAX */
     size_t call_count;
+    size_t each_count; /* of them, those that read one message after the other */
     size_t spare_count;
     struct rpc_event shutdown;
     bool shutdown_started;

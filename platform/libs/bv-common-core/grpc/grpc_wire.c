@@ -40,10 +40,15 @@ static bool read_varint(const uint8_t **at, const uint8_t *end, uint64_t *ret_va
     return false;
 }
 
-/* False when a string of the message holds U+0000: legal on the wire, but the C text that it is
- * unpacked into would end there, and two different keys would become one. Anything else that is
- * amiss is left to the unpacking. */
-static bool strings_whole(const ProtobufCMessageDescriptor *type,
+static bool string_valid(const uint8_t *at, size_t size)
+{
+    return !memchr(at, '\0', size) && bv_bytes_utf8((struct bv_bytes){(const char *)at, size});
+}
+
+/* False when a string of the message is not UTF-8, or holds U+0000: legal on the wire, but the C
+ * text that it is unpacked into would end there, and two different keys would become one. Anything
+ * else that is amiss is left to the unpacking. */
+static bool strings_valid(const ProtobufCMessageDescriptor *type,
                           const uint8_t *at,
                           const uint8_t *end,
                           unsigned depth)
@@ -74,11 +79,11 @@ static bool strings_whole(const ProtobufCMessageDescriptor *type,
             (tag & 7) == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED
                 ? protobuf_c_message_descriptor_get_field(type, (unsigned)(tag >> 3))
                 : NULL;
-        if (field && field->type == PROTOBUF_C_TYPE_STRING && size > 0 && memchr(at, '\0', size))
+        if (field && field->type == PROTOBUF_C_TYPE_STRING && size > 0 && !string_valid(at, size))
             return false;
         if (field && field->type == PROTOBUF_C_TYPE_MESSAGE &&
             (depth == STRINGS_DEPTH_MAX ||
-             !strings_whole(field->descriptor, at, at + size, depth + 1)))
+             !strings_valid(field->descriptor, at, at + size, depth + 1)))
             return false;
         at += size;
     }
@@ -98,7 +103,7 @@ int rpc_decode(struct bv_arena *arena,
     ProtobufCAllocator allocator = {arena_alloc, arena_keep, arena};
     const uint8_t *start = GRPC_SLICE_START_PTR(bytes);
     size_t size = GRPC_SLICE_LENGTH(bytes);
-    ProtobufCMessage *message = strings_whole(type, start, start + size, 0)
+    ProtobufCMessage *message = strings_valid(type, start, start + size, 0)
                                     ? protobuf_c_message_unpack(type, &allocator, size, start)
                                     : NULL;
     grpc_slice_unref(bytes);

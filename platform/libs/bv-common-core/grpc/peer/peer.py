@@ -50,7 +50,7 @@ def stub_of(service, channel):
 
 def handlers_of(service, servicer):
     rows = {}
-    for method in service.methods:
+    for method in filter(lambda m: hasattr(servicer, m.name), service.methods):
         make = grpc.unary_stream_rpc_method_handler if method.server_streaming else grpc.unary_unary_rpc_method_handler
         rows[method.name] = make(getattr(servicer, method.name), message_factory.GetMessageClass(method.input_type).FromString,
                                  lambda message: message.SerializeToString())

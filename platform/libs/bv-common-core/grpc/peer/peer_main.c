@@ -28,13 +28,17 @@ static void on_signal(void *argument, int number)
 
 static int serve(struct bv_loop *loop)
 {
+    struct bv_metrics *metrics = NULL;
     struct peer_service service = {.loop = loop};
     struct serving serving = {.loop = loop};
     struct bv_signal *term = NULL;
     struct bv_error error = {0};
     struct bv_grpc_server_config config = {"127.0.0.1", 0, 1000, 1 << 20};
-    struct bv_grpc_deps deps = {.loop = loop};
-    int rc = bv_grpc_server_open(&config, &deps, &serving.server);
+    int rc = bv_metrics_open(1000, &metrics);
+    service.metrics = metrics;
+    struct bv_grpc_deps deps = {.loop = loop, .metrics = metrics};
+    if (rc == 0)
+        rc = bv_grpc_server_open(&config, &deps, &serving.server);
     if (rc == 0)
         rc = peer_service_add(&service, serving.server);
     if (rc == 0)
@@ -48,6 +52,7 @@ static int serve(struct bv_loop *loop)
     }
     bv_signal_close(&term);
     bv_grpc_server_close(&serving.server);
+    bv_metrics_close(&metrics);
     return rc;
 }
 

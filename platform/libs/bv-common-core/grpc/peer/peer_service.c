@@ -134,28 +134,56 @@ static int peer_count(struct bv_grpc_call *call,
     return 0;
 }
 
+#define METRICS_BYTES_MAX (64 * 1024)
+
+static int peer_metrics(struct bv_grpc_call *call,
+                        const ProtobufCMessage *message,
+                        void *context,
+                        struct bv_error *error)
+{
+    (void)message;
+    const struct peer_service *service = context;
+    Bitvelocity__Peer__V1__MetricsReply reply = BITVELOCITY__PEER__V1__METRICS_REPLY__INIT;
+    struct bv_buf text = {.max = METRICS_BYTES_MAX};
+    if (service->metrics)
+        bv_metrics_print(service->metrics, &text);
+    int rc = bv_buf_char(&text, '\0');
+    if (rc == 0) {
+        reply.text = text.data;
+        rc = bv_grpc_reply(call, &reply.base);
+    } else {
+        rc = bv_fail(error, rc, "too many metrics");
+    }
+    bv_buf_release(&text);
+    return rc;
+}
+
 #define PEER(name) "/bitvelocity.peer.v1.Peer/" name
 static const struct bv_grpc_method peer_rows[] = {
     {PEER("Echo"),
      BV_GRPC_UNARY,         &bitvelocity__peer__v1__kinds__descriptor,
      &bitvelocity__peer__v1__kinds__descriptor,
-     peer_echo,  5000        },
+     peer_echo,    5000        },
     {PEER("Meta"),
      BV_GRPC_UNARY,         &bitvelocity__peer__v1__meta_request__descriptor,
      &bitvelocity__peer__v1__meta_reply__descriptor,
-     peer_meta,  0           },
+     peer_meta,    0           },
     {PEER("Fail"),
      BV_GRPC_UNARY,         &bitvelocity__peer__v1__fail_request__descriptor,
      &bitvelocity__peer__v1__meta_reply__descriptor,
-     peer_fail,  5000        },
+     peer_fail,    5000        },
     {PEER("Delay"),
      BV_GRPC_UNARY,         &bitvelocity__peer__v1__delay_request__descriptor,
      &bitvelocity__peer__v1__meta_reply__descriptor,
-     peer_delay, DELAY_CAP_MS},
+     peer_delay,   DELAY_CAP_MS},
     {PEER("Count"),
      BV_GRPC_SERVER_STREAM, &bitvelocity__peer__v1__count_request__descriptor,
      &bitvelocity__peer__v1__count_reply__descriptor,
-     peer_count, 0           },
+     peer_count,   0           },
+    {PEER("Metrics"),
+     BV_GRPC_UNARY,         &bitvelocity__peer__v1__metrics_request__descriptor,
+     &bitvelocity__peer__v1__metrics_reply__descriptor,
+     peer_metrics, 5000        },
 };
 
 int peer_service_add(struct peer_service *service, struct bv_grpc_server *server)
