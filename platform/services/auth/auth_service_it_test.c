@@ -187,7 +187,7 @@ Test(auth_it, guessing_at_a_name_is_slowed_down_known_or_not)
         for (int j = 0; j < 3; j++)
             cr_expect_eq(login(&bench, names[i], "not the password"), 401);
         cr_expect_eq(login(&bench, names[i], "not the password"), 429);
-        cr_expect_neq(bv_test_field(&bench.answer, "Retry-After")[0], '\0');
+        cr_expect_not_null(bv_test_field(&bench.answer, "Retry-After"));
         cr_expect_eq(login(&bench, names[i], PASSWORD), 429, "no hint that this one is right");
     }
     cr_expect_eq(login(&bench, "other-customer", PASSWORD), 200);

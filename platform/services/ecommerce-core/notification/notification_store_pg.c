@@ -67,7 +67,8 @@ static const struct bv_pg_statement take_sql = {
     "  SELECT tenant, user_id, sequence, type, occurred_at, traceparent, data FROM numbered),"
     " orders AS ("
     "  INSERT INTO user_orders AS o (tenant, user_id, order_id, version, data)"
-    "  SELECT DISTINCT ON (tenant, user_id, order_id) tenant, user_id, order_id, version, data FROM "
+    "  SELECT DISTINCT ON (tenant, user_id, order_id) tenant, user_id, order_id, version, data "
+    "FROM "
     "numbered"
     "  ORDER BY tenant, user_id, order_id, version DESC"
     "  ON CONFLICT (tenant, user_id, order_id) DO UPDATE SET version = EXCLUDED.version, data = "
@@ -116,6 +117,11 @@ static const struct bv_pg_statement snapshot_sql = {
 #define WEBHOOK_COLUMNS                                                                            \
     "webhook_id::text, url, to_json(event_types)::text, description, " TIME(                       \
         "created_at") ", " TIME("disabled_at")
+/* Insertions of one owner take turns, so that two of them do not both find the last place. */
+static const struct bv_pg_statement owner_lock_sql = {
+    "notification_owner_lock",
+    "SELECT pg_advisory_xact_lock(hashtextextended(octet_length($1) || ' ' || $1 || $2, "
+    "0))::text"};
 static const struct bv_pg_statement webhook_insert_sql = {
     "notification_webhook_insert",
     "INSERT INTO webhooks (webhook_id, tenant, owner, url, event_types, description, secret)"
@@ -455,8 +461,8 @@ static void on_inserted(void *argument,
                         const struct bv_pg_failure *failure)
 {
     struct bv_error full = {0};
-    if (rc < 0 || bv_pg_rows(results[0]) > 0) {
-        on_webhooks(argument, rc, results, count, failure);
+    if (rc < 0 || bv_pg_rows(results[1]) > 0) {
+        on_webhooks(argument, rc, rc < 0 ? NULL : &results[1], count, failure);
         return;
     }
     const struct ask ask = *(const struct ask *)argument;
@@ -478,8 +484,15 @@ static int webhook_insert(struct notification_store *self,
                                    param_or_null(webhook->description),
                                    BV_PG_P_TEXT(webhook->secret),
                                    BV_PG_P_INT(per_owner_max)};
-    struct bv_pg_query query = {&webhook_insert_sql, params, BV_COUNT(params)};
-    return call(self, &query, 1, on_inserted, (struct ask){{.webhooks = done}, argument, 0});
+    struct bv_pg_query queries[] = {
+        {&owner_lock_sql,     &params[1], 2               },
+        {&webhook_insert_sql, params,     BV_COUNT(params)},
+    };
+    return call(self,
+                queries,
+                BV_COUNT(queries),
+                on_inserted,
+                (struct ask){{.webhooks = done}, argument, 0});
 }
 
 static int webhook_list(struct notification_store *self,

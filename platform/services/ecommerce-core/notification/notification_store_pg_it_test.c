@@ -127,6 +127,39 @@ Test(notification_store, an_owner_has_so_many_subscriptions)
     bench_close(&bench);
 }
 
+/* Both find room for one more. */
+Test(notification_store, two_replicas_fill_the_last_place_once)
+{
+    struct bench east, west;
+    int limited = 0;
+    bench_open(&east);
+    bench_open_on(&west, east.loop, east.conninfo);
+    struct bench *benches[2] = {&east, &west};
+    for (int round = 0; round < 20; round++) {
+        char ids[2][BV_UUID_TEXT_SIZE];
+        for (int i = 0; i < 2; i++) {
+            snprintf(ids[i], sizeof(ids[i]), "01936f40-11aa-7d20-9c3b-%012d", 2 * round + i);
+            struct notification_webhook webhook = {.webhook_id = bv_bytes_of(ids[i]),
+                                                   .tenant = BV_BYTES("default"),
+                                                   .owner = BV_BYTES("partner"),
+                                                   .url = BV_BYTES("http://a.example/"),
+                                                   .event_types = BV_BYTES("[\"" PAID "\"]"),
+                                                   .secret = BV_BYTES(SECRET)};
+            cr_assert_eq(benches[i]->store->ops->webhook_insert(
+                             benches[i]->store, &webhook, 1, on_webhook, benches[i]),
+                         0);
+        }
+        cr_assert(bv_test_run_until(east.loop, both_ended, benches, WAIT_MS));
+        limited += (east.rc == BV_E_LIMIT) + (west.rc == BV_E_LIMIT);
+        cr_assert_eq(bv_test_sql_int(east.conninfo, "SELECT count(*) FROM webhooks"), 1);
+        bv_test_sql(east.conninfo, "DELETE FROM webhooks");
+        east.ended = west.ended = false;
+    }
+    cr_assert_eq(limited, 20);
+    bench_close_on(&west);
+    bench_close(&east);
+}
+
 Test(notification_store, only_the_owner_sees_and_ends_a_subscription)
 {
     struct bench bench;
