@@ -14,6 +14,8 @@ extern const struct bv_bytes report_css;
 extern const char report_css_sha256[65];
 extern const struct bv_bytes report_js;
 extern const char report_js_sha256[65];
+extern const struct bv_bytes report_latency_js;
+extern const char report_latency_js_sha256[65];
 extern const struct bv_bytes report_theme_js;
 extern const char report_theme_js_sha256[65];
 
@@ -38,17 +40,19 @@ static struct bv_bytes story_of(const struct report *report)
 
 static void put_head(struct html *html, const struct report *report)
 {
-    char style[64], theme[64], script[64];
+    char style[64], theme[64], latency[64], script[64];
     report_csp_source(report_css_sha256, style);
     report_csp_source(report_theme_js_sha256, theme);
+    report_csp_source(report_latency_js_sha256, latency);
     report_csp_source(report_js_sha256, script);
     html_raw(html, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     html_put(html,
              "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src "
              "data:; base-uri 'none'; "
-             "form-action 'none'; style-src '{}'; script-src '{}' '{}'\">\n",
+             "form-action 'none'; style-src '{}'; script-src '{}' '{}' '{}'\">\n",
              bv_bytes_of(style),
              bv_bytes_of(theme),
+             bv_bytes_of(latency),
              bv_bytes_of(script));
     html_put(html,
              "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta "
@@ -177,6 +181,7 @@ static void put_facts(struct html *html, const struct report *report)
     size_t steps = 0;
     size_t messages = count_all(report, &steps);
     html_raw(html, "<dl class=\"facts\">\n");
+    fact(html, "Planted bug", text_of(report->run, "break"), BV_BYTES("on purpose"));
     fact(html,
          "Duration",
          html_duration(html, report_last_us(report)),
@@ -213,7 +218,6 @@ static void put_facts(struct html *html, const struct report *report)
     if (commit.size > COMMIT_BYTES)
         commit.size = COMMIT_BYTES;
     fact(html, "Commit", commit, BV_BYTES(""));
-    fact(html, "Planted bug", text_of(report->run, "break"), BV_BYTES("on purpose"));
     html_raw(html, "</dl>\n");
 }
 
@@ -377,7 +381,7 @@ static void put_navigation(struct html *html, const struct report *report)
                                whole > 0 && length * 1000 / whole > 6 ? length * 1000 / whole : 6));
         html_raw(html, "</a></li>\n");
     }
-    html_raw(html, "</ol></nav>\n");
+    html_raw(html, "</ol>\n<p><a href=\"#latency\" class=\"to\">Latency</a></p></nav>\n");
 }
 
 /* ---- data: plain while it is small, else packed ---- */
@@ -514,15 +518,17 @@ static void put_page(struct html *html,
         html_raw(html, "<figure class=\"run\" id=\"overview\"></figure>\n");
     html_raw(html, "<div class=\"columns\">\n");
     put_navigation(html, report);
-    html_raw(html,
-             "<section id=\"scenarios\" aria-label=\"Scenarios\" tabindex=\"-1\">\n<noscript><p "
-             "class=\"notes\">Messages, timelines and logs are shown "
-             "by a script, which is off.</p></noscript>\n");
+    html_raw(
+        html,
+        "<div>\n<section id=\"scenarios\" aria-label=\"Scenarios\" tabindex=\"-1\">\n<noscript><p "
+        "class=\"notes\">Messages, timelines and logs are shown "
+        "by a script, which is off.</p></noscript>\n");
     for (size_t i = 0; i < report->scenario_count; i++)
         put_scenario_section(html, report, &content->causes[i], i, content->folded[i].size > 0);
     html_raw(html,
-             "<p id=\"nothing\" class=\"nothing\" hidden>Nothing matches.</p>\n</section></div>\n"
-             "<section id=\"latency\" class=\"latency\" aria-label=\"Latency\"></section>\n");
+             "<p id=\"nothing\" class=\"nothing\" hidden>Nothing matches.</p>\n</section>\n"
+             "<section id=\"latency\" class=\"latency\" aria-label=\"Latency\" "
+             "tabindex=\"-1\"></section>\n</div></div>\n");
     put_data(html, content);
     html_put(html,
              "</main>\n<footer><p>{} · one file, nothing is loaded · {} redacted by the "
@@ -530,6 +536,8 @@ static void put_page(struct html *html,
              text_of(report->run, "run"),
              html_count(html, html->redacted + content->data.redacted, "secret"));
     html_raw(html, "<script>");
+    html_asset(html, report_latency_js);
+    html_raw(html, "</script>\n<script>");
     html_asset(html, report_js);
     html_raw(html, "</script>\n</body>\n</html>\n");
 }

@@ -131,8 +131,8 @@ Test(page, no_value_of_any_record_becomes_markup)
            "{\"record\":\"log\",\"part\":\"" EVIL "\",\"path\":\"" EVIL "\"}\n"
            "{\"record\":\"end\",\"verdict\":\"" EVIL "\",\"error\":\"" EVIL "\"}\n");
     cr_expect_eq(
-        count("<script"), 3, "%zu scripts", count("<script")); /* theme, data, the report's own */
-    cr_expect_eq(count("</script"), 3);
+        count("<script"), 4, "%zu scripts", count("<script")); /* theme, data, latency, report */
+    cr_expect_eq(count("</script"), 4);
     lacks("<img");
     lacks("<!--");
     has("&lt;script&gt;alert(1)&lt;/script&gt;");
@@ -193,7 +193,7 @@ Test(page, only_its_own_style_and_scripts_may_run)
         "sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng="); /* alert('Hello, world.');, the
                                                                    example of CSP Level 3, 8.3 */
     has("default-src 'none'; img-src data:; base-uri 'none'");
-    cr_expect_eq(count("sha256-"), 3);
+    cr_expect_eq(count("sha256-"), 4);
     lacks("unsafe-inline");
     lacks(" style=\"");
     lacks(" onclick=");

@@ -336,21 +336,26 @@ static void put_failure_card(struct html *html,
     html_raw(html, "</li>\n");
 }
 
+/* One that a card above tells of, but for its place and how to run it; its own words if none does.
+ */
 static void put_failure_line(struct html *html,
                              const struct report_scenario *scenario,
                              const struct cause *cause,
-                             size_t index)
+                             size_t index,
+                             bool told)
 {
     struct bv_bytes again = text_of(scenario->end, "reproduce");
     struct bv_bytes error = text_of(cause->step ? cause->step : scenario->end, "error");
     html_put(html, "<li class=\"line fail-{}\">", word(report_scenario_verdict(scenario)));
     put_failure_place(html, scenario, cause, index);
-    if (cause->sentence.size)
-        html_put(html, "<p class=\"why\">{}</p>\n", cause->sentence);
-    else
-        html_put(html, "<p class=\"why\">{}</p>\n", error);
+    if (!told)
+        html_put(html, "<p class=\"why\">{}</p>\n", cause->sentence.size ? cause->sentence : error);
     if (again.size)
-        put_command(html, again);
+        html_put(html,
+                 "<button type=\"button\" class=\"copy\" title=\"{}\" data-copy=\"{}\">Copy "
+                 "command</button>",
+                 again,
+                 again);
     html_raw(html, "</li>\n");
 }
 
@@ -412,11 +417,12 @@ void put_failures(struct html *html, const struct report *report, const struct c
         if (!report_is_red(report_scenario_verdict(scenario)))
             continue;
         shown++;
-        if (cards < FAILURE_CARDS && !told_before(report, causes, i)) {
+        bool told = told_before(report, causes, i);
+        if (cards < FAILURE_CARDS && !told) {
             cards++;
             put_failure_card(html, scenario, &causes[i], i);
         } else {
-            put_failure_line(html, scenario, &causes[i], i);
+            put_failure_line(html, scenario, &causes[i], i, told);
         }
     }
     html_raw(html, "</ol>\n");

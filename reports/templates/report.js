@@ -9,6 +9,7 @@ const SENT = 0, NOTE = 2;
 const VERDICTS = ['passed', 'failed', 'broken', 'skipped', 'unfinished'];
 const ROWS_AT_ONCE = 200, OPEN_AT_ONCE = 40, LABELS_MAX = 160, HITS_MARKED_MAX = 2000;
 const LANE_WIDE = 30, LANE_NARROW = 46, GUTTER = 168, SKEW_US = 3000, FOLD_PX = 34, NEAR_PX = 14;
+const LABEL_PX = 6.3, NAME_PX = 6.6; /* a character of a label, of a name in a bar */
 
 const find = (selector, root = document) => root.querySelector(selector);
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -702,7 +703,7 @@ class Timeline {
             fill(layer, {width, height: this.height, viewBox: '0 0 ' + width + ' ' + this.height}, []);
         const clip = 'clip' + this.s.index;
         this.svg.replaceChildren(sv('defs', {}, sv('clipPath', {id: clip}, sv('rect', {x: this.left - 8, y: 0, width: this.right - this.left + 16, height: this.height}))),
-            this.drawLanes(), sv('g', {'clip-path': 'url(#' + clip + ')'}, this.drawSteps(), this.drawAxis(), this.drawJoins(), this.drawSpans(), this.drawMarks(), this.drawFault()));
+            this.drawLanes(), sv('g', {'clip-path': 'url(#' + clip + ')'}, this.drawSteps(), this.drawAxis(), this.drawJoins(), this.drawSpans(), this.drawMarks(), this.drawFault()), this.drawNames());
         this.light(null);
     }
     drawLanes() {
@@ -710,7 +711,13 @@ class Timeline {
         this.lanes.forEach((lane, i) => {
             const y = this.y(i);
             g.append(sv('path', {d: 'M' + (this.left - 8) + ' ' + y + 'H' + (this.right + 8), class: lane.service ? 'lane service' : 'lane'}));
-            const name = sv('text', {x: this.narrow ? 2 : this.left - 20, y: this.narrow ? y - 19 : y + 4, 'text-anchor': this.narrow ? 'start' : 'end', class: 'name'},
+        });
+        return g;
+    }
+    drawNames() {
+        const g = sv('g', {class: 'names'});
+        this.lanes.forEach((lane, i) => {
+            const y = this.y(i), name = sv('text', {x: this.narrow ? 2 : this.left - 20, y: this.narrow ? y - 19 : y + 4, 'text-anchor': this.narrow ? 'start' : 'end', class: 'name'},
                 sv('tspan', {class: 'note'}, lane.note + ' '), sv('tspan', {}, lane.name));
             g.append(name);
         });
@@ -844,12 +851,12 @@ class Timeline {
                 const next = list[i + 1];
                 const space = (next ? Math.min(this.x(next.u), this.right + 8) : this.right + 8) - x - 14;
                 const text = m.d === NOTE ? m.s : m.an ? (m.asked && this.x(m.u) - this.x(m.asked.u) < 60 ? shortType(m.asked.t || m.asked.s) + ' ' : '') + (m.st || '') : shortType(m.t || m.s);
-                const fits = Math.floor(space / 5.9);
+                const fits = Math.floor(space / LABEL_PX);
                 if (!text || fits < 6)
                     continue;
                 const shown = text.length > fits ? text.slice(0, fits - 1) + '…' : text;
                 texts.push(sv('text', {x: x + 8, y: y - 5, class: 'label'}, shown));
-                room = x + 14 + shown.length * 5.9;
+                room = x + 14 + shown.length * LABEL_PX;
                 labels++;
             }
             g.append(...texts);
@@ -1040,7 +1047,8 @@ function fillScenario(node) {
 
 const scenarioNodes = all('.scenario'), navEntries = all('nav li');
 const heads = scenarioNodes.map(node => find('summary', node).textContent.toLowerCase());
-let hits = null, filter = 'all', terms = [], searches = 0;
+let hits = null, filter = 'all', terms = [], searches = 0, hitAt = -1;
+let chosen = null; /* the one operation whose messages are on show: {name, messages: scenario → ids} */
 const textOf = (own, m) => [m.s, m.t, m.k, m.ct, m.v, m.b, m.tr === undefined ? '' : data.traces[m.tr], ...(own.actors[m.a] || []), ...(m.f || []).flat()].join('\n').toLowerCase();
 const holds = text => terms.every(term => text.includes(term));
 const lower = [];
@@ -1050,16 +1058,19 @@ const asWritten = term => JSON.stringify(term).slice(1, -1).replaceAll('<', '\\u
 /* What of one scenario has all terms: ids of messages, numbers of steps. */
 function searchScenario(index) {
     lower[index] = lower[index] || lineOf(index).toLowerCase();
-    const found = {messages: new Set(), steps: new Set(), whole: holds(heads[index])};
+    const found = {messages: new Set(), steps: new Set(), whole: !chosen && holds(heads[index])};
+    const among = chosen && chosen.messages.get(index);
+    if (chosen && !among)
+        return found;
     const traces = data.traces.length && terms.some(term => /^[0-9a-f]{8,}$/.test(term)); /* a line has their numbers only */
     if (!found.whole && !traces && !terms.every(term => lower[index].includes(asWritten(term))))
         return found;
     const own = raw(index);
     for (const m of own.messages)
-        if (holds(textOf(own, m)))
+        if ((!among || among.has(m.i)) && holds(textOf(own, m)))
             found.messages.add(m.i);
     own.steps.forEach((step, n) => {
-        if (found.whole || holds((step[6] + '\n' + (step[7] || '')).toLowerCase()) || step[4].some(id => found.messages.has(id)))
+        if (found.whole || (!chosen && holds((step[6] + '\n' + (step[7] || '')).toLowerCase())) || step[4].some(id => found.messages.has(id)))
             found.steps.add(n);
     });
     return found;
@@ -1072,7 +1083,8 @@ function hideSteps(node) {
 async function search() {
     const began = performance.now(), number = ++searches;
     terms = find('#q').value.toLowerCase().split(/\s+/).filter(Boolean);
-    const next = terms.length ? {messages: new Map(), steps: new Map(), shown: new Set()} : null;
+    hitAt = -1;
+    const next = terms.length || chosen ? {messages: new Map(), steps: new Map(), shown: new Set()} : null;
     let steps = 0, messages = 0;
     if (next && !await sliced(COUNT, index => {
         if (filter !== 'all' && scenarioNodes[index].dataset.v !== filter)
@@ -1101,16 +1113,62 @@ async function search() {
             timelines[index].draw();
     });
     find('#nothing').hidden = shown > 0;
-    find('#hits').textContent = hits ? plural(steps, 'step') + ', ' + plural(messages, 'message') : '';
+    showHits.what = plural(steps, 'step') + ', ' + plural(messages, 'message');
+    find('#hits').textContent = hits ? showHits.what : '';
     markHits();
     requestAnimationFrame(() => performance.measure('bv-search', {start: began}));
 }
+/* Shows the messages of one operation, with the one that tells most on top; null: all. */
+async function choose(row) {
+    const messages = new Map();
+    for (const one of row ? row.list : []) {
+        if (!messages.has(one.index))
+            messages.set(one.index, new Set());
+        messages.get(one.index).add(one.m).add(one.answer);
+    }
+    chosen = row && {name: row.name, messages};
+    chip.hidden = !row;
+    chip.replaceChildren(...row ? [el('span', {class: 'sr'}, 'Show everything again, not only '), row.name, el('span', {'aria-hidden': 'true'}, ' ×')] : []);
+    await search();
+    if (row)
+        goHit(1);
+}
+const chip = button('', () => choose(null), {class: 'chosen', id: 'chosen', hidden: true});
+find('.find').before(chip);
+
+/* From one step that was found to the next, its first message open; the search field keeps the focus. */
+function goHit(by) {
+    const list = hits ? [...hits.shown].filter(index => !scenarioNodes[index].hidden).flatMap(index => hits.steps.get(index).size ? [...hits.steps.get(index)].map(n => [index, n]) : [[index]]) : [];
+    if (!list.length)
+        return;
+    hitAt = hitAt < 0 ? (by > 0 ? 0 : list.length - 1) : (hitAt + by + list.length) % list.length;
+    const [index, n] = list[hitAt], scenario = scenarioNodes[index];
+    scenario.open = true;
+    fillScenario(scenario);
+    let target = n === undefined ? scenario : document.getElementById('s' + (index + 1) + '-' + (n + 1));
+    if (n !== undefined) {
+        find('details', target).open = true;
+        fillStep(target);
+        const row = all('.msg', target).find(one => hits.messages.get(index).has(+one.dataset.i));
+        if (row) {
+            row.open = true;
+            target = row;
+        }
+    }
+    find('#hits').textContent = (hitAt + 1) + ' / ' + showHits.what;
+    target.scrollIntoView({block: n === undefined ? 'start' : 'center', behavior: quiet() ? 'auto' : 'smooth'});
+}
+const showHits = {what: ''};
 /* Marks the terms in what is on show, without touching the document. */
 function markHits() {
     if (!window.CSS || !CSS.highlights)
         return;
     CSS.highlights.delete('hits');
-    if (!hits)
+    for (const row of all('.msg')) {
+        const found = hits && hits.messages.get(+row.closest('.scenario').dataset.s);
+        row.classList.toggle('found', Boolean(found && found.has(+row.dataset.i)));
+    }
+    if (!hits || !terms.length)
         return;
     const ranges = [];
     const walker = document.createTreeWalker(find('#scenarios'), NodeFilter.SHOW_TEXT);
@@ -1129,7 +1187,10 @@ function markHits() {
 let waiting = 0;
 find('#q').addEventListener('input', () => {
     clearTimeout(waiting);
-    waiting = setTimeout(search, 120);
+    waiting = setTimeout(() => {
+        waiting = 0;
+        search();
+    }, 120);
 });
 for (const node of all('[data-filter]'))
     node.addEventListener('click', () => {
@@ -1185,7 +1246,12 @@ addEventListener('hashchange', () => {
         go(location.hash.slice(1));
 });
 document.addEventListener('click', event => {
-    const link = event.target.closest('a[href^="#s"]');
+    const link = event.target.closest('a[href^="#s"], a[href="#latency"]');
+    if (link && link.getAttribute('href') === '#latency') {
+        event.preventDefault();
+        showLatency();
+        return;
+    }
     if (link && /^#s\d/.test(link.getAttribute('href'))) {
         event.preventDefault();
         history.replaceState(null, '', link.getAttribute('href'));
@@ -1276,21 +1342,34 @@ function expandAll() {
 const keys = [
     ['j', 'next step', () => walk(1)], ['k', 'previous step', () => walk(-1)], ['e', 'open or close what has the focus', expand],
     ['n', 'next red step', () => walkRed(1)], ['N', 'previous red step', () => walkRed(-1)],
-    ['E', 'open or close all scenarios' + (COUNT > OPEN_AT_ONCE ? ', the first ' + OPEN_AT_ONCE : ''), expandAll], ['/', 'search', () => find('#q').focus()], ['t', 'theme', nextTheme], ['?', 'this list', showHelp],
+    ['E', 'open or close all scenarios' + (COUNT > OPEN_AT_ONCE ? ', the first ' + OPEN_AT_ONCE : ''), expandAll], ['/', 'search', () => find('#q').focus()], ['l', 'latency', showLatency], ['t', 'theme', nextTheme], ['?', 'this list', showHelp],
 ];
+function showLatency() {
+    latency.showNow();
+    const head = find('#latency');
+    head.focus({preventScroll: true});
+    head.scrollIntoView({block: 'start'});
+}
 let help = null;
 function showHelp() {
     help = help || document.body.appendChild(el('dialog', {class: 'help', 'aria-label': 'Keyboard shortcuts'}, el('h2', {}, 'Keys'),
         el('dl', {}, keys.map(([key, what]) => [el('dt', {}, el('kbd', {}, key)), el('dd', {}, what)]),
+            el('dt', {}, el('kbd', {}, 'Enter')), el('dd', {}, 'next hit, in the search field; with Shift the one before'),
             el('dt', {}, el('kbd', {}, '← →')), el('dd', {}, 'messages, in a timeline that has the focus')),
         el('form', {method: 'dialog'}, el('button', {}, 'Close'))));
     help.showModal();
 }
 find('#help').addEventListener('click', showHelp);
 document.addEventListener('keydown', event => {
+    if (event.key === 'Enter' && event.target.id === 'q') {
+        clearTimeout(waiting);
+        (waiting ? search() : Promise.resolve()).then(() => goHit(event.shiftKey ? -1 : 1));
+        waiting = 0;
+        return;
+    }
     if (event.key === 'Escape' && event.target.id === 'q') {
         event.target.value = '';
-        search();
+        choose(null);
         event.target.blur();
         return;
     }
@@ -1305,6 +1384,7 @@ document.addEventListener('keydown', event => {
 
 let openedForPrint = [];
 addEventListener('beforeprint', () => {
+    latency.showNow();
     /* All of a story; of a large run what is red. */
     openedForPrint = all('.scenario:not([open])').filter(node => COUNT <= OPEN_AT_ONCE || /failed|broken/.test(node.dataset.v)).slice(0, OPEN_AT_ONCE);
     for (const node of openedForPrint) {
@@ -1367,22 +1447,25 @@ class Overview {
         if (!width || width === this.width)
             return;
         this.width = width;
-        this.high = this.count > 12 ? 8 : 14;
+        this.high = this.count > 12 ? 8 : this.count > 4 ? 14 : 19;
         const height = 22 + this.count * (this.high + 3);
         fill(this.svg, {width, height, viewBox: '0 0 ' + width + ' ' + height}, []);
-        const groups = VERDICTS.map(() => []), axis = sv('g', {class: 'axis'});
+        const groups = VERDICTS.map(() => []), names = [], axis = sv('g', {class: 'axis'});
         data.overview.forEach(([from, to, verdict], i) => {
             const x = this.x(from), w = Math.max(1.5, this.x(to) - x - 1), y = 20 + this.row[i] * (this.high + 3);
             groups[verdict].push('M' + x.toFixed(1) + ' ' + y + 'h' + w.toFixed(1) + 'v' + this.high + 'h' + (-w).toFixed(1) + 'z');
+            const room = Math.floor((w - 12) / NAME_PX), name = this.names[i];
+            if (this.high > 12 && room >= 5)
+                names.push(sv('text', {x: (x + 6).toFixed(1), y: y + this.high / 2 + 3.5, class: 'barname'}, name.length > room ? name.slice(0, room - 1).trim() + '…' : name));
         });
         const rough = (this.to - this.from) / Math.max(1, width / 110), power = 10 ** Math.floor(Math.log10(Math.max(1, rough)));
         const step = [1, 2, 5, 10].map(k => k * power).find(k => k >= rough);
         for (let us = 0; us < this.to - this.from; us += step) {
             const x = this.x(this.from + us);
             if (x < width - 50)
-                axis.append(sv('path', {d: 'M' + x.toFixed(1) + ' 16V' + height, class: 'tick'}), sv('text', {x: x + 3, y: 12}, (us ? '+' : '') + duration(us).replace(/\.0+ /, ' ')));
+                axis.append(sv('path', {d: 'M' + x.toFixed(1) + ' 16V' + height, class: 'tick'}), sv('text', {x: x + 3, y: 12}, us ? '+' + duration(us).replace(/\.0+ /, ' ') : '0'));
         }
-        this.svg.replaceChildren(axis, ...groups.map((list, verdict) => sv('path', {d: list.join(''), class: 'runbar r-' + VERDICTS[verdict]})));
+        this.svg.replaceChildren(axis, ...groups.map((list, verdict) => sv('path', {d: list.join(''), class: 'runbar r-' + VERDICTS[verdict]})), ...names);
     }
     at(event) {
         const box = this.stage.getBoundingClientRect();
@@ -1415,59 +1498,8 @@ if (COUNT > 1 && find('#overview'))
 
 /* ---- latency ---- */
 
-async function operations() {
-    const operations = new Map();
-    const note = (kind, protocol, name, us) => {
-        const id = kind + '\0' + protocol + '\0' + name;
-        if (!operations.has(id))
-            operations.set(id, {kind, protocol, name, list: []});
-        operations.get(id).list.push(us);
-    };
-    const general = text => (text || '').replace(/^.*\.v\d+\./, '').replace(/[0-9a-f]{8}-[0-9a-f-]{27}/g, '{id}').replace(/\?.*$/, '').replace(/\d{3,}/g, '{n}');
-    await sliced(COUNT, i => {
-        const s = models[i] || build(i, raw(i));
-        for (const m of s.messages)
-            if (m.l && m.asked && m.asked.d === SENT)
-                note('answer', actorOf(s, m)[1], general(m.asked.t || m.asked.s), m.l);
-        for (const m of s.messages) {
-            if (m.d !== 1 || m.an || !m.causes)
-                continue;
-            let cause = m.causes[0];
-            for (let left = 8; cause && cause.d === undefined && left > 0; left--) /* up the spans */
-                cause = cause.causes && cause.causes[0];
-            if (cause && cause.d === SENT)
-                note('echo', actorOf(s, m)[1], shortType(general(m.t || m.s)), m.u - cause.u);
-        }
-    });
-    return [...operations.values()].map(row => ({...row, list: row.list.sort((a, b) => a - b)}));
-}
-const quantile = (list, q) => list[Math.min(list.length - 1, Math.ceil(q * list.length) - 1)] || list[0];
-/* At most count of a sorted list, evenly, its ends among them. */
-const sample = (list, count) => list.length <= count ? list : Array.from({length: count}, (_, i) => list[Math.round(i * (list.length - 1) / (count - 1))]);
-function latencyTable(title, about, rows) {
-    if (!rows.length)
-        return [];
-    rows.sort((a, b) => b.list.length - a.list.length || quantile(b.list, 0.5) - quantile(a.list, 0.5));
-    const low = Math.log10(Math.max(100, Math.min(...rows.map(row => row.list[0])) * 0.8)), high = Math.log10(Math.max(...rows.map(row => row.list[row.list.length - 1])) * 1.25 + 1000);
-    const x = us => 4 + 232 * (Math.log10(Math.max(us, 100)) - low) / (high - low);
-    const ticks = [];
-    for (let power = Math.floor(low); power <= high; power++)
-        for (const us of high - low < 2.2 ? [1, 2, 5] : [1])
-            if (Math.log10(us) + power > low && Math.log10(us) + power < high)
-                ticks.push(us * 10 ** power);
-    const strip = list => sv('svg', {class: 'strip', viewBox: '0 0 240 18', 'aria-hidden': 'true'}, sv('path', {d: ticks.map(us => 'M' + x(us).toFixed(1) + ' 0V18').join(''), class: 'tick'}),
-        sample(list, 150).map(us => sv('circle', {cx: x(us).toFixed(1), cy: 9, r: 3, class: 'dot'})), sv('path', {d: 'M' + x(quantile(list, 0.5)).toFixed(1) + ' 2V16', class: 'mid'}));
-    const scale = sv('svg', {class: 'strip', viewBox: '0 0 240 18', 'aria-hidden': 'true'}, ticks.map(us => sv('text', {x: x(us).toFixed(1), y: 13, 'text-anchor': 'middle'}, duration(us).replace(/\.0+ /, ' '))));
-    return [el('h2', {}, title, ' ', el('span', {class: 'dim'}, about)), el('section', {class: 'scroll', tabindex: '0', 'aria-label': title}, el('table', {},
-        el('thead', {}, el('tr', {}, ['Operation', 'Protocol'].map(text => el('th', {scope: 'col'}, text)), ['Count', 'p50', 'p95', 'p99', 'max'].map(text => el('th', {scope: 'col', class: 'num'}, text)), el('td', {}, scale))),
-        el('tbody', {}, rows.slice(0, 40).map(row => el('tr', {}, el('th', {scope: 'row'}, row.name), el('td', {}, row.protocol), el('td', {class: 'num'}, String(row.list.length)),
-            [quantile(row.list, 0.5), quantile(row.list, 0.95), quantile(row.list, 0.99), row.list[row.list.length - 1]].map(us => el('td', {class: 'num'}, duration(us))), el('td', {}, strip(row.list)))))))];
-}
-async function showLatency() {
-    const rows = await operations();
-    find('#latency').append(...latencyTable('Answers', 'from request to answer, as the actors saw it', rows.filter(row => row.kind === 'answer')),
-        ...latencyTable('Echoes', 'from the request that caused it to its arrival elsewhere', rows.filter(row => row.kind === 'echo')));
-}
+const latency = self.bvLatency({el, sv, find, plural, duration, button, sliced, COUNT, actorOf, shortType, sameRoute, filter: choose,
+    model: index => models[index] || build(index, raw(index)), titleOf: index => find('h3', scenarioNodes[index]).lastChild.textContent});
 
 /* ---- start ---- */
 
@@ -1493,7 +1525,7 @@ if (started && !Number.isNaN(Date.parse(started.dateTime)))
 new IntersectionObserver((entries, watcher) => {
     if (entries.some(entry => entry.isIntersecting)) {
         watcher.disconnect();
-        showLatency();
+        latency.show();
     }
 }, {rootMargin: '600px'}).observe(find('#latency'));
 const watcher = new IntersectionObserver(entries => {

@@ -35,6 +35,8 @@ async function expandAll(page) {
         await page.evaluate(() => {
             for (const node of document.querySelectorAll('details'))
                 node.open = true;
+            for (const table of document.querySelectorAll('#latency table:has(tbody):not(:has([aria-expanded="true"]))'))
+                table.querySelector('.opname').click();
             scrollTo(0, 1e7);
         });
         await settled(page);
@@ -210,6 +212,7 @@ async function prints(page) {
     await page.evaluate(() => dispatchEvent(new Event('afterprint')));
     await page.emulateMedia({media: 'screen'});
     assert.ok(await page.locator('.scenario[open]').count() < await page.locator('.scenario').count(), 'and closed again');
+    assert.equal(await page.locator('#latency table').count(), 2, 'the latencies are printed though nobody scrolled to them');
     const pdf = await page.pdf({format: 'A4'});
     const sheets = pdf.toString('latin1').match(/\/Type \/Page\b/g).length;
     assert.ok(sheets >= 2 && sheets < 60, sheets + ' sheets');
@@ -263,13 +266,97 @@ async function unfolds(page) {
 /* Every scenario counts, opened or not. */
 async function measures_latency(page) {
     await ready(page);
-    await page.evaluate(() => scrollTo(0, 1e7));
-    await page.locator('#latency tbody tr').first().waitFor();
-    const rows = await page.locator('#latency tbody tr').evaluateAll(nodes => nodes.map(node => [...node.querySelectorAll('th, td')].map(cell => cell.textContent)));
-    const count = (name, protocol) => Number((rows.find(row => row[0] === name && row[1] === protocol) || [])[2]);
+    await page.keyboard.press('l');
+    const rows = await operations(page);
+    const count = (name, via) => Number((rows.find(row => row.name === name && row.via === via) || {}).count);
     assert.equal(count('POST /v1/orders', 'rest'), 120);
-    assert.equal(count('order.created', 'kafka'), 120);
-    assert.equal(count('order.delivered', 'webhook'), 117, 'three broke before');
+    assert.equal(count('order.created', '← kafka ecommerce.orders'), 120);
+    assert.equal(count('order.delivered', '← webhook'), 117, 'three broke before');
+}
+const operations = page => page.locator('#latency .op').evaluateAll(nodes => nodes.map(node => {
+    const text = selector => node.querySelector(selector).textContent, [count, errors, p50, p95, p99, max] = [...node.querySelectorAll('.num')].map(cell => cell.textContent);
+    return {name: text('.opname'), via: text('.via'), count: Number(count), errors: Number(errors), p50, p95, p99, max};
+}));
+/* As the page writes a duration of less than ten seconds. */
+const written = us => us < 100 ? us + ' µs' : us < 9950 ? (us / 1e3).toFixed(1) + ' ms' : us < 999500 ? Math.round(us / 1e3) + ' ms' : (us / 1e6).toFixed(2) + ' s';
+/* What the records of a run say of a request: its answers by protocol and type. */
+function asked(kind, protocol, type) {
+    const messages = readFileSync(join(folder, kind, 'results.jsonl'), 'utf8').split('\n').filter(Boolean).map(line => JSON.parse(line))
+        .filter(record => record.record === 'message' && record.protocol === protocol);
+    const requests = messages.filter(m => m.direction === 'sent' && !m.answers && type.test(m.type));
+    const answers = requests.map(m => messages.find(other => other.scenario === m.scenario && other.answers === m.id));
+    const us = answers.map(m => m.latencyUs).sort((a, b) => a - b), at = q => written(us[Math.ceil(q * us.length) - 1]);
+    return {count: requests.length, errors: answers.filter(m => m.status >= 400).length, p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1)};
+}
+async function counts_operations(page, kind, wanted, vias) {
+    await ready(page);
+    await page.keyboard.press('l');
+    const rows = await operations(page), row = name => rows.find(one => one.name === name);
+    for (const [name, protocol, type] of wanted)
+        assert.deepEqual(row(name), {name, via: protocol, ...asked(kind, protocol, type)});
+    assert.deepEqual(rows.filter(one => /[0-9a-f]{8}-|\?/.test(one.name)), [], 'routes, not paths');
+    for (const via of vias)
+        assert.ok(rows.some(one => one.via === via), via + ' of ' + rows.map(one => one.via));
+    assert.equal(await page.locator('#latency caption').count(), 2, 'both tables have a caption');
+}
+async function sorts_operations(page) {
+    await ready(page);
+    await page.keyboard.press('l');
+    assert.equal(await focused(page), 'latency');
+    const table = page.locator('#latency table').first(), head = table.locator('th', {hasText: 'Count'});
+    const counts = () => table.locator('.op td:nth-child(2)').evaluateAll(cells => cells.map(cell => Number(cell.textContent)));
+    assert.equal(await table.locator('th[aria-sort]').textContent(), 'p95');
+    await head.locator('button').focus();
+    await page.keyboard.press('Enter');
+    assert.equal(await head.getAttribute('aria-sort'), 'descending');
+    assert.deepEqual(await counts(), (await counts()).sort((a, b) => b - a));
+    await page.keyboard.press('Enter');
+    assert.equal(await head.getAttribute('aria-sort'), 'ascending');
+    assert.equal(await table.locator('th[aria-sort]').count(), 1);
+    assert.deepEqual(await counts(), (await counts()).sort((a, b) => a - b));
+}
+async function follows_an_operation(page) {
+    await ready(page);
+    await page.keyboard.press('l');
+    const name = page.locator('.opname', {hasText: /^POST \/v1\/orders$/}), more = page.locator('#' + await name.getAttribute('aria-controls'));
+    assert.ok(!await more.isVisible());
+    await name.focus();
+    await page.keyboard.press('Enter');
+    assert.equal(await name.getAttribute('aria-expanded'), 'true');
+    assert.equal(await more.locator('li').count(), asked('green', 'rest', /^POST \/v1\/orders$/).count);
+    assert.match(await more.locator('li').first().textContent(), / ms4\d\d/, 'what went wrong comes first');
+    const link = more.locator('a').last();
+    const [, scenario, message] = /^#s(\d+)-m(\d+)$/.exec(await link.getAttribute('href'));
+    await link.focus();
+    await page.keyboard.press('Enter');
+    await page.locator('#s' + scenario + '[open] .inspect b', {hasText: new RegExp('^Message ' + message + '$')}).waitFor();
+    const all = await page.locator('.scenario').count(), other = page.locator('.opname', {hasText: '/confirm'});
+    await other.click();
+    await page.locator('#' + await other.getAttribute('aria-controls') + ' button').click();
+    await page.locator('#chosen').waitFor();
+    const left = await shown(page, '.scenario');
+    assert.ok(left.length > 0 && left.length < all, left.length + ' scenarios');
+    const found = await page.locator('.msg[open].found').first();
+    assert.match(await found.textContent(), /\/confirm/);
+    assert.ok((await page.locator('.step .msg.found .sum').allTextContents()).every(text => /\/confirm( |$)/.test(text)));
+    await page.locator('#chosen').click();
+    await page.waitForFunction(count => [...document.querySelectorAll('.scenario')].filter(node => !node.hidden).length === count, all);
+    assert.ok(!await page.locator('#chosen').isVisible());
+}
+/* Enter goes from hit to hit and opens the message, while the field keeps the focus. */
+async function walks_the_hits(page) {
+    await ready(page);
+    await page.fill('#q', 'ecommerce.order.confirmed.v1');
+    await page.press('#q', 'Enter');
+    await page.waitForFunction(() => /^1 \/ \d+ step/.test(document.querySelector('#hits').textContent));
+    await page.locator('.step .msg[open].found').first().waitFor();
+    assert.equal(await focused(page), 'q');
+    await page.press('#q', 'Enter');
+    assert.match(await page.textContent('#hits'), /^2 \/ /);
+    await page.press('#q', 'Shift+Enter');
+    await page.press('#q', 'Shift+Enter');
+    const [, at, of] = /^(\d+) \/ (\d+)/.exec(await page.textContent('#hits'));
+    assert.equal(at, of, 'before the first comes the last');
 }
 async function opens_what_the_address_names() {
     const page = await open(chromium, pages.many);
@@ -311,6 +398,12 @@ const checks = [
     ['the line to reproduce is copied', () => with_page('red', {}, copies_the_line)],
     ['search and filters', () => with_page('red', {}, searches)],
     ['a large run unfolds what is opened', () => with_page('many', {}, unfolds)],
+    ['latency: figures are those of the records', () => with_page('green', {}, page => counts_operations(page, 'green', [['POST /v1/orders', 'rest', /^POST \/v1\/orders$/],
+        ['POST /v1/orders/{id}/confirm', 'rest', /\/confirm$/], ['GET /v1/products', 'rest', /^GET \/v1\/products/], ['Inventory/GetLevels', 'grpc', /GetLevels$/]], ['← kafka ecommerce.orders', '← sse', '← webhook']))],
+    ['latency: routes are those of the spans', () => with_page('lose-outbox-row', {}, page => counts_operations(page, 'lose-outbox-row', [['POST /v1/orders/{orderId}/confirm', 'rest', /\/confirm$/]], ['← kafka ecommerce.orders']))],
+    ['latency: sorted by each column', () => with_page('green', {}, sorts_operations)],
+    ['latency: from a row to its messages, and only these', () => with_page('green', {}, follows_an_operation)],
+    ['from hit to hit', () => with_page('green', {}, walks_the_hits)],
     ['latency of a large run', () => with_page('many', {}, measures_latency)],
     ['an address with a step of a large run', opens_what_the_address_names],
     ['axe: a large run, a red scenario open', () => accessible('many', {}, ready)],
