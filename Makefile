@@ -8,6 +8,7 @@ DEPS := scripts/local-dev/deps.sh
 STORY ?= order-flow
 ARGS ?=
 WSTEST ?=
+H2SPEC ?=
 
 .PHONY: help deps build scenario test test-san test-clang break-check outage torture conformance up down status logs doctor bench fuzz fresh-check lint docs format clean
 
@@ -56,10 +57,10 @@ torture: ## kill services at every crash point 50 times under load; nothing lost
 	@build/dev/bin/bv torture $(ARGS)
 
 conformance: PRESET := dev
-conformance: ## bv_http on the wire against foreign clients: HTTP, WebSocket, slow and vanished peers; WSTEST=Autobahn's
+conformance: ## bv_http and bv_grpc on the wire against foreign clients, slow and vanished peers; WSTEST=Autobahn's H2SPEC=h2spec
 	@$(DEPS) test
-	@$(MAKE) --no-print-directory build PRESET=dev TARGETS="bv-programs http_echo"
-	@scripts/local-dev/conformance.sh build/dev "$(WSTEST)"
+	@$(MAKE) --no-print-directory build PRESET=dev TARGETS="bv-programs http_echo grpc_peer"
+	@scripts/local-dev/conformance.sh build/dev "$(WSTEST)" "$(H2SPEC)"
 
 outage: ## take each dependency away, killed and frozen, while orders come in
 	@$(DEPS) test

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Wire conformance of bv_http, all parts. Usage: conformance.sh BUILD_DIR [WSTEST]; WSTEST starts Autobahn's wstest, empty: left out.
+# Wire conformance of bv_http and bv_grpc, all parts. Usage: conformance.sh BUILD_DIR [WSTEST] [H2SPEC]
+# WSTEST starts Autobahn's wstest, H2SPEC is the program h2spec; empty: left out.
 set -euo pipefail
-build=${1:?usage: conformance.sh BUILD_DIR [WSTEST]}
+build=${1:?usage: conformance.sh BUILD_DIR [WSTEST] [H2SPEC]}
 wstest=${2:-}
+h2spec=${3:-}
 cd "$(dirname "$0")/../.."
 deps=$(scripts/local-dev/deps.sh --where)
 parts=(http websocket slow halfopen services)
@@ -11,5 +13,18 @@ if [ -n "$wstest" ]; then
     parts+=(autobahn)
     options+=(--wstest "$wstest")
 fi
-PYTHONPATH=$deps/python-tools-1 PYTHONDONTWRITEBYTECODE=1 \
-    python3 platform/libs/bv-common-core/http/conformance/conformance.py "${options[@]}" "${parts[@]}"
+export PYTHONPATH=$deps/python-tools-1 PYTHONDONTWRITEBYTECODE=1
+failed=0
+echo "== bv_http"
+python3 platform/libs/bv-common-core/http/conformance/conformance.py "${options[@]}" "${parts[@]}" || failed=1
+
+parts=(wire connection crowd waiting)
+options=(--full --peer "$build/tests/grpc_peer" --bv "$build/bin/bv")
+if [ -n "$h2spec" ]; then
+    parts+=(h2spec)
+    options+=(--h2spec "$h2spec")
+fi
+echo
+echo "== bv_grpc"
+python3 platform/libs/bv-common-core/grpc/conformance/conformance.py "${options[@]}" "${parts[@]}" || failed=1
+exit $failed
