@@ -186,6 +186,10 @@ void console_step_begins(struct console_scenario *part, const struct plan_step *
 static void show_message(FILE *file, const struct bv_message *message)
 {
     bv_auto(bv_buf_release) struct bv_buf body = {.max = 1 << 20};
+    bv_auto(bv_buf_release) struct bv_buf summary = {.max = 4096};
+    bv_redact_text(&summary,
+                   (struct bv_bytes){message->summary.data,
+                                     message->summary.size < 1000 ? message->summary.size : 1000});
     if (message->json) {
         struct bv_json_writer w = bv_json_writer(&body);
         bv_redact_json(&w, message->json);
@@ -194,8 +198,8 @@ static void show_message(FILE *file, const struct bv_message *message)
             "        %3llu %-8s %.*s%s%.*s\n",
             (unsigned long long)message->id,
             bv_direction_word(message->direction),
-            (int)(message->summary.size < 160 ? message->summary.size : 160),
-            message->summary.data,
+            (int)(summary.size < 160 ? summary.size : 160),
+            summary.data ? summary.data : "",
             body.size ? "  " : "",
             (int)(body.size < BODY_SHOWN ? body.size : BODY_SHOWN),
             body.data ? body.data : "");

@@ -407,6 +407,16 @@ static void settle(struct run *run, const char *actor, struct step_outcome *outc
     run->poll = (struct poll_report){0};
 }
 
+/* What people read of a step, without secrets: NULL stays NULL. */
+static const char *open_text(struct run *run, const char *text)
+{
+    bv_auto(bv_buf_release) struct bv_buf buf = {.max = BV_MESSAGE_BODY_MAX * 2};
+    if (!text)
+        return NULL;
+    bv_redact_text(&buf, bv_bytes_of(text));
+    return bv_arena_text(run->base->arena, bv_buf_view(&buf));
+}
+
 static void run_step(struct run *run, size_t index)
 {
     const struct plan_step *step = &run->scenario->steps[index];
@@ -433,11 +443,16 @@ static void run_step(struct run *run, size_t index)
             outcome.verdict = VERDICT_BROKEN;
             outcome.error = "interrupted";
         }
-        if (bv_recording_full(run->base->recording) && outcome.verdict == VERDICT_PASSED) {
+        if (bv_recording_full(run->base->recording)) { /* what would have come cannot be known */
             outcome.verdict = VERDICT_BROKEN;
-            outcome.error = "the recording of this scenario is full";
+            outcome.error =
+                "the recording of this scenario is full: more messages, or larger ones, "
+                "than the lab keeps";
         }
     }
+    outcome.expected = open_text(run, outcome.expected);
+    outcome.actual = open_text(run, outcome.actual);
+    outcome.error = open_text(run, outcome.error);
     run->outcome.steps[outcome.verdict]++;
     if (outcome.verdict == VERDICT_FAILED || outcome.verdict == VERDICT_BROKEN) {
         run->outcome.verdict = outcome.verdict;

@@ -269,3 +269,20 @@ Test(execute, what_is_expected_of_a_secret_is_not_said_either)
         VERDICT_FAILED);
     cr_expect(!strstr(actual, "whsec") && !strstr(expected, "whsec"), "%s, %s", actual, expected);
 }
+
+Test(execute, a_full_recording_is_the_labs_limit_whatever_the_step_says)
+{
+    cr_expect_eq(run("When a floods"), VERDICT_BROKEN);
+    cr_expect(strstr(error_text, "recording of this scenario is full"), "%s", error_text);
+    cr_expect_eq(outcome.messages, 100000);
+}
+
+Test(execute, what_people_read_names_no_secret_in_a_text)
+{
+    cr_expect_eq(
+        run("When a says \"GET /x?token=abc1\"\nThen a receives \"GET /x?token=abc1\"\nAnd a "
+            "type == \"GET /y?token=abc2\""),
+        VERDICT_FAILED);
+    cr_expect_str_eq(actual, "GET /x?token=[redacted]");
+    cr_expect(!strstr(expected, "abc2"), "%s", expected);
+}

@@ -54,6 +54,17 @@ static int list(struct bv_actor *actor, const struct bv_call *call, struct bv_er
     return 0;
 }
 
+/* More than a recording keeps. */
+static int flood(struct bv_actor *actor, const struct bv_call *call, struct bv_error *error)
+{
+    const struct bv_message message = {
+        .direction = BV_RECEIVED, .status = BV_NO_NUMBER, .sequence = BV_NO_NUMBER};
+    (void)call, (void)error;
+    while (bv_actor_record(actor, &message, NULL) == 0)
+        ;
+    return 0;
+}
+
 static int refuse(struct bv_actor *actor, const struct bv_call *call, struct bv_error *error)
 {
     (void)actor, (void)call;
@@ -131,6 +142,7 @@ static int count(struct bv_actor *actor, const struct bv_call *call, struct bv_e
 static const struct bv_verb verbs[] = {
     {"counts",  count_args,  BV_COUNT(count_args),  BV_ASKS,          count,      "one more than the last time"},
     {"says",    say_args,    BV_COUNT(say_args),    BV_TAKES_DOC,     say,        "record"                     },
+    {"floods",  NULL,        0,                     BV_TAKES_NOTHING, flood,      "fills the recording"        },
     {"lists",   NULL,        0,                     BV_NEEDS_TABLE,   list,       "nothing"                    },
     {"refuses", NULL,        0,                     BV_TAKES_NOTHING, refuse,     "red"                        },
     {"offends", offend_args, BV_COUNT(offend_args), BV_TAKES_NOTHING, offend,     "violate"                    },

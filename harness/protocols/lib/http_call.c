@@ -92,6 +92,8 @@ static int code_of(CURLcode code)
         return BV_E_INVALID;
     case CURLE_WRITE_ERROR:
         return BV_E_TOO_LARGE;
+    case CURLE_ABORTED_BY_CALLBACK:
+        return BV_E_CANCELLED;
     case CURLE_OUT_OF_MEMORY:
         return BV_E_NOMEM;
     default:
@@ -122,6 +124,14 @@ static int fields_list(const struct bv_http_call *call, struct curl_slist **list
     return 0;
 }
 
+static int
+on_progress(void *argument, curl_off_t down, curl_off_t downed, curl_off_t up, curl_off_t upped)
+{
+    const struct bv_http_call *call = argument;
+    (void)down, (void)downed, (void)up, (void)upped;
+    return call->cancelled(call->cancelled_argument);
+}
+
 static void set_up(CURL *curl,
                    const struct bv_http_call *call,
                    struct exchange *exchange,
@@ -139,6 +149,11 @@ static void set_up(CURL *curl,
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, exchange);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_field);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, exchange);
+    if (call->cancelled) {
+        curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+        curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+        curl_easy_setopt(curl, CURLOPT_XFERINFODATA, call);
+    }
     if (strcmp(call->method, "HEAD") == 0)
         curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
     if (call->body.data) {

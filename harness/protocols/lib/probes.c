@@ -47,6 +47,12 @@ PROBE(json)
 {
     (void)actor;
     const struct bv_json *value = NULL;
+    if (!message->json && message->body_bytes > BV_MESSAGE_JSON_MAX)
+        return bv_fail(error,
+                       BV_E_TOO_LARGE,
+                       "the body has %zu bytes, and paths are read in up to %d",
+                       message->body_bytes,
+                       BV_MESSAGE_JSON_MAX);
     BV_TRY(bv_path_select(arena, message->json, argument, &value, error));
     *ret_fact = value ? (struct bv_fact){.type = BV_FACT_JSON, .json = value}
                       : (struct bv_fact){.type = BV_FACT_ABSENT};

@@ -144,7 +144,8 @@ static struct bv_message *store(struct bv_recording *recording, const struct bv_
     if (bv_arena_failed(arena))
         return NULL;
     const struct bv_json *json = NULL;
-    if (looks_like_json(stored->body) && bv_json_parse(arena, stored->body, &json, NULL) == 0)
+    if (looks_like_json(stored->body) && message->body.size <= BV_MESSAGE_JSON_MAX &&
+        bv_json_parse(arena, message->body, &json, NULL) == 0) /* the whole, also where it is cut */
         stored->json = json;
     if (recording->config.inspect)
         recording->config.inspect(recording->config.inspect_argument, stored, arena);
@@ -176,6 +177,7 @@ int bv_recording_append(struct bv_recording *recording,
         stored = store(recording, message);
     if (!stored) {
         recording->full = true;
+        pthread_cond_broadcast(&recording->grown);
         pthread_mutex_unlock(&recording->lock);
         return BV_E_LIMIT;
     }
@@ -238,6 +240,14 @@ void bv_recording_interrupt(struct bv_recording *recording)
     pthread_mutex_unlock(&recording->lock);
 }
 
+bool bv_recording_interrupted(struct bv_recording *recording)
+{
+    pthread_mutex_lock(&recording->lock);
+    bool interrupted = recording->interrupted;
+    pthread_mutex_unlock(&recording->lock);
+    return interrupted;
+}
+
 uint64_t bv_recording_last(struct bv_recording *recording)
 {
     pthread_mutex_lock(&recording->lock);
@@ -272,7 +282,8 @@ next_message(struct bv_recording *recording, uint64_t seen, int64_t deadline_mon
         until.tv_nsec = nanoseconds % 1000000000;
     }
     int rc = left_us > 0 ? 0 : ETIMEDOUT;
-    while (seen >= recording->count && rc != ETIMEDOUT && !recording->interrupted)
+    while (seen >= recording->count && rc != ETIMEDOUT && !recording->interrupted &&
+           !recording->full)
         rc = pthread_cond_timedwait(&recording->grown, &recording->lock, &until);
     if (seen < recording->count)
         message = recording->messages[seen];

@@ -182,3 +182,32 @@ Test(actor, a_base_url_is_a_target_of_its_own)
     for (size_t i = 0; i < BV_COUNT(cases); i++)
         cr_assert_eq(bv_is_base_url(bv_bytes_of(cases[i].text)), cases[i].is, "%s", cases[i].text);
 }
+
+static void *fill(void *argument)
+{
+    const struct bv_message message = {.actor = "a",
+                                       .protocol = "test",
+                                       .direction = BV_RECEIVED,
+                                       .status = BV_NO_NUMBER,
+                                       .sequence = BV_NO_NUMBER};
+    while (bv_recording_append(argument, &message, NULL) == 0)
+        ;
+    return NULL;
+}
+
+/* Nothing can come any more: the deadline is an hour away. */
+Test(recording, a_full_one_ends_every_wait, .timeout = 20)
+{
+    const struct bv_recording_config config = {.env = &env, .count_max = 3};
+    const struct bv_message *message = NULL;
+    struct bv_recording *small = NULL;
+    pthread_t thread;
+    cr_assert_eq(bv_recording_open(&config, &small), 0);
+    cr_assert_eq(pthread_create(&thread, NULL, fill, small), 0);
+    cr_expect_eq(bv_recording_await(small, 0, in_ms(3600000), is_body, "never", &message),
+                 BV_NOT_YET);
+    pthread_join(thread, NULL);
+    cr_expect(bv_recording_full(small));
+    cr_expect_eq(bv_recording_last(small), 3);
+    bv_recording_close(&small);
+}

@@ -41,6 +41,153 @@ bool bv_secret_name(struct bv_bytes name)
     return false;
 }
 
+/* ---- texts ---- */
+
+static bool name_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-';
+}
+
+static size_t name_end(struct bv_bytes text, size_t at)
+{
+    while (at < text.size && name_char(text.data[at]))
+        at++;
+    return at;
+}
+
+static size_t spaces_end(struct bv_bytes text, size_t at)
+{
+    while (at < text.size && (text.data[at] == ' ' || text.data[at] == '\t'))
+        at++;
+    return at;
+}
+
+struct span {
+    size_t begin;
+    size_t end;
+};
+
+/* The value that begins at `at`: in quotes, or up to what ends a parameter. */
+static struct span value_at(struct bv_bytes text, size_t at)
+{
+    struct span value = {at, at};
+    if (at == text.size)
+        return value;
+    const char quote = text.data[at];
+    if (quote != '"' && quote != '\'') {
+        while (value.end < text.size && !memchr("&;, \t\r\n\"'<>)}]#", text.data[value.end], 16))
+            value.end++;
+        return value;
+    }
+    value.begin = value.end = at + 1;
+    while (value.end < text.size) {
+        const char c = text.data[value.end];
+        const bool pair = value.end + 1 < text.size &&
+                          (c == '\\' || (c == '\'' && quote == c && text.data[value.end + 1] == c));
+        if (c == quote && !pair)
+            break;
+        value.end += pair ? 2 : 1; /* an escape, or SQL's quote in a text */
+    }
+    return value;
+}
+
+/* What stands behind a name that is a secret's: NAME=, NAME = or "NAME":. */
+static struct span assigned(struct bv_bytes text, size_t end)
+{
+    const bool quoted = end < text.size && (text.data[end] == '"' || text.data[end] == '\'');
+    size_t at = spaces_end(text, end + quoted);
+    if (at >= text.size || (text.data[at] != '=' && !(quoted && text.data[at] == ':')))
+        return (struct span){end, end};
+    return value_at(text, spaces_end(text, at + 1));
+}
+
+/* "Bearer TOKEN", "Basic TOKEN": a word of eight bytes and more with a digit is no plain English.
+ */
+static struct span credentials(struct bv_bytes text, size_t end)
+{
+    enum { CREDENTIALS_MIN = 8 };
+    struct span value = {end + 1, end + 1};
+    bool digit = false;
+    if (end >= text.size || text.data[end] != ' ')
+        return (struct span){end, end};
+    while (value.end < text.size &&
+           (name_char(text.data[value.end]) || memchr(".~+/=", text.data[value.end], 5))) {
+        digit = digit || (text.data[value.end] >= '0' && text.data[value.end] <= '9');
+        value.end++;
+    }
+    return digit && value.end - value.begin >= CREDENTIALS_MIN ? value : (struct span){end, end};
+}
+
+/* The password of ://USER:PASSWORD@ ; at is that of the colon in front. */
+static struct span password(struct bv_bytes text, size_t at)
+{
+    struct span value = {at, at};
+    size_t end = at + 3;
+    if (text.size - at < 3 || memcmp(text.data + at, "://", 3) != 0)
+        return value;
+    while (end < text.size && !memchr("/?# \t\r\n\"'@", text.data[end], 10)) {
+        if (text.data[end] == ':' && value.begin == at)
+            value.begin = end + 1;
+        end++;
+    }
+    if (end < text.size && text.data[end] == '@' && value.begin > at)
+        value.end = end;
+    else
+        value.begin = at;
+    return value;
+}
+
+void bv_redact_text(struct bv_buf *buf, struct bv_bytes text)
+{
+    if (text.size > BV_MESSAGE_BODY_MAX)
+        text.size = BV_MESSAGE_BODY_MAX;
+    for (size_t at = 0; at < text.size;) {
+        const size_t end = name_end(text, at);
+        const struct bv_bytes name = {text.data + at, end - at};
+        struct span secret = {at, at};
+        if (end == at)
+            secret = password(text, at);
+        else if (bv_secret_name(name))
+            secret = assigned(text, end);
+        else if (bv_bytes_equal_nocase(name, BV_BYTES("bearer")) ||
+                 bv_bytes_equal_nocase(name, BV_BYTES("basic")))
+            secret = credentials(text, end);
+        if (secret.end > secret.begin) {
+            (void)bv_buf_append(buf, text.data + at, secret.begin - at);
+            (void)bv_buf_text(buf, BV_REDACTED);
+            at = secret.end < text.size ? secret.end : text.size;
+        } else {
+            const size_t next = end > at ? end : at + 1;
+            (void)bv_buf_append(buf, text.data + at, next - at);
+            at = next;
+        }
+    }
+}
+
+/* Whether bv_redact_text could find anything: most texts have none of its signs. */
+static bool may_hide(struct bv_bytes text)
+{
+    return text.size && (memchr(text.data, '=', text.size) || memchr(text.data, ':', text.size) ||
+                         memchr(text.data, ' ', text.size));
+}
+
+static void write_text(struct bv_json_writer *w, struct bv_bytes text)
+{
+    bv_auto(bv_buf_release) struct bv_buf buf = {.max = BV_MESSAGE_BODY_MAX * 4};
+    if (may_hide(text))
+        bv_redact_text(&buf, text);
+    bv_jw_string(w, buf.size ? bv_buf_view(&buf) : text);
+}
+
+static void write_kv_text(struct bv_json_writer *w, const char *key, struct bv_bytes text)
+{
+    bv_jw_key(w, key);
+    write_text(w, text);
+}
+
+/* ---- JSON ---- */
+
 static void write_scalar(struct bv_json_writer *w, const struct bv_json *json)
 {
     switch (bv_json_type(json)) {
@@ -54,7 +201,7 @@ static void write_scalar(struct bv_json_writer *w, const struct bv_json *json)
         bv_jw_real(w, bv_json_real(json, 0));
         break;
     case BV_JSON_STRING:
-        bv_jw_string(w, bv_json_string(json));
+        write_text(w, bv_json_string(json));
         break;
     default:
         bv_jw_null(w);
@@ -136,23 +283,39 @@ static void write_fields(struct bv_json_writer *w, const struct bv_message *mess
         if (bv_secret_name(bv_bytes_of(field->name)))
             bv_jw_kv_text(w, "value", BV_REDACTED);
         else
-            bv_jw_kv_string(w, "value", field->value);
+            write_kv_text(w, "value", field->value);
         bv_jw_end(w);
     }
     bv_jw_end(w);
+}
+
+/* A body that is too large for the results: its beginning, without its secrets. */
+static void write_cut_json(struct bv_json_writer *w, const struct bv_json *json)
+{
+    bv_auto(bv_buf_release) struct bv_buf text = {.max = BV_MESSAGE_JSON_MAX * 4};
+    struct bv_json_writer whole = bv_json_writer(&text);
+    bv_redact_json(&whole, json);
+    struct bv_bytes begin = bv_buf_view(&text);
+    if (begin.size > BV_MESSAGE_BODY_MAX)
+        begin.size = BV_MESSAGE_BODY_MAX;
+    for (int i = 0; i < 4 && begin.size && !bv_bytes_utf8(begin); i++)
+        begin.size--; /* half a character */
+    bv_jw_kv_string(w, "text", begin);
 }
 
 static void write_body(struct bv_json_writer *w, const struct bv_message *message)
 {
     if (message->media_type.size)
         bv_jw_kv_string(w, "mediaType", message->media_type);
-    if (message->json) {
+    if (message->json && message->body_bytes > BV_MESSAGE_BODY_MAX) {
+        write_cut_json(w, message->json);
+    } else if (message->json) {
         bv_jw_key(w, "json");
         bv_redact_json(w, message->json);
     } else if (message->body.size && is_form(message)) {
         write_form(w, message->body);
     } else if (message->body.size && bv_bytes_utf8(message->body)) {
-        bv_jw_kv_string(w, "text", message->body);
+        write_kv_text(w, "text", message->body);
     }
     if (message->body_bytes)
         bv_jw_kv_int(w, "bodyBytes", (int64_t)message->body_bytes);
@@ -171,7 +334,7 @@ static void write_trace(struct bv_json_writer *w, const struct bv_trace *trace)
 static void write_optional(struct bv_json_writer *w, const char *key, struct bv_bytes text)
 {
     if (text.size)
-        bv_jw_kv_string(w, key, text);
+        write_kv_text(w, key, text);
 }
 
 void bv_message_write(struct bv_json_writer *w,
@@ -189,7 +352,7 @@ void bv_message_write(struct bv_json_writer *w,
     bv_jw_kv_text(w, "protocol", message->protocol);
     bv_jw_kv_text(w, "direction", bv_direction_word(message->direction));
     bv_jw_kv_int(w, "us", us > 0 ? us : 0);
-    bv_jw_kv_string(w, "summary", message->summary.data ? message->summary : BV_BYTES(""));
+    write_kv_text(w, "summary", message->summary.data ? message->summary : BV_BYTES(""));
     write_optional(w, "type", message->type);
     write_optional(w, "key", message->key);
     if (message->status != BV_NO_NUMBER)

@@ -11,7 +11,10 @@ struct postgres {
     bool stale;         /* what comes next on it is unknown: to be made again */
 };
 
-enum { ROWS_KIB_MAX = BV_MESSAGE_BODY_MAX / 1024 };
+enum {
+    ROWS_KIB_MAX = BV_MESSAGE_BODY_MAX / 1024,
+    ASK_AGAIN_MS = 200, /* whether the run was interrupted */
+};
 #define NO_SQL "there is no SQL: give it in quotes or as a doc string"
 
 enum { OPEN_DATABASE };
@@ -133,19 +136,22 @@ static void write_row(struct bv_json_writer *w, const PGresult *result)
 /* ---- waiting: a server that is frozen is one that does not answer in time ---- */
 
 struct waiting {
-    const struct bv_env *env;
+    struct bv_lab *lab;
     int64_t deadline_us;
 };
 
-/* Outcomes: BV_NOT_YET when the time is over. */
+/* Outcomes: BV_NOT_YET when the time is over. Errors: BV_E_CANCELLED. */
 static int wait_for(const struct waiting *waiting, PGconn *connection, short events)
 {
     struct pollfd fd = {PQsocket(connection), events, 0};
     for (;;) {
-        int64_t left_us = waiting->deadline_us - bv_mono_us(waiting->env);
+        int64_t left_us = waiting->deadline_us - bv_mono_us(waiting->lab->env);
         if (left_us <= 0)
             return BV_NOT_YET;
-        int ready = poll(&fd, 1, (int)(left_us / 1000 + 1));
+        if (bv_recording_interrupted(waiting->lab->recording))
+            return BV_E_CANCELLED;
+        int ready =
+            poll(&fd, 1, left_us < ASK_AGAIN_MS * 1000 ? (int)(left_us / 1000 + 1) : ASK_AGAIN_MS);
         if (ready > 0)
             return 0;
         if (ready < 0 && errno != EINTR)
@@ -257,8 +263,10 @@ static int ask(struct bv_actor *actor,
                struct bv_error *error)
 {
     struct postgres *postgres = actor->state;
-    const struct bv_env *env = actor->lab->env;
-    const struct waiting waiting = {env, bv_mono_us(env) + bv_actor_left_ms(actor, call) * 1000};
+    const struct waiting waiting = {
+        actor->lab,
+        bv_mono_us(actor->lab->env) + bv_actor_left_ms(actor, call) * 1000,
+    };
     int rc = connect_again(postgres, &waiting, error);
     if (rc != 0)
         return rc;

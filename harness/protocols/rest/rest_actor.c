@@ -143,6 +143,11 @@ static int verdict(int rc)
                : rc;
 }
 
+static bool interrupted(void *argument)
+{
+    return bv_recording_interrupted(argument);
+}
+
 static int exchange(struct bv_actor *actor,
                     const struct bv_call *call,
                     const char *method,
@@ -190,6 +195,8 @@ static int exchange(struct bv_actor *actor,
         .field_count = fields.count,
         .body = call->doc,
         .timeout_ms = bv_actor_left_ms(actor, call),
+        .cancelled = interrupted,
+        .cancelled_argument = lab->recording,
     };
     if (!http.url)
         return BV_E_NOMEM;

@@ -1,7 +1,11 @@
 #include "rest_actor.h"
 
 #include "lab.h"
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static struct lab lab;
 static struct lab_server server;
@@ -133,4 +137,33 @@ Test(rest_actor, nobody_listening_and_no_route_are_red)
 Test(rest_actor, a_path_begins_with_a_slash)
 {
     cr_expect_eq(lab_run(&lab, "gets", LAB_WORDS("path", "echo"), NULL), BV_E_INVALID);
+}
+
+/* A server that takes the connection and never says a word. */
+Test(rest_actor, an_interrupt_ends_a_request_that_nobody_answers, .timeout = 20)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    cr_assert_eq(bind(fd, (struct sockaddr *)&address, size), 0);
+    cr_assert_eq(listen(fd, 8), 0);
+    cr_assert_eq(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    snprintf(lab.url, sizeof lab.url, "http://127.0.0.1:%u", ntohs(address.sin_port));
+    lab.lab.timeout_ms = 3600000;
+    bv_recording_interrupt(lab.lab.recording);
+    cr_expect_eq(lab_run(&lab, "gets", LAB_WORDS("path", "/silent"), NULL), BV_E_CANCELLED);
+    close(fd);
+}
+
+Test(rest_actor, a_request_ends_at_the_deadline_of_its_step, .timeout = 20)
+{
+    struct bv_call call = {.deadline_mono_us = 1};
+    lab.lab.timeout_ms = 3600000;
+    cr_expect_eq(bv_actor_left_ms(&lab.actor, &call), 1, "long ago");
+    call.deadline_mono_us = bv_mono_us(lab.lab.env) + 3000000;
+    cr_expect_leq(bv_actor_left_ms(&lab.actor, &call), 3000);
+    lab.lab.timeout_ms = 10;
+    cr_expect_eq(bv_actor_left_ms(&lab.actor, &call), 10);
+    call.deadline_mono_us = 0;
+    cr_expect_eq(bv_actor_left_ms(&lab.actor, &call), 10, "none");
 }

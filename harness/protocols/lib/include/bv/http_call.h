@@ -17,6 +17,9 @@ struct bv_http_call {
     size_t field_count;
     struct bv_bytes body; /* data NULL: none */
     int64_t timeout_ms;   /* of the whole exchange */
+    /* Asked about once a second; true ends the exchange. NULL: never. */
+    bool (*cancelled)(void *argument);
+    void *cancelled_argument;
 };
 struct bv_http_answer { /* everything in arena */
     int64_t status;
@@ -27,7 +30,8 @@ struct bv_http_answer { /* everything in arena */
 };
 #define BV_HTTP_ANSWER_MAX (4 * 1024 * 1024)
 /* Errors: BV_E_UNAVAILABLE (nobody listens), BV_E_TIMEOUT, BV_E_CLOSED (cut before the answer),
- * BV_E_TOO_LARGE, BV_E_INVALID (bad URL), BV_E_PROTOCOL, BV_E_NOMEM. Redirects are not followed. */
+ * BV_E_TOO_LARGE, BV_E_INVALID (bad URL), BV_E_PROTOCOL, BV_E_CANCELLED, BV_E_NOMEM. Redirects are
+ * not followed. */
 BV_MUST_CHECK int bv_http_call(struct bv_http_caller *caller,
                                const struct bv_http_call *call,
                                struct bv_arena *arena,

@@ -31,7 +31,8 @@ enum bv_signature {
     BV_SIGNED_UNKNOWN /* no secret to check with */
 };
 
-#define BV_MESSAGE_BODY_MAX (256 * 1024) /* bytes kept of a body */
+#define BV_MESSAGE_BODY_MAX (256 * 1024)  /* bytes kept of a body */
+#define BV_MESSAGE_JSON_MAX (1024 * 1024) /* bytes of a body that are still read as JSON */
 #define BV_MESSAGE_FIELDS_MAX 48
 #define BV_NO_NUMBER INT64_MIN
 
@@ -102,9 +103,11 @@ int bv_recording_note(struct bv_recording *recording,
                       const char *protocol,
                       const char *format,
                       ...) BV_PRINTF(4, 5);
+/* Once it is, every wait that finds nothing ends with BV_NOT_YET at once: nothing can come. */
 bool bv_recording_full(struct bv_recording *recording);
 /* From now on every wait that finds nothing ends with BV_NOT_YET at once: the run is over. */
 void bv_recording_interrupt(struct bv_recording *recording);
+bool bv_recording_interrupted(struct bv_recording *recording);
 
 uint64_t bv_recording_last(struct bv_recording *recording); /* newest id, 0: none */
 const struct bv_message *bv_recording_at(struct bv_recording *recording,
@@ -140,6 +143,10 @@ bool bv_secret_name(struct bv_bytes name);
 #define BV_REDACTED "[redacted]"
 /* Appends json with the values of secret members replaced, at any depth. */
 void bv_redact_json(struct bv_json_writer *w, const struct bv_json *json);
+/* Appends text with the values of secrets in it replaced: of parameters and assignments with such a
+ * name (?token=..., password = '...', "secret": "..."), of bearer and basic credentials, of the
+ * password in a URL. Ranges: at most BV_MESSAGE_BODY_MAX bytes of text, the rest is left out. */
+void bv_redact_text(struct bv_buf *buf, struct bv_bytes text);
 /* The record "message" of results.jsonl (reports/schema), redacted; one object, no newline.
  * origin_mono_us is time 0 of the run. */
 void bv_message_write(struct bv_json_writer *w,
