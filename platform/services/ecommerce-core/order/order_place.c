@@ -248,6 +248,8 @@ static void reserve(struct placement *placement)
 static void created(void *argument, int rc, const struct bv_error *error)
 {
     struct placement *placement = argument;
+    if (rc == BV_E_UNAVAILABLE || rc == BV_E_TIMEOUT || rc == BV_E_CANCELLED)
+        order_saga_doubt(placement->saga, placement->order.created_at_us);
     if (rc < 0)
         finish_fault(placement, rc, error);
     else if (placement->creation.created)

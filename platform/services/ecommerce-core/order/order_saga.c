@@ -5,6 +5,8 @@
 #define SWEEP_ROWS 64
 #define FORGET_INTERVAL_MS 60000
 #define SETTLED_SLACK_US 60000000 /* an order may be stored this much later than it was placed */
+#define DOUBT_MS 3600000
+#define LOOK_BACK_INTERVAL_MS 60000
 
 static const struct bv_metric placed_metric = {"order_placed_total",
                                                BV_COUNTER,
@@ -174,11 +176,9 @@ static void pending_found(void *argument,
     struct order_saga *saga = argument;
     struct order_store *store = saga->deps.store;
     (void)rc, (void)inbox_seen, (void)error;
-    if (rc == 0) {
-        int64_t looked_at_us =
-            bv_wall_us(bv_loop_env(saga->deps.loop)) - saga->deps.config->sweep_age_ms * 1000;
-        saga->settled_us = (count > 0 ? orders[0].created_at_us : looked_at_us) - SETTLED_SLACK_US;
-    }
+    if (rc == 0)
+        saga->settled_us =
+            (count > 0 ? orders[0].created_at_us : saga->looked_before_us) - SETTLED_SLACK_US;
     if (count > 0)
         BV_FAILPOINT(ORDER_SWEEP_FOUND_PENDING);
     for (size_t i = 0; i < count; i++)
@@ -190,17 +190,35 @@ static void pending_found(void *argument,
         sweep_again(saga);
 }
 
+void order_saga_doubt(struct order_saga *saga, int64_t created_at_us)
+{
+    int64_t now_ms = bv_loop_now_ms(saga->deps.loop);
+    if (now_ms >= saga->doubt_until_ms || created_at_us < saga->doubt_us)
+        saga->doubt_us = created_at_us;
+    saga->doubt_until_ms = now_ms + DOUBT_MS;
+}
+
+/* Where the next look begins: nearly always at what is not settled yet. */
+static int64_t look_from_us(struct order_saga *saga)
+{
+    int64_t now_ms = bv_loop_now_ms(saga->deps.loop);
+    int64_t back_us = saga->doubt_us - SETTLED_SLACK_US;
+    if (now_ms >= saga->doubt_until_ms ||
+        now_ms - saga->looked_back_at_ms < LOOK_BACK_INTERVAL_MS || back_us >= saga->settled_us)
+        return saga->settled_us;
+    saga->looked_back_at_ms = now_ms;
+    return back_us;
+}
+
 static void sweep(void *argument)
 {
     struct order_saga *saga = argument;
     struct order_store *store = saga->deps.store;
     order_saga_begin(saga);
-    if (store->ops->pending(store,
-                            saga->settled_us,
-                            saga->deps.config->sweep_age_ms,
-                            SWEEP_ROWS,
-                            pending_found,
-                            saga) < 0)
+    saga->looked_before_us =
+        bv_wall_us(bv_loop_env(saga->deps.loop)) - saga->deps.config->sweep_age_ms * 1000;
+    if (store->ops->pending(
+            store, look_from_us(saga), saga->looked_before_us, SWEEP_ROWS, pending_found, saga) < 0)
         sweep_again(saga);
 }
 
@@ -254,6 +272,7 @@ int order_saga_open(const struct order_saga_deps *deps, struct order_saga **ret_
 void order_saga_start(struct order_saga *saga)
 {
     saga->forgot_at_ms = bv_loop_now_ms(saga->deps.loop);
+    order_saga_doubt(saga, bv_wall_us(bv_loop_env(saga->deps.loop))); /* of who was here before */
     bv_timer_set(saga->sweeper, 0, 0);
 }
 

@@ -114,11 +114,11 @@ struct order_store_ops {
                 const struct order_list_query *query,
                 order_rows_done *done,
                 void *argument);
-    /* PENDING orders that were placed at or after from_us and are older than age_ms, oldest first.
-     */
+    /* PENDING orders that were placed at or after from_us and before before_us, oldest first: by
+     * the clock of the service, which stamps them. */
     int (*pending)(struct order_store *self,
                    int64_t from_us,
-                   int64_t age_ms,
+                   int64_t before_us,
                    int64_t limit,
                    order_rows_done *done,
                    void *argument);

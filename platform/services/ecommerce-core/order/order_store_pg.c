@@ -125,7 +125,7 @@ static const struct bv_pg_statement pending_sql = {
     "order_pending",
     "SELECT " ROW_COLUMNS
     ", false FROM orders o WHERE o.created_at >= to_timestamp($1::bigint / 1000000.0) "
-    "AND o.created_at < now() - make_interval(secs => $2::bigint / 1000.0) AND o.state = 'PENDING' "
+    "AND o.created_at < to_timestamp($2::bigint / 1000000.0) AND o.state = 'PENDING' "
     "ORDER BY o.created_at LIMIT $3::bigint"};
 static const struct bv_pg_statement tasks_sql = {
     "order_tasks",
@@ -514,12 +514,13 @@ static int list(struct order_store *self,
 
 static int pending(struct order_store *self,
                    int64_t from_us,
-                   int64_t age_ms,
+                   int64_t before_us,
                    int64_t limit,
                    order_rows_done *done,
                    void *argument)
 {
-    struct bv_pg_param params[] = {BV_PG_P_INT(from_us), BV_PG_P_INT(age_ms), BV_PG_P_INT(limit)};
+    struct bv_pg_param params[] = {
+        BV_PG_P_INT(from_us), BV_PG_P_INT(before_us), BV_PG_P_INT(limit)};
     return ask_rows(self, &pending_sql, params, BV_COUNT(params), done, argument);
 }
 

@@ -283,14 +283,15 @@ Test(order_store, the_sweeper_finds_old_pending_orders_and_no_others)
     create_all(samples, 3);
     change_to(&samples[1], ORDER_RESERVED, BV_BYTES_NONE);
     apply_all(&samples[1], 1);
+    int64_t old_us = bv_wall_us(&bv_test_env_system) - 5 * 1000000LL;
     bench.pending++;
-    cr_assert_eq(bench.store->ops->pending(bench.store, 0, 5000, 10, pending_found, NULL), 0);
+    cr_assert_eq(bench.store->ops->pending(bench.store, 0, old_us, 10, pending_found, NULL), 0);
     await_all();
     cr_expect_eq(pending_seen, 1, "one is young, one has left PENDING");
     bench.pending++;
     cr_assert_eq(
         bench.store->ops->pending(
-            bench.store, samples[0].order.created_at_us + 1000, 5000, 10, pending_found, NULL),
+            bench.store, samples[0].order.created_at_us + 1000, old_us, 10, pending_found, NULL),
         0);
     await_all();
     cr_expect_eq(pending_seen, 0);
