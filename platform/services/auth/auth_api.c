@@ -201,8 +201,7 @@ check_lengths(const struct credentials *credentials, size_t password_min, struct
     if (!auth_length_valid(credentials->username, 1, USERNAME_LENGTH_MAX))
         return refuse(error, "/username", "username has 1 to 64 characters");
     if (!auth_length_valid(credentials->password, password_min, PASSWORD_LENGTH_MAX))
-        return refuse(
-            error, "/password", "password has at most 128 characters, a new one at least 12");
+        return refuse(error, "/password", "a password has 12 to 128 characters");
     return 0;
 }
 
