@@ -368,7 +368,7 @@ function messageRow(s, m, open) {
     };
     row.addEventListener('toggle', () => {
         show();
-        markHits();
+        markSoon();
     });
     row.addEventListener('pointerenter', () => timelines[s.index] && timelines[s.index].light(m));
     row.addEventListener('pointerleave', () => timelines[s.index] && timelines[s.index].light(null));
@@ -390,7 +390,7 @@ function messageList(s, messages) {
             more.textContent = 'Show ' + Math.min(ROWS_AT_ONCE, messages.length - done) + ' more of ' + (messages.length - done);
             list.append(more);
         }
-        markHits();
+        markSoon();
     };
     add();
     return list;
@@ -1159,15 +1159,25 @@ function goHit(by) {
     target.scrollIntoView({block: n === undefined ? 'start' : 'center', behavior: quiet() ? 'auto' : 'smooth'});
 }
 const showHits = {what: ''};
+/* Once for all that opens before the next frame. */
+let marking = false;
+function markSoon() {
+    if (hits && !marking)
+        requestAnimationFrame(() => {
+            marking = false;
+            markHits();
+        });
+    marking = Boolean(hits);
+}
 /* Marks the terms in what is on show, without touching the document. */
 function markHits() {
-    if (!window.CSS || !CSS.highlights)
-        return;
-    CSS.highlights.delete('hits');
-    for (const row of all('.msg')) {
+    for (const row of hits ? all('.msg') : all('.msg.found')) {
         const found = hits && hits.messages.get(+row.closest('.scenario').dataset.s);
         row.classList.toggle('found', Boolean(found && found.has(+row.dataset.i)));
     }
+    if (!window.CSS || !CSS.highlights)
+        return;
+    CSS.highlights.delete('hits');
     if (!hits || !terms.length)
         return;
     const ranges = [];
@@ -1268,7 +1278,7 @@ document.addEventListener('toggle', event => {
         fillStep(node.parentElement);
     else
         return;
-    markHits();
+    markSoon();
 }, true);
 
 async function copy(node, text) {
