@@ -248,9 +248,12 @@ int bv_jose_key_from_jwk(const struct bv_json *jwk,
 {
     struct bv_bytes kty = bv_json_string(bv_json_get(jwk, "kty"));
     struct bv_bytes kid = bv_json_string(bv_json_get(jwk, "kid"));
+    const struct bv_json *use = bv_json_get(jwk, "use");
     EVP_PKEY *pkey = NULL;
     enum bv_jose_alg alg;
     int rc;
+    if (use && !bv_bytes_equal(bv_json_string(use), BV_BYTES("sig")))
+        return BV_JOSE_OTHER_KIND;
     if (bv_bytes_equal(kty, BV_BYTES("RSA"))) {
         alg = BV_JOSE_RS256;
         rc = rsa_from_jwk(

@@ -189,6 +189,39 @@ Test(jwks, skips_keys_of_other_kinds)
         BV_E_INVALID);
 }
 
+/* RFC 7517, 4.2: a key that is published to encrypt to signs nothing. */
+Test(jwks, skips_keys_that_are_not_for_signatures)
+{
+    static const struct {
+        const char *use;
+        bool taken;
+    } rows[] = {
+        {"",                 true },
+        {"\"use\":\"sig\",", true },
+        {"\"use\":\"enc\",", false},
+        {"\"use\":7,",       false},
+    };
+    for (size_t i = 0; i < BV_COUNT(rows); i++) {
+        struct bv_jose_keys *keys = NULL;
+        struct bv_buf jwks = {.max = 4096};
+        struct bv_json_writer w = bv_json_writer(&jwks);
+        char json[256];
+        snprintf(json,
+                 sizeof json,
+                 "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",%s"
+                 "\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}",
+                 rows[i].use);
+        cr_assert_eq(bv_jose_keys_from_jwks(bv_bytes_of(json), &keys, NULL), 0);
+        cr_assert_eq(bv_jose_keys_to_jwks(keys, &w), 0);
+        cr_expect_eq(bv_bytes_equal(bv_buf_view(&jwks), BV_BYTES("{\"keys\":[]}")),
+                     !rows[i].taken,
+                     "%s",
+                     rows[i].use);
+        bv_jose_keys_close(&keys);
+        bv_buf_release(&jwks);
+    }
+}
+
 /* With an exponent of 1 every text would be its own signature. */
 Test(jwks, an_rsa_key_needs_a_sound_exponent)
 {

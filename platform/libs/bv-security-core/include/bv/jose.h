@@ -30,9 +30,10 @@ struct bv_jose_keys; /* a set by key id */
 BV_MUST_CHECK int bv_jose_keys_open(size_t keys_max, struct bv_jose_keys **ret_keys);
 BV_MUST_CHECK int bv_jose_keys_add(struct bv_jose_keys *keys,
                                    struct bv_jose_key **key); /* takes it; same kid replaces */
-BV_MUST_CHECK int bv_jose_keys_from_jwks(struct bv_bytes json,
-                                         struct bv_jose_keys **ret_keys,
-                                         struct bv_error *error); /* skips keys of other kinds */
+BV_MUST_CHECK int
+bv_jose_keys_from_jwks(struct bv_bytes json,
+                       struct bv_jose_keys **ret_keys,
+                       struct bv_error *error); /* skips keys of other kinds and uses */
 int bv_jose_keys_to_jwks(const struct bv_jose_keys *keys,
                          struct bv_json_writer *w); /* public parts only */
 void bv_jose_keys_close(struct bv_jose_keys **keys);
