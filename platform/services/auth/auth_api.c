@@ -774,7 +774,7 @@ static int rotate_keys(struct bv_http_request *request, void *context, struct bv
     if (rc < 0)
         work_end(work);
     if (rc == BV_E_LIMIT)
-        return bv_fail(error, rc, "the keys before are still needed; wait until tokens expire");
+        return bv_fail(error, rc, "no room for another key, or no thread to make it; try later");
     return rc == BV_E_CONFLICT ? bv_fail(error, rc, "another rotation is under way; wait for it")
                                : rc;
 }
