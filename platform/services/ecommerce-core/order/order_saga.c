@@ -130,8 +130,11 @@ static void sweep_again(struct order_saga *saga)
 
 static void forgot(void *argument, int rc, const struct bv_error *error)
 {
-    (void)rc, (void)error;
-    sweep_again(argument);
+    struct order_saga *saga = argument;
+    (void)error;
+    if (rc == ORDER_FORGET_MORE) /* the next sweep goes on with it */
+        saga->forgot_at_ms -= FORGET_INTERVAL_MS;
+    sweep_again(saga);
 }
 
 static void forget_sometimes(struct order_saga *saga)

@@ -84,6 +84,9 @@ struct order_list_query {
     int64_t limit;
 };
 
+#define ORDER_FORGET_MAX 20000
+#define ORDER_FORGET_MORE 1
+
 struct order_store;
 struct order_store_ops {
     /* One transaction over all rows; results in the rows. A row whose key exists is left out and
@@ -132,7 +135,9 @@ struct order_store_ops {
                       enum order_stock_task task,
                       order_batch_done *done,
                       void *argument);
-    /* Forgets idempotency keys and inbox rows older than their retention. */
+    /* Forgets idempotency keys and inbox rows older than their retention, at most
+     * ORDER_FORGET_MAX of each, so that one call never outlasts its deadline. Outcome:
+     * ORDER_FORGET_MORE: there may be more. */
     int (*forget)(struct order_store *self,
                   int64_t key_age_ms,
                   int64_t inbox_age_ms,

@@ -136,11 +136,13 @@ static const struct bv_pg_statement task_clear_sql = {
     "order_task_clear", "DELETE FROM stock_tasks WHERE order_id = $1::uuid AND task = $2"};
 static const struct bv_pg_statement forget_keys_sql = {
     "order_forget_keys",
-    "DELETE FROM idempotency_keys WHERE created_at < now() - make_interval(secs => $1::bigint / "
-    "1000.0) AND status IS NOT NULL"};
+    "DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(SELECT ctid FROM idempotency_keys WHERE "
+    "created_at < now() - make_interval(secs => $1::bigint / 1000.0) AND status IS NOT NULL "
+    "LIMIT $2::bigint))"};
 static const struct bv_pg_statement forget_inbox_sql = {
     "order_forget_inbox",
-    "DELETE FROM inbox WHERE received_at < now() - make_interval(secs => $1::bigint / 1000.0)"};
+    "DELETE FROM inbox WHERE ctid = ANY (ARRAY(SELECT ctid FROM inbox WHERE received_at < now() - "
+    "make_interval(secs => $1::bigint / 1000.0) LIMIT $2::bigint))"};
 
 static int
 call(const struct ask *ask, const struct bv_pg_query *queries, size_t count, bv_pg_done *done)
@@ -614,20 +616,33 @@ static int task_clear(struct order_store *self,
         &ask, &(struct bv_pg_query){&task_clear_sql, params, BV_COUNT(params)}, 1, on_plain);
 }
 
+static void on_forgotten(void *argument,
+                         int rc,
+                         const struct bv_pg_result *const *results,
+                         size_t count,
+                         const struct bv_pg_failure *failure)
+{
+    const struct ask ask = *(const struct ask *)argument;
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        if (bv_pg_affected(results[i]) >= ORDER_FORGET_MAX)
+            rc = ORDER_FORGET_MORE;
+    ask.done.batch(ask.argument, rc, failure ? &failure->error : NULL);
+}
+
 static int forget(struct order_store *self,
                   int64_t key_age_ms,
                   int64_t inbox_age_ms,
                   order_batch_done *done,
                   void *argument)
 {
-    struct bv_pg_param key_age[] = {BV_PG_P_INT(key_age_ms)},
-                       inbox_age[] = {BV_PG_P_INT(inbox_age_ms)};
+    struct bv_pg_param key_age[] = {BV_PG_P_INT(key_age_ms), BV_PG_P_INT(ORDER_FORGET_MAX)},
+                       inbox_age[] = {BV_PG_P_INT(inbox_age_ms), BV_PG_P_INT(ORDER_FORGET_MAX)};
     struct bv_pg_query queries[] = {
-        {&forget_keys_sql,  key_age,   1},
-        {&forget_inbox_sql, inbox_age, 1}
+        {&forget_keys_sql,  key_age,   2},
+        {&forget_inbox_sql, inbox_age, 2}
     };
     struct ask ask = {.store = (struct pg_store *)self, .done.batch = done, .argument = argument};
-    return call(&ask, queries, BV_COUNT(queries), on_plain);
+    return call(&ask, queries, BV_COUNT(queries), on_forgotten);
 }
 
 static bool ready(struct order_store *self)

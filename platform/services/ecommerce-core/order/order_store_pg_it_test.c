@@ -298,6 +298,39 @@ Test(order_store, the_sweeper_finds_old_pending_orders_and_no_others)
     bench_close();
 }
 
+static void forget_old_keys(int *ret_rc)
+{
+    bench.pending++;
+    cr_assert_eq(bench.store->ops->forget(bench.store, 3600000, 3600000, done, ret_rc), 0);
+    await_all();
+}
+
+Test(order_store, what_is_old_is_forgotten_by_pieces_and_the_rest_stays)
+{
+    int rc = -1;
+    bench_open();
+    char sql[512];
+    snprintf(sql,
+             sizeof(sql),
+             "INSERT INTO idempotency_keys SELECT 'default', 'c', 'old-' || g, 'f', "
+             "gen_random_uuid(), 201, '{}', now() - interval '2 hours' FROM generate_series(1, %d) "
+             "g",
+             ORDER_FORGET_MAX + 1);
+    bv_test_sql(bench.conninfo, sql);
+    bv_test_sql(bench.conninfo,
+                "INSERT INTO idempotency_keys VALUES ('default', 'c', 'young', 'f', "
+                "gen_random_uuid(), 201, '{}', now()), ('default', 'c', 'under way', 'f', "
+                "gen_random_uuid(), NULL, NULL, now() - interval '2 hours')");
+    forget_old_keys(&rc);
+    cr_expect_eq(rc, ORDER_FORGET_MORE);
+    cr_expect_eq(count_of("idempotency_keys"), 3);
+    forget_old_keys(&rc);
+    cr_expect_eq(rc, 0);
+    cr_expect_eq(count_of("idempotency_keys WHERE key IN ('young', 'under way')"), 2);
+    cr_expect_eq(count_of("idempotency_keys"), 2);
+    bench_close();
+}
+
 static int run_create(struct order_store *store,
                       void *const *rows,
                       size_t count,
