@@ -112,7 +112,12 @@ static int login(struct client *client, enum user user)
              "{\"username\":\"%s\",\"password\":\"%s\"}",
              user_names[user],
              client->load->config.password);
-    struct bv_http_call call = {"POST", url, fields, BV_COUNT(fields), bv_bytes_of(body), CALL_MS};
+    struct bv_http_call call = {.method = "POST",
+                                .url = url,
+                                .fields = fields,
+                                .field_count = BV_COUNT(fields),
+                                .body = bv_bytes_of(body),
+                                .timeout_ms = CALL_MS};
     BV_TRY(call_once(client, &call, &answer));
     if (answer.status != 200)
         return BV_E_UNAUTHENTICATED;

@@ -105,8 +105,12 @@ static int post(struct bv_http_caller *caller,
         {"authorization", bv_bytes_of(authorization)  },
     };
     struct bv_http_answer answer;
-    struct bv_http_call call = {
-        "POST", url, fields, authorization ? 2 : 1, bv_bytes_of(body), CALL_MS};
+    struct bv_http_call call = {.method = "POST",
+                                .url = url,
+                                .fields = fields,
+                                .field_count = authorization ? 2 : 1,
+                                .body = bv_bytes_of(body),
+                                .timeout_ms = CALL_MS};
     BV_TRY(bv_http_call(caller, &call, arena, &answer, error));
     if (answer.status != status)
         return bv_fail(error,
