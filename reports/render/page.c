@@ -354,7 +354,8 @@ static void put_navigation(struct html *html, const struct report *report)
     double whole = (double)report_last_us(report);
     bool many = report->scenario_count > SCENARIOS_IN_PAGE; /* the overview has their bars */
     html_put(html,
-             "<nav aria-label=\"Scenarios\" class=\"{}\"><h2>Scenarios</h2>\n<ol>\n",
+             "<nav aria-label=\"Scenarios\" class=\"{}\"><div class=\"head\"><h2>Scenarios</h2>"
+             "<a href=\"#latency\" class=\"to\">Latency</a></div>\n<ol>\n",
              many ? BV_BYTES("many") : BV_BYTES("few"));
     for (size_t i = 0; i < report->scenario_count; i++) {
         const struct report_scenario *scenario = &report->scenarios[i];
@@ -381,7 +382,7 @@ static void put_navigation(struct html *html, const struct report *report)
                                whole > 0 && length * 1000 / whole > 6 ? length * 1000 / whole : 6));
         html_raw(html, "</a></li>\n");
     }
-    html_raw(html, "</ol>\n<p><a href=\"#latency\" class=\"to\">Latency</a></p></nav>\n");
+    html_raw(html, "</ol></nav>\n");
 }
 
 /* ---- data: plain while it is small, else packed ---- */

@@ -191,7 +191,7 @@ function show(operations) {
     const asked = of('request'), heard = of('event'), count = rows.reduce((sum, row) => sum + row.count, 0), errors = rows.reduce((sum, row) => sum + row.errors, 0);
     if (!rows.length)
         return;
-    find('#latency').append(el('h2', {}, 'Latency ', el('span', {class: 'dim'}, plural(rows.length, 'operation') + ', ' + plural(count, 'time') + ' used' + ', ' + plural(errors, 'error')
+    find('#latency').append(el('h2', {}, 'Latency ', el('span', {class: 'dim'}, plural(rows.length, 'operation') + ' used ' + plural(count, 'time') + ', ' + plural(errors, 'error')
         + '. An error is a status of 400 and more, or of gRPC other than OK, no answer, a broken contract or a bad signature; a story may want it.')),
     ...(asked.length ? [table('Requests', 'from sending until the answer, as the actors saw it', asked, 0)] : []),
     ...(heard.length ? [table('Events', 'from the request that caused one until its arrival at an actor', heard, asked.length)] : []));
