@@ -787,7 +787,7 @@ static long auth_of(const char *name)
 Test(stack, a_story_whose_supervisor_is_killed_is_the_labs_failure, .timeout = 90)
 {
     setup("0");
-    cr_assert_eq(story_killed("redis", supervisor_of), 2, "%s", text);
+    cr_assert_eq(story_killed("rest at auth", supervisor_of), 2, "%s", text);
     cr_assert_not_null(strstr(text, "the supervisor of stack"), "%s", text);
     cr_assert_eq(bv_run_words("down --all"), 0, "%s", text);
     assert_nothing_left();
@@ -801,5 +801,20 @@ Test(stack, a_story_whose_service_is_killed_is_red_and_names_a_log_that_stays, .
     cr_assert_eq(bv_path(log, NULL, "%s/results/logs/auth.log", run_root), 0);
     cr_assert_not_null(strstr(text, log), "%s", text);
     cr_assert_eq(access(log, R_OK), 0);
+    assert_nothing_left();
+}
+
+/* Root's servers are another user's, who must get into what a careful root creates. */
+Test(stack, a_umask_that_hides_all_hides_nothing_from_the_servers, .timeout = 60)
+{
+    char root[BV_PATH_MAX];
+    setup("0");
+    snprintf(root, sizeof root, "%s/fresh", run_root);
+    setenv("BV_RUN", root, 1);
+    umask(077);
+    cr_assert_eq(bv_run_words("exec --servers postgres -- true"), 0, "%s", text);
+    cr_assert_eq(chmod(root, 0700), 0);
+    cr_assert_eq(bv_run_words("exec --servers postgres -- true"), geteuid() == 0 ? 2 : 0);
+    cr_assert_eq(geteuid() == 0, strstr(text, "cannot be entered by uid") != NULL, "%s", text);
     assert_nothing_left();
 }

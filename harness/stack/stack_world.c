@@ -85,7 +85,10 @@ int stack_run_root(char out[BV_PATH_MAX], struct bv_error *error)
     const char *own = getenv("BV_RUN");
     if (own && *own) {
         BV_TRY(absolute_path(own, out, error));
-        return bv_fs_mkdirs(out, 0711, error);
+        mode_t old = umask(022); /* another user's servers walk through it */
+        int rc = bv_fs_mkdirs(out, 0711, error);
+        umask(old);
+        return rc;
     }
     BV_TRY(bv_path(out, error, "/tmp/bitvelocity-%u", geteuid()));
     if (bv_fs_own_folder(out, 0711, NULL) == 0)
@@ -405,6 +408,15 @@ static int make_folder(struct stack_world *world, struct bv_error *error)
     BV_TRY(stack_folder_check(world->run, error));
     BV_TRY(bv_fs_remove_tree(world->run, error)); /* what a killed supervisor left */
     BV_TRY(bv_fs_own_folder(world->run, 0711, error));
+    if (!bv_fs_reachable(world->run, X_OK, world->uid, world->gid)) {
+        (void)rmdir(world->run);
+        return bv_fail(error,
+                       BV_E_FORBIDDEN,
+                       "%s cannot be entered by uid %u, who runs the servers: chmod o+x, or set "
+                       "BV_RUN",
+                       world->run,
+                       world->uid);
+    }
     for (size_t i = 0; i < BV_COUNT(folders); i++) {
         char path[BV_PATH_MAX];
         BV_TRY(bv_path(path, error, "%s/%s", world->run, folders[i].name));
@@ -572,7 +584,9 @@ int stack_world_build(const struct bv_stack_spec *spec,
     if (!world)
         return bv_fail(error, BV_E_NOMEM, "out of memory");
     world->lock_fd = -1;
+    mode_t old = umask(022); /* what is secret has its own mode, everywhere */
     int rc = fill(world, spec, error);
+    umask(old);
     if (rc < 0) {
         drop_name(world);
         stack_world_free(&world);
