@@ -18,9 +18,22 @@ struct console_scenario {
     size_t skipped; /* steps not shown yet */
 };
 
+/* As locale(7) chooses: the first of these that is set. */
+static bool speaks_utf8(void)
+{
+    static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+    for (size_t i = 0; i < BV_COUNT(names); i++) {
+        const char *value = getenv(names[i]);
+        if (value && value[0])
+            return strcasestr(value, "utf-8") || strcasestr(value, "utf8");
+    }
+    return false;
+}
+
 void console_open(struct console *console, FILE *file)
 {
     *console = (struct console){.file = file, .terminal = file && isatty(fileno(file))};
+    console->marks = console->terminal && speaks_utf8();
     pthread_mutex_init(&console->lock, NULL);
     const char *term = getenv("TERM");
     if (term && strcmp(term, "dumb") == 0)
@@ -40,14 +53,20 @@ static void clear_live(const struct console *console)
         fputs("\r\033[K", console->file);
 }
 
+/* What is rewritten in place must not wrap: only its last row would be cleared. */
+static size_t columns_of(const struct console *console)
+{
+    struct winsize window = {.ws_col = 80};
+    (void)ioctl(fileno(console->file), TIOCGWINSZ, &window);
+    return window.ws_col > 1 && window.ws_col < COLUMNS_MAX ? window.ws_col - 1u : 79;
+}
+
 static void show_live(const struct console *console)
 {
     char line[COLUMNS_MAX * 4];
-    struct winsize window = {.ws_col = 80};
     if (!console->terminal)
         return;
-    (void)ioctl(fileno(console->file), TIOCGWINSZ, &window);
-    size_t columns = window.ws_col > 1 && window.ws_col < COLUMNS_MAX ? window.ws_col - 1u : 79;
+    size_t columns = columns_of(console);
     int size =
         snprintf(line, sizeof line, "  %zu of %zu done, running", console->done, console->total);
     const char *comma = ": ";
@@ -179,7 +198,13 @@ void console_step_begins(struct console_scenario *part, const struct plan_step *
 {
     if (!part->out || part->mode == CONSOLE_BLOCK || !part->console->terminal)
         return;
-    fprintf(part->out, "    . %.*s%.*s", BV_ARG(step->source->keyword), BV_ARG(step->source->text));
+    char line[COLUMNS_MAX + 1];
+    snprintf(line,
+             columns_of(part->console) + 1,
+             "    . %.*s%.*s",
+             BV_ARG(step->source->keyword),
+             BV_ARG(step->source->text));
+    fputs(line, part->out);
     fflush(part->out);
 }
 
@@ -269,7 +294,7 @@ void console_step(struct console_scenario *part,
     fprintf(out,
             "    %s%s%s %.*s%.*s",
             bv_colour(file, looks[outcome->verdict].colour),
-            part->console->terminal ? looks[outcome->verdict].mark : looks[outcome->verdict].plain,
+            part->console->marks ? looks[outcome->verdict].mark : looks[outcome->verdict].plain,
             bv_colour_end(file),
             BV_ARG(step->source->keyword),
             BV_ARG(step->source->text));

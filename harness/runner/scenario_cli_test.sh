@@ -50,7 +50,8 @@ expect 0 '"exit":0' --json "$folder/green.feature"
 # A page that cannot be written is no success, and no line says where it is.
 mkdir -p "$folder/blocked/index.html/x"
 expect 2 'the page was not written' --out "$folder/blocked" "$folder/green.feature"
-"$bv" scenario --out "$folder/blocked" "$folder/green.feature" 2> "$folder/log" | grep -q '^report' && { echo "FAILED: a page is named that is not there"; failures=$((failures + 1)); }
+"$bv" scenario --out "$folder/blocked" "$folder/green.feature" > "$folder/log" 2>&1
+grep -q '^report' "$folder/log" && { echo "FAILED: a page is named that is not there"; failures=$((failures + 1)); }
 
 # Who runs when.
 cat > "$folder/four.feature" << 'END'
@@ -130,6 +131,17 @@ wait "$bv_pid"
 status=$?
 if [[ $status -ne 143 ]] || ! grep -q 'BROKEN' "$folder/log" || ! grep -q '^{"record":"end",.*"exit":2,"error":"interrupted: 2 of 4' "$folder/cut/results.jsonl"; then
     echo "FAILED: after a signal: exit $status, and:"; cat "$folder/log"; failures=$((failures + 1))
+fi
+
+# In a terminal: what is rewritten in place fits its width, and marks are words where the locale knows no others.
+if command -v script > /dev/null; then
+    printf '    Then never within 20ms partner receives "%060d"\n' 0 > "$folder/tail" && story wide < "$folder/tail"
+    in_terminal() { LC_ALL=$1 TERM=xterm script -qec "stty cols 40; $bv scenario --out $folder/out $folder/wide.feature" /dev/null < /dev/null; }
+    in_terminal C.UTF-8 > "$folder/log"
+    grep -q '✓' "$folder/log" || { echo "FAILED: no marks in a terminal"; failures=$((failures + 1)); }
+    grep -qE '    \. [^'$'\r'']{35}' "$folder/log" && { echo "FAILED: a line that is rewritten wraps"; failures=$((failures + 1)); }
+    in_terminal C > "$folder/log"
+    grep -q '✓' "$folder/log" && { echo "FAILED: marks that the locale does not know"; failures=$((failures + 1)); }
 fi
 
 # A reader may follow the file, and every line is JSON of a known record.
