@@ -18,7 +18,7 @@ failed=0
 echo "== bv_http"
 python3 platform/libs/bv-common-core/http/conformance/conformance.py "${options[@]}" "${parts[@]}" || failed=1
 
-parts=(wire connection crowd waiting)
+parts=(wire connection crowd waiting client)
 options=(--full --peer "$build/tests/grpc_peer" --bv "$build/bin/bv")
 if [ -n "$h2spec" ]; then
     parts+=(h2spec)

@@ -14,6 +14,8 @@
 #define RECONNECT_FIRST_MS 100
 #define CONNECT_TIMEOUT_MS 2000 /* of one attempt: a busy machine takes its time */
 #define RECONNECT_MAX_MS 2000
+#define KEEPALIVE_MS 10000     /* a silent peer with calls of ours is asked whether it is there */
+#define KEEPALIVE_WAIT_MS 5000 /* and when it does not say so, the connection is made anew */
 #define ARENA_SLACK_BYTES (64 * 1024)
 #define ARENA_FACTOR 8
 
@@ -82,6 +84,15 @@ int bv_grpc_client_open(struct bv_loop *loop,
         {.type = GRPC_ARG_INTEGER,
          .key = GRPC_ARG_MAX_RECONNECT_BACKOFF_MS,
          .value.integer = RECONNECT_MAX_MS                                                      },
+        {.type = GRPC_ARG_INTEGER,
+         .key = GRPC_ARG_KEEPALIVE_TIME_MS,
+         .value.integer = KEEPALIVE_MS                                                          },
+        {.type = GRPC_ARG_INTEGER,
+         .key = GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+         .value.integer = KEEPALIVE_WAIT_MS                                                     },
+        {.type = GRPC_ARG_INTEGER,
+         .key = GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA,
+         .value.integer = 0                                                                     },
         {.type = GRPC_ARG_INTEGER, .key = GRPC_ARG_ENABLE_RETRIES,            .value.integer = 0},
         {.type = GRPC_ARG_INTEGER, .key = GRPC_ARG_ENABLE_HTTP_PROXY,         .value.integer = 0},
         {.type = GRPC_ARG_INTEGER, .key = GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, .value.integer = 1},

@@ -3,7 +3,8 @@
 #include <grpc/byte_buffer_reader.h>
 #include <grpc/slice.h>
 
-#define STRINGS_DEPTH_MAX 64 /* nesting of messages in messages */
+#define FIELD_NUMBER_MAX ((1 << 29) - 1)
+#define DEPTH_MAX 64 /* nesting of messages in messages */
 
 grpc_byte_buffer *rpc_encode(const ProtobufCMessage *message)
 {
@@ -45,16 +46,19 @@ static bool string_valid(const uint8_t *at, size_t size)
     return !memchr(at, '\0', size) && bv_bytes_utf8((struct bv_bytes){(const char *)at, size});
 }
 
-/* False when a string of the message is not UTF-8, or holds U+0000: legal on the wire, but the C
- * text that it is unpacked into would end there, and two different keys would become one. Anything
- * else that is amiss is left to the unpacking. */
-static bool strings_valid(const ProtobufCMessageDescriptor *type,
-                          const uint8_t *at,
-                          const uint8_t *end,
-                          unsigned depth)
+/* What protobuf-c does not look at. False when a string is not UTF-8, or holds U+0000: legal on the
+ * wire, but the C text that it is unpacked into would end there, and two different keys would
+ * become one; when messages are nested too deep for its recursion; when a field has an illegal
+ * number, 0 spelt with more than one byte above all. Anything else that is amiss is left to it. */
+static bool wire_valid(const ProtobufCMessageDescriptor *type,
+                       const uint8_t *at,
+                       const uint8_t *end,
+                       unsigned depth)
 {
     uint64_t tag, size;
     while (at < end && read_varint(&at, end, &tag)) {
+        if (tag >> 3 == 0 || tag >> 3 > FIELD_NUMBER_MAX)
+            return false;
         switch (tag & 7) {
         case PROTOBUF_C_WIRE_TYPE_VARINT:
             if (!read_varint(&at, end, &size))
@@ -82,8 +86,7 @@ static bool strings_valid(const ProtobufCMessageDescriptor *type,
         if (field && field->type == PROTOBUF_C_TYPE_STRING && size > 0 && !string_valid(at, size))
             return false;
         if (field && field->type == PROTOBUF_C_TYPE_MESSAGE &&
-            (depth == STRINGS_DEPTH_MAX ||
-             !strings_valid(field->descriptor, at, at + size, depth + 1)))
+            (depth == DEPTH_MAX || !wire_valid(field->descriptor, at, at + size, depth + 1)))
             return false;
         at += size;
     }
@@ -103,7 +106,7 @@ int rpc_decode(struct bv_arena *arena,
     ProtobufCAllocator allocator = {arena_alloc, arena_keep, arena};
     const uint8_t *start = GRPC_SLICE_START_PTR(bytes);
     size_t size = GRPC_SLICE_LENGTH(bytes);
-    ProtobufCMessage *message = strings_valid(type, start, start + size, 0)
+    ProtobufCMessage *message = wire_valid(type, start, start + size, 0)
                                     ? protobuf_c_message_unpack(type, &allocator, size, start)
                                     : NULL;
     grpc_slice_unref(bytes);

@@ -11,8 +11,9 @@
 /* NULL when memory runs out. The caller destroys it. */
 grpc_byte_buffer *rpc_encode(const ProtobufCMessage *message);
 /* Decodes into arena.
- * Errors: BV_E_INVALID when the bytes are no such message, when a string holds U+0000 or messages
- * are nested deeper than 64; BV_E_TOO_LARGE when the arena's cap is reached. */
+ * Errors: BV_E_INVALID when the bytes are no such message, when a string is not UTF-8 or
+ * holds U+0000, or messages are nested deeper than 64; BV_E_TOO_LARGE when the arena's cap is
+ * reached. */
 BV_MUST_CHECK int rpc_decode(struct bv_arena *arena,
                              const ProtobufCMessageDescriptor *type,
                              grpc_byte_buffer *payload,

@@ -58,6 +58,25 @@ Test(grpc_wire, refuses_strings_that_c_text_would_cut)
         cr_expect_eq(decode(rows[i].type, rows[i].bytes), rows[i].rc, "row %zu", i);
 }
 
+Test(grpc_wire, refuses_what_protobuf_c_lets_pass)
+{
+    static const struct {
+        struct bv_bytes bytes;
+        int rc;
+    } rows[] = {
+        {BV_BYTES("\x72\x04gr\xc3\xbc"),       0           },
+        {BV_BYTES("\x72\x01\xff"),             BV_E_INVALID},
+        {BV_BYTES("\x72\x02\xc0\xaf"),         BV_E_INVALID}, /* overlong */
+        {BV_BYTES("\x72\x03\xed\xa0\x80"),     BV_E_INVALID}, /* a surrogate */
+        {BV_BYTES("\x7a\x01\xff"),             0           }, /* bytes */
+        {BV_BYTES("\xf8\xff\xff\xff\x0f\x01"), 0           }, /* the largest field number */
+        {BV_BYTES("\x80\x80\x80\x80\x10\x01"), BV_E_INVALID}, /* one more */
+        {BV_BYTES("\x80\x80\x80\x80\x00\x01"), BV_E_INVALID}, /* 0 in five bytes */
+    };
+    for (size_t i = 0; i < BV_COUNT(rows); i++)
+        cr_expect_eq(decode(KINDS, rows[i].bytes), rows[i].rc, "row %zu", i);
+}
+
 /* protobuf-c unpacks by recursion and has no limit of its own. */
 Test(grpc_wire, refuses_messages_nested_without_end)
 {

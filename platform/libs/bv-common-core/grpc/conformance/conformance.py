@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Wire conformance of bv_grpc, driven by what we did not write. README.md beside this file.
 
-Parts: wire, connection, crowd, waiting; against grpc_peer (--peer), or the inventory of a real stack (--bv). h2spec: where someone has it.
+Parts: wire, connection, crowd, waiting, client; against grpc_peer (--peer), or the inventory of a real stack (--bv). h2spec: where someone has it.
 Exit status: 0 when every case passed.
 """
 import argparse
 import sys
 import time
 
+import client_part
 import connection_part
 import crowd_part
 import h2spec_part
@@ -19,6 +20,7 @@ PARTS = {
     "connection": lambda target, options: connection_part.run(target, options.only),
     "crowd": lambda target, options: crowd_part.run(target, options.full),
     "waiting": lambda target, options: crowd_part.run_waiting(target),
+    "client": lambda target, options: client_part.run(options.peer) if isinstance(target, targets.Peer) else [],
     "h2spec": lambda target, options: h2spec_part.run(target, options.h2spec),
 }
 

@@ -28,6 +28,8 @@ TAIL_ROWS = [
     ("truncated tag", b"\x80", INVALID),
     ("tag of eleven bytes", b"\xff" * 11, INVALID),
     ("field number 0", b"\x00\x00", INVALID),
+    ("field number 0 in five bytes", b"\x80\x80\x80\x80\x00\x00", INVALID),
+    ("field number 2^29", b"\x80\x80\x80\x80\x10\x00", INVALID),
     ("wire type 6", b"\xc6\x3e\x00", INVALID),
     ("wire type 7", b"\xc7\x3e\x00", INVALID),
     ("group that does not end", b"\xc3\x3e", INVALID),

@@ -1,6 +1,8 @@
 /* grpc_peer serve               serves until SIGTERM; prints its port as the first line
  * grpc_peer call HOST:PORT      calls a foreign server of peer.proto; exit status 0 when all
- * answers are as they must be */
+ * answers are as they must be
+ * grpc_peer ask HOST:PORT       calls it ten times a second until SIGTERM, and prints a line per
+ * answer: "ok", or the name of the error */
 #include "peer.pb-c.h"
 #include "peer_service.h"
 
@@ -216,6 +218,66 @@ static int call(struct bv_loop *loop, const char *target)
     return rc < 0 || calling.wrong ? 1 : 0;
 }
 
+/* ---- asking on and on ---- */
+
+#define ASK_EVERY_MS 100
+#define ASK_TIMEOUT_MS 1000
+
+struct asking {
+    struct bv_loop *loop;
+    struct bv_grpc_client *client;
+};
+
+static void
+asked(void *argument, int rc, const ProtobufCMessage *reply, const struct bv_error *error)
+{
+    (void)argument;
+    (void)reply;
+    (void)error;
+    printf("%s\n", rc == 0 ? "ok" : bv_error_row(rc)->name);
+    fflush(stdout);
+}
+
+static void ask_due(void *argument)
+{
+    struct asking *asking = argument;
+    Bitvelocity__Peer__V1__MetaRequest meta = BITVELOCITY__PEER__V1__META_REQUEST__INIT;
+    struct bv_grpc_request request = {.path = PEER("Meta"),
+                                      .message = &meta.base,
+                                      .reply = &bitvelocity__peer__v1__meta_reply__descriptor,
+                                      .timeout_ms = ASK_TIMEOUT_MS};
+    int rc = bv_grpc_send(asking->client, &request, asked, asking);
+    if (rc < 0)
+        asked(asking, rc, NULL, NULL);
+}
+
+static void ask_over(void *argument, int number)
+{
+    (void)number;
+    bv_loop_stop(((struct asking *)argument)->loop);
+}
+
+static int ask(struct bv_loop *loop, const char *target)
+{
+    struct asking asking = {.loop = loop};
+    struct bv_timer *timer = NULL;
+    struct bv_signal *term = NULL;
+    struct bv_grpc_client_config config = {target, 100, 1 << 20};
+    int rc = bv_grpc_client_open(loop, &config, &asking.client);
+    if (rc == 0)
+        rc = bv_timer_open(loop, ask_due, &asking, &timer);
+    if (rc == 0)
+        rc = bv_signal_open(loop, SIGTERM, ask_over, &asking, &term);
+    if (rc == 0) {
+        bv_timer_set(timer, 0, ASK_EVERY_MS);
+        rc = bv_loop_run(loop);
+    }
+    bv_timer_close(&timer);
+    bv_signal_close(&term);
+    bv_grpc_client_close(&asking.client);
+    return rc < 0 ? 1 : 0;
+}
+
 int main(int argc, char **argv)
 {
     struct bv_loop *loop = NULL;
@@ -226,8 +288,10 @@ int main(int argc, char **argv)
         status = serve(loop) == 0 ? 0 : 1;
     else if (argc == 3 && strcmp(argv[1], "call") == 0)
         status = call(loop, argv[2]);
+    else if (argc == 3 && strcmp(argv[1], "ask") == 0)
+        status = ask(loop, argv[2]);
     else
-        fprintf(stderr, "usage: grpc_peer serve | call HOST:PORT\n");
+        fprintf(stderr, "usage: grpc_peer serve | call HOST:PORT | ask HOST:PORT\n");
     bv_loop_close(&loop);
     return status;
 }
