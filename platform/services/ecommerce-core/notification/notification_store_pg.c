@@ -157,25 +157,38 @@ static const struct bv_pg_statement delivery_list_sql = {
                              "webhook_id = k.webhook_id AND number < $4::bigint"
                              "  ORDER BY number DESC LIMIT $5::bigint) d ON true ORDER BY d.number "
                              "DESC"};
+/* The subscriptions that have something PENDING, found by leaps over the index: what a claim costs
+ * grows with their number and not with what waits for them. */
+#define WAITING                                                                                    \
+    "WITH RECURSIVE waiting AS ("                                                                  \
+    "  (SELECT webhook_id FROM deliveries WHERE state = 'PENDING' ORDER BY webhook_id LIMIT 1)"    \
+    "  UNION ALL SELECT (SELECT d.webhook_id FROM deliveries d WHERE d.state = 'PENDING'"          \
+    "    AND d.webhook_id > v.webhook_id ORDER BY d.webhook_id LIMIT 1)"                           \
+    "  FROM waiting v WHERE v.webhook_id IS NOT NULL)"
 /* The rows are chosen first, then locked and judged again: another worker may have taken them in
  * between. A later transition of an order is not chosen while an earlier one is PENDING, whoever
- * works on that. A free place goes to the subscription that has the fewest: the backlog of slow
- * ones keeps nobody else waiting. */
+ * works on that. now() is the same in next_due, so that nothing falls between the two. A free place
+ * goes to the subscription that has the fewest: the backlog of slow ones keeps nobody else waiting.
+ */
 static const struct bv_pg_statement claim_sql = {
     "notification_claim",
-    "WITH due AS ("
-    "  SELECT number FROM ("
-    "    SELECT d.number, d.due_at, coalesce(b.used, 0)"
-    "      + row_number() OVER (PARTITION BY d.webhook_id ORDER BY d.due_at, d.number) AS nth"
-    "    FROM deliveries d JOIN webhooks w USING (webhook_id)"
-    "    LEFT JOIN unnest($4::uuid[], $5::bigint[]) AS b (webhook_id, used) ON b.webhook_id = "
-    "d.webhook_id"
-    "    WHERE d.state = 'PENDING' AND d.due_at <= clock_timestamp() AND w.disabled_at IS NULL AND "
-    "NOT EXISTS ("
-    "      SELECT 1 FROM deliveries e WHERE e.state = 'PENDING' AND e.webhook_id = d.webhook_id "
+    WAITING
+    ", places AS ("
+    "  SELECT w.webhook_id, coalesce(b.used, 0) AS used FROM waiting JOIN webhooks w USING "
+    "(webhook_id)"
+    "  LEFT JOIN unnest($4::uuid[], $5::bigint[]) AS b (webhook_id, used) ON b.webhook_id = "
+    "w.webhook_id"
+    "  WHERE w.disabled_at IS NULL),"
+    " due AS ("
+    "  SELECT h.number FROM places p CROSS JOIN LATERAL ("
+    "    SELECT d.number, d.due_at, p.used + row_number() OVER (ORDER BY d.due_at, d.number) AS nth"
+    "    FROM (SELECT d.number, d.due_at FROM deliveries d WHERE d.webhook_id = p.webhook_id"
+    "      AND d.state = 'PENDING' AND d.due_at <= now() AND NOT EXISTS ("
+    "        SELECT 1 FROM deliveries e WHERE e.state = 'PENDING' AND e.webhook_id = d.webhook_id "
     "AND e.order_id = d.order_id"
-    "      AND e.version < d.version)) ranked"
-    "  WHERE nth <= $2::bigint ORDER BY nth, due_at, number LIMIT $1::bigint),"
+    "        AND e.version < d.version)"
+    "      ORDER BY d.due_at, d.number LIMIT greatest($2::bigint - p.used, 0)) d) h"
+    "  ORDER BY h.nth, h.due_at, h.number LIMIT $1::bigint),"
     " locked AS ("
     "  SELECT d.number FROM deliveries d JOIN due USING (number) WHERE d.state = 'PENDING' AND "
     "d.due_at <= clock_timestamp()"
@@ -189,9 +202,10 @@ static const struct bv_pg_statement claim_sql = {
                          "clock_timestamp() - d.created_at) * 1000)::bigint"};
 static const struct bv_pg_statement next_due_sql = {
     "notification_next_due",
-    "SELECT ceil(extract(epoch FROM min(due_at) - clock_timestamp()) * 1000)::bigint FROM "
-    "deliveries"
-    " WHERE state = 'PENDING' AND due_at > clock_timestamp()"};
+    WAITING " SELECT ceil(extract(epoch FROM min(n.due_at) - clock_timestamp()) * 1000)::bigint"
+            " FROM waiting v CROSS JOIN LATERAL ("
+            "  SELECT d.due_at FROM deliveries d WHERE d.webhook_id = v.webhook_id AND d.state = "
+            "'PENDING' AND d.due_at > now() ORDER BY d.due_at LIMIT 1) n"};
 /* $3 state, $4 delay, $5 the attempt or NULL: then none was made and the lease is handed back. */
 static const struct bv_pg_statement ended_sql = {
     "notification_ended",
@@ -615,7 +629,7 @@ static void on_claimed(void *argument,
                                                   bv_pg_int(result, i, 11)};
     }
     if (rc == 0 && !bv_pg_is_null(results[1], 0, 0))
-        next_due_ms = bv_pg_int(results[1], 0, 0);
+        next_due_ms = bv_pg_int(results[1], 0, 0) > 0 ? bv_pg_int(results[1], 0, 0) : 0;
     ask.done.claimed(ask.argument, rc, rows, n, next_due_ms, rc < 0 ? &failure->error : NULL);
 }
 

@@ -416,6 +416,37 @@ Test(notification_store, two_replicas_hear_at_once_that_a_partner_is_gone, .time
     bench_close(&east);
 }
 
+static bool claims_are_counted(void *argument)
+{
+    return bv_test_sql_int(argument,
+                           "SELECT coalesce(sum(seq_tup_read + idx_tup_fetch), 0) FROM "
+                           "pg_stat_user_tables WHERE relname = 'deliveries'") > 0;
+}
+
+/* What waits behind a partner's full places, or behind its first few, is not looked at. */
+Test(notification_store, a_claim_reads_no_backlog, .timeout = 60)
+{
+    struct bench bench;
+    bench_open(&bench);
+    subscribe(&bench, "http://slow.example/");
+    bv_test_sql(bench.conninfo,
+                "INSERT INTO deliveries (webhook_id, order_id, version, type, occurred_at, "
+                "traceparent, correlation_id, data) SELECT '" WEBHOOK_ID
+                "', md5(n::text)::uuid, v, '" CREATED "', now(), 't', 'c', '{}' FROM "
+                "generate_series(1, 5000) n, generate_series(1, 2) v");
+    bv_test_sql(bench.conninfo, "ANALYZE");
+    bv_test_sql(bench.conninfo, "SELECT pg_stat_reset()");
+    cr_assert_eq(claim_busy(&bench, 8, 8, 60000, 8).count, 0);
+    cr_assert_eq(claim_busy(&bench, 8, 8, 60000, 0).count, 8);
+    bench_close_pg(&bench); /* a backend that ends tells what it read */
+    cr_assert(bv_test_run_until(bench.loop, claims_are_counted, bench.conninfo, WAIT_MS));
+    cr_expect_lt(bv_test_sql_int(bench.conninfo,
+                                 "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables "
+                                 "WHERE relname = 'deliveries'"),
+                 500);
+    bench_close(&bench);
+}
+
 #define LATER_ID "01936f40-11aa-7d20-9c3b-8e7f6a5b4c3e"
 
 /* A place that becomes free goes to whoever has the fewest, not to the oldest backlog. */
