@@ -172,8 +172,10 @@ int http_stream_queue(struct bv_http_stream *stream,
     char *copy = NULL;
     if (!frame.data || (stream->queue_count == stream->queue_capacity && !grow(stream)))
         return BV_E_NOMEM;
-    if (key.size && !(copy = strndup(key.data, key.size)))
+    if (key.size && !(copy = malloc(key.size)))
         return BV_E_NOMEM;
+    if (key.size)
+        memcpy(copy, key.data, key.size);
     if (stream->queue_count == 0)
         stream->progress_at_ms = http_now_ms(stream->server);
     message->references++;

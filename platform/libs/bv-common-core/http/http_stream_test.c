@@ -77,6 +77,8 @@ static void ask(const char *path)
     client_drop(c, (size_t)(head - c->data) + 4);
 }
 
+static struct bv_bytes binary_key; /* in place of the text */
+
 static int send_item(int number, const char *key)
 {
     char data[ITEM_BYTES];
@@ -87,7 +89,8 @@ static int send_item(int number, const char *key)
     cr_assert_eq(bv_http_message_new(
                      BV_BYTES_NONE, BV_BYTES_NONE, (struct bv_bytes){data, sizeof data}, &message),
                  0);
-    const int rc = bv_http_stream_send(stream, message, bv_bytes_of(key));
+    const int rc =
+        bv_http_stream_send(stream, message, binary_key.size ? binary_key : bv_bytes_of(key));
     bv_http_message_free(&message);
     return rc;
 }
@@ -177,6 +180,16 @@ Test(http_stream, coalesce_keeps_the_newest_of_a_key, .init = start, .fini = end
     fill_queue();
     cr_expect(read_until(3999, &items));
     cr_expect_gt(testing_metric(&t, "bv_http_stream_messages_dropped_total"), 1000);
+}
+
+Test(http_stream, coalesce_takes_any_bytes_for_a_key, .init = start, .fini = end)
+{
+    int items = 0;
+    binary_key = BV_BYTES("k\0and a long tail behind the NUL");
+    stream_config.slow_policy = BV_SLOW_COALESCE;
+    ask("/events");
+    fill_queue();
+    cr_expect(read_until(3999, &items));
 }
 
 Test(http_stream, close_ends_a_slow_sse_client, .init = start, .fini = end)
