@@ -60,10 +60,13 @@ static const struct bv_pg_statement select_statement = {
 /* A deletion that is lost with the power publishes its rows again, which at least once allows: so
  * it need not wait for the disk. One plan for ever, by the index: the table is nearly empty
  * whenever the planner looks. */
-static const char *const session_settings[] = {"SET synchronous_commit = off",
-                                               "SET plan_cache_mode = force_generic_plan",
-                                               "SET enable_seqscan = off",
-                                               NULL};
+#define SESSION_SETTINGS                                                                           \
+    "SET synchronous_commit = off", "SET plan_cache_mode = force_generic_plan",                    \
+        "SET enable_seqscan = off"
+/* A leader that stands still, or whose machine is gone without a word, must not keep the lock for
+ * as long as TCP believes in it: the server ends a session that has not asked for so long. */
+#define IDLE_MS_MIN 10000
+#define IDLE_POLLS 4
 enum column { COLUMN_ID, COLUMN_TOPIC, COLUMN_KEY, COLUMN_HEADERS, COLUMN_ENVELOPE, COLUMN_AGE_MS };
 
 enum row_state { ROW_SKIPPED, ROW_OUT, ROW_DONE, ROW_FAILED };
@@ -416,6 +419,7 @@ static void round_start(struct bv_outbox_relay *relay, const struct bv_pg_result
     relay->round = round;
     relay->state = RELAY_PUBLISHING;
     relay->again = false;
+    bv_timer_set(relay->timer, relay->poll_ms, 0);
     BV_FAILPOINT(RELAY_SELECTED);
     publish_rows(round, result);
     BV_FAILPOINT(RELAY_PRODUCED);
@@ -500,11 +504,38 @@ static void ask(struct bv_outbox_relay *relay)
     bv_timer_clear(relay->timer);
 }
 
+static void beaten(void *argument,
+                   int rc,
+                   const struct bv_pg_result *const *results,
+                   size_t count,
+                   const struct bv_pg_failure *failure)
+{
+    struct bv_outbox_relay *relay = argument;
+    (void)count;
+    if (relay->closing)
+        return;
+    if (rc < 0 || bv_pg_rows(results[0]) != 1 || !bv_pg_bool(results[0], 0, 0))
+        lead_set(relay, false, failure);
+    if (relay->state == RELAY_PUBLISHING)
+        bv_timer_set(relay->timer, relay->poll_ms, 0);
+}
+
+/* Keeps the session, and with it the lock, while the broker makes us wait. */
+static void beat(struct bv_outbox_relay *relay)
+{
+    const struct bv_pg_param lock[] = {BV_PG_P_INT(relay->lock_key)};
+    const struct bv_pg_query query = {&lock_statement, lock, 1};
+    if (bv_pg_call(relay->pg, &query, 1, beaten, relay) < 0)
+        bv_timer_set(relay->timer, relay->poll_ms, 0);
+}
+
 static void timer_rings(void *argument)
 {
     struct bv_outbox_relay *relay = argument;
     if (relay->state == RELAY_IDLE)
         ask(relay);
+    else if (relay->state == RELAY_PUBLISHING)
+        beat(relay);
 }
 
 static void kicked(void *argument)
@@ -549,6 +580,13 @@ void bv_outbox_relay_close(struct bv_outbox_relay **slot)
 
 static int parts_open(struct bv_outbox_relay *relay, const char *conninfo)
 {
+    int64_t idle_ms = relay->poll_ms * IDLE_POLLS;
+    char idle[64];
+    snprintf(idle,
+             sizeof idle,
+             "SET idle_session_timeout = %lld",
+             (long long)(idle_ms > IDLE_MS_MIN ? idle_ms : IDLE_MS_MIN));
+    const char *const settings[] = {SESSION_SETTINGS, idle, NULL};
     const struct bv_pg_config config = {
         .conninfo = conninfo,
         .connections = 1,
@@ -556,7 +594,7 @@ static int parts_open(struct bv_outbox_relay *relay, const char *conninfo)
         .call_timeout_ms = 10000,
         .pipeline_depth = 1,
         .application = "outbox-relay",
-        .on_connect = session_settings,
+        .on_connect = settings,
     };
     BV_TRY(bv_idle_open(relay->loop, kicked, relay, &relay->idle));
     BV_TRY(bv_timer_open(relay->loop, timer_rings, relay, &relay->timer));

@@ -336,6 +336,42 @@ Test(outbox_relay, a_crash_between_publishing_and_deleting_repeats_but_loses_and
     bench_close();
 }
 
+static bool somebody_leads(void *argument)
+{
+    (void)argument;
+    return bv_test_sql_int(bench.conninfo,
+                           "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database "
+                           "= (SELECT oid FROM pg_database WHERE datname = current_database())") ==
+           1;
+}
+
+/* Its session stays with the server as that of a machine which lost its power does. */
+Test(outbox_relay, a_leader_that_stands_still_loses_the_lead)
+{
+    names_open();
+    pid_t child = fork(); /* before any thread of a client exists here */
+    cr_assert_geq(child, 0);
+    if (child == 0)
+        relay_that_dies();
+    bus_open();
+    read_topic();
+    cr_assert(bv_test_run_until(bench.loop, somebody_leads, NULL, 20000));
+    kill(child, SIGSTOP);
+    write_rows(2, 0, 10);
+    relay_open(&bench.relay, 0);
+    bench.wanted = 10;
+    bool taken_over = bv_test_run_until(bench.loop, all_read, NULL, 40000);
+    kill(child, SIGCONT);
+    bv_test_run_for(bench.loop, 500); /* what it still has in hand comes out */
+    bool still_leads = bv_outbox_relay_leads(bench.relay);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    cr_assert(taken_over);
+    cr_assert(still_leads);
+    cr_assert_eq(bench.reader.out_of_order, 0);
+    bench_close();
+}
+
 Test(outbox_relay, a_row_that_is_refused_blocks_its_key_alone)
 {
     names_open();
@@ -378,6 +414,49 @@ refuse(struct bv_bus *self, const struct bv_record *record, bv_bus_done *done, v
     (void)record, (void)done, (void)argument;
     ((struct refusing_bus *)self)->asked++;
     return BV_E_NOT_FOUND;
+}
+
+/* A bus whose broker says nothing until it is asked to. */
+struct silent_bus {
+    struct bv_bus base;
+    bv_bus_done *done;
+    void *argument;
+};
+
+static int
+swallow(struct bv_bus *self, const struct bv_record *record, bv_bus_done *done, void *argument)
+{
+    struct silent_bus *bus = (struct silent_bus *)self;
+    (void)record;
+    bus->done = done;
+    bus->argument = argument;
+    return 0;
+}
+
+static bool is_swallowed(void *argument)
+{
+    return ((struct silent_bus *)argument)->done != NULL;
+}
+
+Test(outbox_relay, a_leader_that_waits_for_the_broker_keeps_the_lead)
+{
+    static const struct bv_bus_ops ops = {.publish = swallow};
+    struct silent_bus bus = {.base.ops = &ops};
+    const struct bv_error none = {0};
+    names_open();
+    cr_assert_eq(bv_loop_open(&bv_test_env_system, &bench.loop), 0);
+    write_rows(1, 0, 1);
+    const struct bv_outbox_config config = {.conninfo = bench.conninfo, .poll_ms = 500};
+    cr_assert_eq(
+        bv_outbox_relay_open(bench.loop, &config, &bus.base, NULL, NULL, NULL, &bench.relay), 0);
+    cr_assert(bv_test_run_until(bench.loop, is_swallowed, &bus, 10000));
+    bv_test_run_for(bench.loop, 11500); /* longer than a session may be idle */
+    cr_assert(somebody_leads(NULL));
+    bus.done(bus.argument, 0, &none);
+    cr_assert(bv_test_run_until(bench.loop, table_empty, NULL, 5000));
+    bv_outbox_relay_close(&bench.relay);
+    bv_loop_close(&bench.loop);
+    free(bench.conninfo);
 }
 
 static void kick_often(void *argument)

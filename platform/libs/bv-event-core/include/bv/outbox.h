@@ -4,12 +4,13 @@
  * relay that loses its connection stops until it has the lock again. A writer must insert a key's
  * next row only after the one before is committed, as a row lock or a version check on the
  * aggregate makes it; created_at is the clock at the insertion, not at the start of the
- * transaction. Source: Richardson, "Microservices Patterns", ch. 3. Table (each service's migration
- * creates it): CREATE TABLE outbox (id uuid PRIMARY KEY, topic text NOT NULL, partition_key text
- * NOT NULL, sequence bigint NOT NULL, event_type text NOT NULL, headers text NOT NULL, envelope
- * text NOT NULL, created_at timestamptz NOT NULL DEFAULT clock_timestamp()); CREATE INDEX
- * outbox_order ON outbox (created_at, sequence); headers is one JSON object of strings. Thread:
- * loop. */
+ * transaction. A relay that stands still for 10 s (or four polls, if that is longer) loses the
+ * lock: the server ends its session. Source: Richardson, "Microservices Patterns", ch. 3. Table
+ * (each service's migration creates it): CREATE TABLE outbox (id uuid PRIMARY KEY, topic text NOT
+ * NULL, partition_key text NOT NULL, sequence bigint NOT NULL, event_type text NOT NULL, headers
+ * text NOT NULL, envelope text NOT NULL, created_at timestamptz NOT NULL DEFAULT
+ * clock_timestamp()); CREATE INDEX outbox_order ON outbox (created_at, sequence); headers is one
+ * JSON object of strings. Thread: loop. */
 #ifndef BV_OUTBOX_H
 #define BV_OUTBOX_H
 
