@@ -168,6 +168,8 @@ int bv_workers_run(struct bv_workers *workers,
                    void (*done)(void *argument),
                    void *argument)
 {
+    if (workers->ending) /* set by this thread */
+        return BV_E_CLOSED;
     if (workers->outstanding >= workers->outstanding_max)
         return BV_E_LIMIT;
     struct job *job = calloc(1, sizeof(*job));
@@ -186,6 +188,7 @@ int bv_workers_run(struct bv_workers *workers,
 
 void bv_workers_close(struct bv_workers **workers)
 {
-    if (*workers)
-        workers_close(&bv_take(workers)->member);
+    if (*workers) /* the last done still find it */
+        workers_close(&(*workers)->member);
+    *workers = NULL;
 }

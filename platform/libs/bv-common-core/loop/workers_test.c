@@ -101,6 +101,25 @@ Test(workers, close_runs_what_was_accepted)
     cr_assert_eq(pool.done, 3);
 }
 
+static void done_wants_more(void *argument)
+{
+    struct pool *pool = argument;
+    pool->done++;
+    cr_assert_eq(bv_workers_run(pool->workers, pass_gate, count_done, pool), BV_E_CLOSED);
+}
+
+Test(workers, a_done_that_close_calls_gets_no_new_job)
+{
+    struct pool pool;
+    open_pool(&pool, 1, 8);
+    open_gate(&pool);
+    cr_assert_eq(bv_workers_run(pool.workers, pass_gate, done_wants_more, &pool), 0);
+    close_pool(&pool);
+    cr_assert_eq(pool.worked, 1);
+    cr_assert_eq(pool.done, 1);
+    cr_assert_null(pool.workers);
+}
+
 Test(workers, refuses_sizes_out_of_range)
 {
     struct bv_loop *loop = NULL;

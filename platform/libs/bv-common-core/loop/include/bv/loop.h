@@ -105,7 +105,8 @@ BV_MUST_CHECK int bv_workers_open(struct bv_loop *loop,
                                   struct bv_workers **ret_workers);
 /* Effect: runs work(argument) on one of the threads, then done(argument) on the loop thread, later
  * than this call; done may be NULL. Errors: BV_E_LIMIT when `threads` jobs run (or have finished
- * and await their done) and queue_max more wait; BV_E_NOMEM. Then neither is called. */
+ * and await their done) and queue_max more wait; BV_E_CLOSED from a done that bv_workers_close
+ * calls; BV_E_NOMEM. Then neither is called. */
 BV_MUST_CHECK int bv_workers_run(struct bv_workers *workers,
                                  void (*work)(void *argument),
                                  void (*done)(void *argument),
