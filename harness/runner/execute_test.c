@@ -225,6 +225,7 @@ Test(execute, a_poll_that_fails_says_what_the_last_answer_was)
     snprintf(said, sizeof said, "json $.n is %zu; %zu tries", tries, tries);
     cr_expect(strstr(actual, said), "%s, not %s", actual, said);
     cr_expect(strstr(actual, "last answer: count"), "%s", actual);
+    cr_expect(strstr(error_text, "never answered as it should"), "%s", error_text);
     cr_expect(strstr(error_text, "a was asked"), "%s", error_text);
     cr_expect_gt(tries, 3);
     cr_expect_lt(tries, 40, "it backs off");
@@ -285,4 +286,24 @@ Test(execute, what_people_read_names_no_secret_in_a_text)
         VERDICT_FAILED);
     cr_expect_str_eq(actual, "GET /x?token=[redacted]");
     cr_expect(!strstr(expected, "abc2"), "%s", expected);
+}
+
+Test(execute, an_answer_says_more_than_a_try_that_the_deadline_ended)
+{
+    cr_expect_eq(run("Then within 200ms a counts stalling 4 until json \"$.n\" == nine"),
+                 VERDICT_FAILED);
+    cr_expect_eq(tries, 4);
+    cr_expect_str_eq(
+        actual,
+        "json $.n is 3; 4 tries, the last 1 alike but for one that the deadline ended; "
+        "last answer: count");
+    cr_expect_eq(run("When a counts\nThen within 30ms a counts refusing 1 until sequence == 9"),
+                 VERDICT_FAILED);
+    cr_expect(!strstr(actual, "last answer"), "that of another step is none: %s", actual);
+}
+
+Test(execute, what_the_lab_saw_meanwhile_is_said_when_nothing_arrived)
+{
+    cr_expect_eq(run("When a notes\nThen within 5ms a receives \"x\""), VERDICT_FAILED);
+    cr_expect_str_eq(actual, "nothing arrived; the connection broke (note 1)");
 }

@@ -13,6 +13,8 @@ struct poll {
     struct poll_span span; /* of the last try */
     const char *seen;      /* what the last try found instead; NULL: none was made */
     size_t alike;          /* tries in a row that found it */
+    bool answered;         /* by somebody, once */
+    bool cut;              /* the deadline came during the last try: what was seen is older */
     size_t hushed_room;
 };
 
@@ -106,6 +108,10 @@ static int try_once(struct poll *poll, poll_ask *ask, void *argument, struct bv_
     poll->report->tries++;
     if (rc < 0 || rc == POLL_OFFENDED)
         return rc;
+    poll->answered = poll->answered || rc == 0;
+    poll->cut = rc == BV_MISMATCH && poll->answered && left_us(poll) < POLL_LEAST_MS * 1000;
+    if (poll->cut)
+        return POLL_MISSED; /* the last answer says more than that there was no time for another */
     if (rc == BV_MISMATCH)
         seen = bv_arena_format(poll->actor->lab->arena, "no answer: %s", error->text);
     else
@@ -154,23 +160,24 @@ static const char *expectation(const struct poll *poll)
 static int give_up(const struct poll *poll, struct bv_error *error)
 {
     const struct bv_actor *actor = poll->actor;
-    const struct bv_message *last = actor->current;
+    const struct bv_message *last = poll->answered ? actor->current : NULL;
     struct poll_report *report = poll->report;
     *error = (struct bv_error){0};
     report->expected = expectation(poll);
     report->actual =
         bv_arena_format(actor->lab->arena,
-                        "%s; %zu tr%s, the last %zu alike%s%.*s",
+                        "%s; %zu tr%s, the last %zu alike%s%s%.*s",
                         poll->seen,
                         report->tries,
                         report->tries == 1 ? "y" : "ies",
                         poll->alike,
+                        poll->cut ? " but for one that the deadline ended" : "",
                         last ? "; last answer: " : "",
                         last ? (int)(last->summary.size < 200 ? last->summary.size : 200) : 0,
                         last && last->summary.data ? last->summary.data : "");
     (void)bv_fail(error,
                   BV_E_TIMEOUT,
-                  "%s was asked %zu time%s within %lld ms and the answer never was it (%s)",
+                  "%s was asked %zu time%s within %lld ms and never answered as it should (%s)",
                   actor->name,
                   report->tries,
                   report->tries == 1 ? "" : "s",

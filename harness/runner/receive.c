@@ -114,11 +114,15 @@ static void explain(struct pattern *pattern, uint64_t after, struct receive_repo
 {
     struct bv_recording *recording = pattern->actor->lab->recording;
     const struct bv_message *nearest = NULL;
+    const struct bv_message *note = NULL; /* what the lab saw last: the connection broke, ... */
     int nearest_miss = -1;
     size_t count = 0;
     uint64_t last = bv_recording_last(recording);
     for (uint64_t id = after + 1; id <= last; id++) {
         const struct bv_message *message = bv_recording_at(recording, id);
+        if (message->direction == BV_NOTE && strcmp(message->actor, pattern->actor->name) == 0 &&
+            message->status == BV_NO_NUMBER)
+            note = message;
         if (!received(pattern, message))
             continue;
         int miss = first_miss(pattern, message);
@@ -129,7 +133,12 @@ static void explain(struct pattern *pattern, uint64_t after, struct receive_repo
             nearest = message;
         }
     }
-    if (!nearest)
+    if (!nearest && note)
+        report->actual = bv_arena_format(pattern->arena,
+                                         "nothing arrived; %.*s (note %llu)",
+                                         BV_ARG(note->summary),
+                                         (unsigned long long)note->id);
+    else if (!nearest)
         report->actual = "nothing arrived";
     else
         report->actual = bv_arena_format(pattern->arena,

@@ -54,6 +54,12 @@ static int list(struct bv_actor *actor, const struct bv_call *call, struct bv_er
     return 0;
 }
 
+static int take_note(struct bv_actor *actor, const struct bv_call *call, struct bv_error *error)
+{
+    (void)call, (void)error;
+    return bv_actor_note(actor, "the connection broke");
+}
+
 /* More than a recording keeps. */
 static int flood(struct bv_actor *actor, const struct bv_call *call, struct bv_error *error)
 {
@@ -100,9 +106,10 @@ static int offend(struct bv_actor *actor, const struct bv_call *call, struct bv_
 }
 
 static const struct bv_arg count_args[] = {
-    {"from", "from",     BV_ARG_INT, BV_OPTIONAL, "first number, else 1"               },
-    {"gaps", "refusing", BV_ARG_INT, BV_OPTIONAL, "every so many times nobody answers" },
-    {"flaw", "offends",  BV_ARG_INT, BV_OPTIONAL, "the number that breaks its contract"},
+    {"from",  "from",     BV_ARG_INT, BV_OPTIONAL, "first number, else 1"                    },
+    {"gaps",  "refusing", BV_ARG_INT, BV_OPTIONAL, "every so many times nobody answers"      },
+    {"stall", "stalling", BV_ARG_INT, BV_OPTIONAL, "that time nobody answers to its deadline"},
+    {"flaw",  "offends",  BV_ARG_INT, BV_OPTIONAL, "the number that breaks its contract"     },
 };
 
 /* Each answer is one higher than the one before: something that is pulled. */
@@ -118,7 +125,11 @@ static int count(struct bv_actor *actor, const struct bv_call *call, struct bv_e
                                  .status = BV_NO_NUMBER,
                                  .sequence = BV_NO_NUMBER};
     BV_TRY(bv_actor_record(actor, &message, &id));
-    if (values[1].present && *calls % values[1].number == 0) {
+    const struct bv_message *none = NULL;
+    if (values[2].present && *calls == values[2].number)
+        (void)!bv_actor_await(actor, id, call->deadline_mono_us, &none);
+    if ((values[1].present && *calls % values[1].number == 0) ||
+        (values[2].present && *calls == values[2].number)) {
         (void)bv_fail(error, BV_E_UNAVAILABLE, "nobody there");
         return BV_MISMATCH;
     }
@@ -132,7 +143,7 @@ static int count(struct bv_actor *actor, const struct bv_call *call, struct bv_e
         .status = BV_NO_NUMBER,
         .sequence = number
     };
-    if (values[2].present && values[2].number == number)
+    if (values[3].present && values[3].number == number)
         message.violation = BV_BYTES("/n: is wrong");
     BV_TRY(bv_actor_record(actor, &message, &id));
     actor->current = bv_recording_at(actor->lab->recording, id);
@@ -142,6 +153,7 @@ static int count(struct bv_actor *actor, const struct bv_call *call, struct bv_e
 static const struct bv_verb verbs[] = {
     {"counts",  count_args,  BV_COUNT(count_args),  BV_ASKS,          count,      "one more than the last time"},
     {"says",    say_args,    BV_COUNT(say_args),    BV_TAKES_DOC,     say,        "record"                     },
+    {"notes",   NULL,        0,                     BV_TAKES_NOTHING, take_note,  "a note"                     },
     {"floods",  NULL,        0,                     BV_TAKES_NOTHING, flood,      "fills the recording"        },
     {"lists",   NULL,        0,                     BV_NEEDS_TABLE,   list,       "nothing"                    },
     {"refuses", NULL,        0,                     BV_TAKES_NOTHING, refuse,     "red"                        },

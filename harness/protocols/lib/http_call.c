@@ -194,7 +194,14 @@ int bv_http_call(struct bv_http_caller *caller,
     if (rc == 0) {
         set_up(caller->curl, call, &exchange, list);
         CURLcode code = curl_easy_perform(caller->curl);
-        if (code != CURLE_OK)
+        if (code == CURLE_WRITE_ERROR && exchange.body.failed)
+            rc = bv_fail(error,
+                         BV_E_TOO_LARGE,
+                         "%s %s: the answer has more than %d bytes",
+                         call->method,
+                         call->url,
+                         BV_HTTP_ANSWER_MAX);
+        else if (code != CURLE_OK)
             rc = bv_fail(error,
                          exchange.failed ? BV_E_NOMEM : code_of(code),
                          "%s %s: %s",

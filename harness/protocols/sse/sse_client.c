@@ -154,8 +154,8 @@ static size_t on_body(char *data, size_t one, size_t size, void *argument)
     (void)one;
     if (sse->streaming)
         return sse_parser_feed(&sse->parser, (struct bv_bytes){data, size}) == 0 ? size : 0;
-    (void)bv_buf_append(&sse->body, data, size); /* what does not fit is cut off */
-    return size;
+    /* What does not fit is cut off, and the transfer with it: it may have no end. */
+    return bv_buf_append(&sse->body, data, size) == 0 ? size : 0;
 }
 
 static int on_socket(void *argument, curl_socket_t socket, curlsocktype purpose)

@@ -1,8 +1,11 @@
 #include "sse_client.h"
 
 #include "lab.h"
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 struct hub {
     struct lab_server server;
@@ -262,4 +265,39 @@ Test(sse_client, is_red_when_nobody_listens)
     cr_expect_eq(lab_declare(&lab, LAB_WORDS(STREAM_WORDS)), BV_MISMATCH);
     cr_expect(lab_noted(&lab, "no answer"));
     lab_close(&lab);
+}
+
+/* A page without end where a stream was asked for, until the client has had enough. */
+static void *serve_endless(void *argument)
+{
+    static const char head[] = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\n\r\n";
+    static const char text[65536];
+    const int fd = accept(*(int *)argument, NULL, NULL);
+    ssize_t sent = send(fd, head, sizeof head - 1, MSG_NOSIGNAL);
+    while (sent > 0)
+        sent = send(fd, text, sizeof text, MSG_NOSIGNAL);
+    close(fd);
+    return NULL;
+}
+
+Test(sse_client, an_answer_without_end_that_is_no_stream_is_refused, .timeout = 20)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    pthread_t thread;
+    struct lab lab;
+    lab_open(&lab, NULL, &bv_protocol_sse);
+    cr_assert_eq(bind(fd, (struct sockaddr *)&address, size), 0);
+    cr_assert_eq(listen(fd, 8), 0);
+    cr_assert_eq(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    cr_assert_eq(pthread_create(&thread, NULL, serve_endless, &fd), 0);
+    snprintf(lab.url, sizeof lab.url, "http://127.0.0.1:%u", ntohs(address.sin_port));
+    lab.lab.timeout_ms = 3600000;
+    cr_expect_eq(lab_declare(&lab, LAB_WORDS("target", "gateway", "path", "/endless")),
+                 BV_MISMATCH);
+    cr_expect(strstr(lab.error.text, "status 200, text/html"), "%s", lab.error.text);
+    cr_assert_eq(pthread_join(thread, NULL), 0, "the client has left");
+    lab_close(&lab);
+    close(fd);
 }
