@@ -203,8 +203,12 @@ static bool is_replay(const struct bv_json *message, const struct bv_json *befor
            rec_number(message, "sequence") == rec_number(before, "sequence");
 }
 
+enum { COMPARED_MAX = 4000 }; /* messages of one scenario, each with each */
+
 const struct bv_json *graph_twin(const struct look *look, const struct bv_json *message)
 {
+    if (look->scenario->messages.count > COMPARED_MAX)
+        return NULL;
     for (size_t i = 0; i < look->scenario->messages.count; i++) {
         const struct bv_json *other = look->scenario->messages.list[i];
         if (other == message)

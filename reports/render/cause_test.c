@@ -269,3 +269,24 @@ Test(cause, where_the_results_are_silent_nothing_is_said)
     cause = cause_of("s1");
     expect_kind(&cause, CAUSE_NONE);
 }
+
+/* Comparing each of them with each would take minutes. */
+Test(cause, a_flood_of_messages_does_not_hold_up_the_page, .timeout = 60)
+{
+    text.max = 64 << 20;
+    cr_assert_eq(bv_buf_text(&text, OPEN), 0);
+    for (int i = 1; i <= 60000; i++)
+        cr_assert_eq(bv_buf_format(&text,
+                                   "{\"record\":\"message\",\"scenario\":\"s1\",\"id\":%d,"
+                                   "\"actor\":\"screen\",\"protocol\":\"websocket\",\"direction\":"
+                                   "\"received\",\"us\":%d,\"summary\":\"tick\",\"type\":\"tick\","
+                                   "\"json\":{\"n\":%d}}\n",
+                                   i,
+                                   i % 900,
+                                   i),
+                     0);
+    cr_assert_eq(bv_buf_text(&text, WAITS), 0);
+    read_text(bv_buf_view(&text));
+    (void)cause_of("s1");
+    cr_expect_eq(report.scenario_count, 1);
+}
