@@ -83,12 +83,12 @@ void http_wheel_tick(struct http_wheel *wheel,
                      void (*fire)(void *argument, struct http_timer *timer),
                      void *argument)
 {
-    int64_t rounds =
-        0; /* after a long sleep each slot is looked at once, not once per missed turn */
-    while (wheel->ticked_ms + HTTP_TICK_MS <= now_ms && rounds++ < HTTP_WHEEL_SLOTS) {
+    /* After a long sleep each slot is looked at once, not once per missed turn. */
+    const int64_t oldest = (now_ms / HTTP_TICK_MS - HTTP_WHEEL_SLOTS) * HTTP_TICK_MS;
+    if (wheel->ticked_ms < oldest)
+        wheel->ticked_ms = oldest;
+    while (wheel->ticked_ms + HTTP_TICK_MS <= now_ms) {
         wheel->ticked_ms += HTTP_TICK_MS;
         look(wheel, slot_of(wheel, wheel->ticked_ms), now_ms, fire, argument);
     }
-    if (wheel->ticked_ms + HTTP_TICK_MS <= now_ms)
-        wheel->ticked_ms = now_ms / HTTP_TICK_MS * HTTP_TICK_MS;
 }

@@ -74,3 +74,22 @@ Test(http_wheel, survives_a_long_sleep, .init = begin)
     run_until(clock_ms + 40000);
     cr_expect_neq(fired_at[1], 0);
 }
+
+/* As a stream's next heartbeat, or the deadline of a request that is answered then. */
+static void fire_and_set_next(void *argument, struct http_timer *timer)
+{
+    fire(argument, timer);
+    if (timer == &timers[0])
+        http_wheel_set(&wheel, &timers[1], clock_ms + 100);
+}
+
+Test(http_wheel, what_is_set_when_a_long_sleep_ends_fires_in_time, .init = begin)
+{
+    http_wheel_set(&wheel, &timers[0], clock_ms + 100);
+    clock_ms += 5000000;
+    const int64_t woken_ms = clock_ms;
+    http_wheel_tick(&wheel, clock_ms, fire_and_set_next, NULL);
+    run_until(woken_ms + 1000);
+    cr_expect_geq(fired_at[1], woken_ms + 100);
+    cr_expect_leq(fired_at[1], woken_ms + 100 + 2 * HTTP_TICK_MS + 10);
+}
