@@ -626,6 +626,9 @@ Test(stack, settings_reach_the_service_they_name, .timeout = 60)
         run_root);
     cr_assert_eq(bv_run_words(words), 2, "%s", text);
     cr_assert_not_null(strstr(text, "level=debug ttl=2m sweep=."), "%s", text);
+    cr_assert_eq(bv_run_words("up auth --set auth.BV_ACCESS_TLT=1m"), 2, "%s", text);
+    cr_assert_not_null(
+        strstr(text, "auth has no option BV_ACCESS_TLT: did you mean BV_ACCESS_TTL?"), "%s", text);
     cr_assert_eq(bv_run_words("up redis --set ordr.BV_X=1"), 2, "%s", text);
     cr_assert_not_null(strstr(text, "'ordr' is no service"), "%s", text);
     cr_assert_eq(bv_run_words("up redis --set order.PATH=1"), 2, "%s", text);

@@ -322,7 +322,7 @@ static int prepare_service(const struct stack_world *world,
                                    .gid = world->gid};
     int rc = bv_run_output(&spawn, path, log, error);
     stack_command_release(&cmd);
-    return rc;
+    return rc == 0 ? stack_check_options(world, unit, error) : rc;
 }
 
 static void command_variable(void *argument, const char *key, const char *value)

@@ -24,6 +24,13 @@ BV_MUST_CHECK int stack_setting_next(struct bv_bytes *rest,
                                      struct stack_setting *ret_setting,
                                      struct bv_error *error);
 
+/* Does the service know the options that the settings set by its name (in describe.c)? Those of
+ * "all" may be another service's. Reads RUN/describe/NAME.json. Errors: BV_E_INVALID names the
+ * first unknown one and the nearest known, BV_E_IO, BV_E_PROTOCOL. */
+BV_MUST_CHECK int stack_check_options(const struct stack_world *world,
+                                      const struct stack_unit *unit,
+                                      struct bv_error *error);
+
 /* URL of a part, as stack.json shows it: "" when it has none. */
 void stack_unit_url(const struct stack_world *world,
                     const struct stack_unit *unit,
