@@ -57,6 +57,19 @@ static void launch(struct order_batch *batch, struct order_job *const *jobs, siz
     }
 }
 
+static void end_waiting(struct order_batch *batch, int rc, const struct bv_error *error)
+{
+    struct order_job *job = batch->head;
+    batch->head = NULL;
+    batch->tail = &batch->head;
+    batch->waiting = 0;
+    while (job) {
+        struct order_job *next = job->next;
+        job->done(job->argument, rc, error);
+        job = next;
+    }
+}
+
 static void land(void *argument, int rc, const struct bv_error *error)
 {
     struct flight *flight = argument;
@@ -69,6 +82,9 @@ static void land(void *argument, int rc, const struct bv_error *error)
         free(flight);
     } else {
         finish(flight, rc, error);
+        /* One after the other would wait for the deadline of its own. */
+        if (rc < 0 && is_shared(rc) && !batch->store->ops->ready(batch->store))
+            end_waiting(batch, rc, error);
     }
     if (batch->head)
         bv_idle_arm(batch->idle);

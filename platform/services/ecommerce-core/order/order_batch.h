@@ -1,7 +1,8 @@
 /* Group commit: rows that arrive while earlier batches are under way leave together in one
  * transaction. No timer: an idle service commits a lone row at once, a busy one fills its batches
- * by itself. A batch that fails for a reason that is one row's own is bisected until that row
- * stands alone. Thread: loop. */
+ * by itself. Rows that wait while the store is away end with the batch before them. A batch that
+ * fails for a reason that is one row's own is bisected until that row stands alone. Thread: loop.
+ */
 #ifndef ORDER_BATCH_H
 #define ORDER_BATCH_H
 
