@@ -31,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     struct bv_bytes page = bv_buf_view(&html.out);
     require(bv_bytes_utf8(page));
-    require(count(page, "<script") == 3 && count(page, "</script") == 3);
+    require(count(page, "<script") == 4 && count(page, "</script") == 4);
     require(count(page, "<!--") == 0 && count(page, "<img") == 0);
     require(count(page, "whsec_") == 0);
     return 0;
