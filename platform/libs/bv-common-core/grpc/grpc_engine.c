@@ -73,6 +73,7 @@ static void *engine_poll(void *argument)
         if (got.type == GRPC_QUEUE_SHUTDOWN)
             return NULL;
         struct rpc_event *event = got.tag;
+        (void)atomic_load_explicit(&event->handed, memory_order_acquire);
         event->ok = got.success != 0;
         engine_push(engine, event);
     }
@@ -138,9 +139,10 @@ grpc_completion_queue *rpc_engine_queue(struct rpc_engine *engine)
     return engine->queue;
 }
 
-void rpc_engine_started(struct rpc_engine *engine)
+void rpc_engine_starts(struct rpc_engine *engine, struct rpc_event *event)
 {
     engine->outstanding++;
+    atomic_store_explicit(&event->handed, true, memory_order_release);
 }
 
 void rpc_engine_batch(struct rpc_engine *engine,
@@ -149,7 +151,7 @@ void rpc_engine_batch(struct rpc_engine *engine,
                       size_t count,
                       struct rpc_event *event)
 {
-    engine->outstanding++;
+    rpc_engine_starts(engine, event);
     grpc_call_error rc = grpc_call_start_batch(call, ops, count, event, NULL);
     if (rc != GRPC_CALL_OK)
         abort(); /* a batch that the core refuses is a bug here: continuing would leak the call

@@ -10,11 +10,14 @@
 
 #include "bv/loop.h"
 #include <grpc/grpc.h>
+#include <stdatomic.h>
 
 struct rpc_event { /* embedded in what waits; given to the core as tag */
     void (*run)(struct rpc_event *event, bool ok);
     struct rpc_event *next;
     bool ok;
+    atomic_bool handed; /* pairs loop and polling thread in our own code too, for who cannot look
+                           into the core (the thread sanitizer) */
 };
 struct rpc_engine;
 
@@ -26,8 +29,8 @@ void rpc_engine_drain(struct rpc_engine *engine); /* runs events, blocking, unti
 /* Drains, then joins the thread. */
 void rpc_engine_close(struct rpc_engine **engine);
 grpc_completion_queue *rpc_engine_queue(struct rpc_engine *engine);
-void rpc_engine_started(
-    struct rpc_engine *engine); /* one operation with an event was handed to the core */
+/* One operation with that event is about to be handed to the core. */
+void rpc_engine_starts(struct rpc_engine *engine, struct rpc_event *event);
 /* Starts a batch whose completion runs event. A refusal is our own mistake and asserts. */
 void rpc_engine_batch(struct rpc_engine *engine,
                       grpc_call *call,

@@ -64,6 +64,7 @@ static void slot_arm(struct rpc_slot *slot)
     slot->core = NULL;
     slot->payload = NULL;
     grpc_metadata_array_init(&slot->metadata);
+    rpc_engine_starts(server->engine, &slot->event);
     grpc_call_error rc = GRPC_CALL_OK;
     if (slot->method) {
         grpc_byte_buffer **payload =
@@ -84,7 +85,6 @@ static void slot_arm(struct rpc_slot *slot)
     }
     if (rc != GRPC_CALL_OK)
         abort(); /* see rpc_engine_batch */
-    rpc_engine_started(server->engine);
 }
 
 static void slot_ran(struct rpc_event *event, bool ok)
@@ -368,7 +368,7 @@ static void server_shutdown(struct bv_grpc_server *server)
     server->shutdown_started = true;
     rpc_listener_close(&server->listener);
     server->shutdown.run = shutdown_ran;
-    rpc_engine_started(server->engine);
+    rpc_engine_starts(server->engine, &server->shutdown);
     grpc_server_shutdown_and_notify(
         server->core, rpc_engine_queue(server->engine), &server->shutdown);
 }
