@@ -15,7 +15,7 @@ enum { CONSOLE_RUNNING_MAX = 64 };
 struct console {
     FILE *file; /* NULL: silent */
     bool terminal;
-    bool marks; /* the terminal shows more than ASCII */
+    bool marks;           /* the terminal shows more than ASCII */
     pthread_mutex_t lock; /* guards what follows, and writing to file while scenarios run */
     const struct plan *shown;
     size_t total;

@@ -14,6 +14,7 @@
 #include "seed.h"
 #include "stack.h"
 #include "story_settings.h"
+#include "summary.h"
 #include "tokens.h"
 #include "bv/breakage.h"
 #include "bv/config.h"
@@ -506,77 +507,17 @@ static int write_cucumber(struct session *session, const char *commit)
     return bv_fail(&session->error, BV_E_IO, "no cucumber.ndjson: %s", error.text);
 }
 
-/* Rendered by a program of its own: the runner knows no HTML. */
-static int render(struct session *session)
+static struct summary summary_of(const struct session *session, int status)
 {
-    char program[BV_PATH_MAX];
-    char folder[BV_PATH_MAX];
-    char log[BV_PATH_MAX];
-    struct bv_error error = {0};
-    if (bv_stack_bin_dir(folder, sizeof folder, &error) < 0 ||
-        bv_path(program, &error, "%s/bv-report", folder) < 0 ||
-        bv_path(log, &error, "%s/logs/report.log", session->folder) < 0)
-        return 0;
-    if (access(program, X_OK) != 0) {
-        if (session->console.file)
-            fprintf(session->console.file, "no page: %s is not built\n", program);
-        return 0;
-    }
-    const char *const argv[] = {program, session->folder, NULL};
-    struct bv_spawn spawn = {
-        .argv = argv, .in_fd = -1, .out_fd = -1, .uid = getuid(), .gid = getgid()};
-    if (bv_run(&spawn, log, &error) < 0)
-        return bv_fail(&session->error, BV_E_IO, "the page was not written: %s", error.text);
-    session->page = true;
-    return 0;
-}
-
-static void print_summary(const struct session *session, int status)
-{
-    const struct results_totals *totals = results_totals(session->results);
-    FILE *file = session->console.file;
-    if (!file)
-        return;
-    static const char *const words[] = {
-        [EXIT_PASSED] = "passed", [EXIT_RED] = "FAILED", [EXIT_LAB] = "BROKEN"};
-    if (status == EXIT_LAB &&
-        !totals->steps[VERDICT_PASSED]) /* nothing ran: the sentence says it */
-        return;
-    fprintf(file,
-            "\n%s%s%s  %zu of %zu scenarios passed, %zu steps, %zu messages, %zu checked against "
-            "contracts, %zu broke them\n",
-            bv_colour(file, status == EXIT_PASSED ? BV_GREEN : BV_RED),
-            words[status],
-            bv_colour_end(file),
-            totals->scenarios[VERDICT_PASSED],
-            session->schedule.job_count,
-            totals->steps[VERDICT_PASSED],
-            totals->messages,
-            totals->contracts_checked,
-            totals->contracts_violated);
-    if (session->page)
-        fprintf(file, "report  %s/index.html\n", shown_folder(session));
-}
-
-static void print_json(const struct session *session, int status)
-{
-    const struct results_totals *totals = results_totals(session->results);
-    bv_auto(bv_buf_release) struct bv_buf text = {.max = 65536};
-    struct bv_json_writer w = bv_json_writer(&text);
-    bv_jw_object(&w);
-    bv_jw_kv_text(&w, "run", session->run);
-    bv_jw_kv_int(&w, "exit", status);
-    bv_jw_kv_int(&w, "seed", session->seed);
-    bv_jw_kv_int(&w, "passed", (int64_t)totals->scenarios[VERDICT_PASSED]);
-    bv_jw_kv_int(&w, "failed", (int64_t)totals->scenarios[VERDICT_FAILED]);
-    bv_jw_kv_int(&w, "broken", (int64_t)totals->scenarios[VERDICT_BROKEN]);
-    bv_jw_kv_int(&w, "messages", (int64_t)totals->messages);
-    bv_jw_kv_int(&w, "contractsChecked", (int64_t)totals->contracts_checked);
-    bv_jw_kv_int(&w, "contractsViolated", (int64_t)totals->contracts_violated);
-    bv_jw_kv_int(&w, "bootMs", session->boot_ms);
-    bv_jw_kv_text(&w, "folder", session->folder);
-    bv_jw_end(&w);
-    printf("%.*s\n", BV_ARG(bv_buf_view(&text)));
+    return (struct summary){.totals = results_totals(session->results),
+                            .status = status,
+                            .scenario_count = session->schedule.job_count,
+                            .run = session->run,
+                            .seed = session->seed,
+                            .boot_ms = session->boot_ms,
+                            .folder = session->folder,
+                            .shown = shown_folder(session),
+                            .page = session->page};
 }
 
 /* ---- the run ---- */
@@ -682,13 +623,16 @@ static int run(struct session *session, const struct wanted *wanted)
     }
     int written = write_cucumber(session, commit);
     if (written == 0)
-        written = render(session);
+        written =
+            summary_page(session->folder, session->console.file, &session->page, &session->error);
     if (written < 0 && status != EXIT_LAB)
         status = EXIT_LAB;
+    const struct summary summary = summary_of(session, status);
     if (session->options.json)
-        print_json(session, status);
+        summary_json(&summary);
     run_folder_latest(&wish, session->run);
-    print_summary(session, status);
+    if (session->console.file)
+        summary_print(&summary, session->console.file);
     if (session->crashed)
         bv_complain("%s", session->error.text);
     return status == EXIT_LAB ? BV_E_INTERNAL : status;
@@ -752,20 +696,6 @@ static int read_stories(struct session *session)
                    : 0;
 }
 
-static int check_settings(struct session *session)
-{
-    char folder[BV_PATH_MAX];
-    BV_TRY(bv_stack_bin_dir(folder, sizeof folder, &session->error));
-    for (size_t i = 0; i < session->story_count; i++)
-        BV_TRY(story_settings_check(session->stories[i].plan->document,
-                                    session->stories[i].shown,
-                                    folder,
-                                    session->tables.services,
-                                    session->tables.service_count,
-                                    &session->error));
-    return 0;
-}
-
 /* The servers and services that the wanted scenarios need; none where nothing would start. */
 static int
 needs_of(struct session *session, const struct wanted *wanted, struct bv_stack_needs *ret_needs)
@@ -810,7 +740,11 @@ static int scenario(struct session *session, int argc, char **argv)
         return print_steps(session);
     BV_TRY(read_tags(session));
     BV_TRY(read_stories(session));
-    BV_TRY(check_settings(session));
+    BV_TRY(story_settings_known(session->stories,
+                                session->story_count,
+                                session->tables.services,
+                                session->tables.service_count,
+                                &session->error));
     BV_TRY(story_settings_all(session->stories,
                               session->story_count,
                               session->options.stack,

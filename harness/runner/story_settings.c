@@ -1,5 +1,6 @@
 #include "story_settings.h"
 
+#include "stack.h"
 #include "bv/config.h"
 #include "bv/fs.h"
 #include "bv/process.h"
@@ -190,6 +191,20 @@ int story_settings_check(const struct gherkin_document *document,
                            tags->list[i].at.column,
                            why.text);
     }
+    return 0;
+}
+
+int story_settings_known(const struct story *stories,
+                         size_t count,
+                         const char *const *services,
+                         size_t service_count,
+                         struct bv_error *error)
+{
+    char folder[BV_PATH_MAX];
+    BV_TRY(bv_stack_bin_dir(folder, sizeof folder, error));
+    for (size_t i = 0; i < count; i++)
+        BV_TRY(story_settings_check(
+            stories[i].plan->document, stories[i].shown, folder, services, service_count, error));
     return 0;
 }
 

@@ -23,6 +23,12 @@ BV_MUST_CHECK int story_settings_check(const struct gherkin_document *document,
                                        const char *const *services,
                                        size_t service_count,
                                        struct bv_error *error);
+/* The same for all files of a run and the programs beside this one. */
+BV_MUST_CHECK int story_settings_known(const struct story *stories,
+                                       size_t count,
+                                       const char *const *services,
+                                       size_t service_count,
+                                       struct bv_error *error);
 /* The settings of all files of a run behind those that are in settings (NUL-terminated) already. On
  * a stack that runs (NULL: none), says on stderr what it should have been started with. */
 BV_MUST_CHECK int story_settings_all(const struct story *stories,
