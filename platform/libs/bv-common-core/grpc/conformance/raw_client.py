@@ -2,6 +2,7 @@
 
 What it hears is kept per stream. It acknowledges SETTINGS and PING and gives back the windows that it used up, unless told not to.
 """
+import os
 import select
 import socket
 import struct
@@ -13,7 +14,8 @@ from hyperframe import frame as frames
 from hyperframe.exceptions import HyperframeError
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-WAIT_S = 10.0  # an answer that takes longer is a failure of its own
+PATIENCE = 4 if {"ASAN_OPTIONS", "TSAN_OPTIONS"} & set(os.environ) else 1  # sanitizers take time and memory
+WAIT_S = 10.0 * PATIENCE  # an answer that takes longer is a failure of its own
 
 
 def message(payload, flag=0, size=None):

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from raw_client import Client, field, message, varint
+from raw_client import WAIT_S, Client, field, message, varint
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../http/conformance"))
 from echo_server import Serving  # noqa: E402
@@ -58,7 +58,7 @@ class Target:
         except OSError as error:
             return f"a good call: {error!r}"
 
-    def await_active(self, wanted, deadline_s=10.0):
+    def await_active(self, wanted, deadline_s=WAIT_S):
         """Waits until that many calls are being served; how many are."""
         end = time.monotonic() + deadline_s
         while True:
