@@ -181,7 +181,12 @@ function table(title, about, rows, first) {
 
 /* ---- showing it ---- */
 
-let shown = false;
+let shown = false, coming = null;
+async function come() {
+    const operations = new Operations();
+    if (await page.sliced(page.COUNT, i => operations.read(i), () => !shown))
+        show(operations);
+}
 function show(operations) {
     if (shown)
         return;
@@ -198,10 +203,8 @@ function show(operations) {
 }
 return {
     /* While the page answers. */
-    async show() {
-        const operations = new Operations();
-        if (!shown && await page.sliced(page.COUNT, i => operations.read(i)))
-            show(operations);
+    show() {
+        return coming = coming || come();
     },
     /* Before this returns: for a printer. */
     showNow() {

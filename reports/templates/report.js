@@ -1354,10 +1354,10 @@ const keys = [
     ['n', 'next red step', () => walkRed(1)], ['N', 'previous red step', () => walkRed(-1)],
     ['E', 'open or close all scenarios' + (COUNT > OPEN_AT_ONCE ? ', the first ' + OPEN_AT_ONCE : ''), expandAll], ['/', 'search', () => find('#q').focus()], ['l', 'latency', showLatency], ['t', 'theme', nextTheme], ['?', 'this list', showHelp],
 ];
-function showLatency() {
-    latency.showNow();
+async function showLatency() {
     const head = find('#latency');
     head.focus({preventScroll: true});
+    await latency.show();
     head.scrollIntoView({block: 'start'});
 }
 let help = null;

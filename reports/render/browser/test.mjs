@@ -267,6 +267,7 @@ async function unfolds(page) {
 async function measures_latency(page) {
     await ready(page);
     await page.keyboard.press('l');
+    await page.locator('#latency .op').first().waitFor();
     const rows = await operations(page);
     const count = (name, via) => Number((rows.find(row => row.name === name && row.via === via) || {}).count);
     assert.equal(count('POST /v1/orders', 'rest'), 120);
@@ -291,6 +292,7 @@ function asked(kind, protocol, type) {
 async function counts_operations(page, kind, wanted, vias) {
     await ready(page);
     await page.keyboard.press('l');
+    await page.locator('#latency .op').first().waitFor();
     const rows = await operations(page), row = name => rows.find(one => one.name === name);
     for (const [name, protocol, type] of wanted)
         assert.deepEqual(row(name), {name, via: protocol, ...asked(kind, protocol, type)});
@@ -302,6 +304,7 @@ async function counts_operations(page, kind, wanted, vias) {
 async function sorts_operations(page) {
     await ready(page);
     await page.keyboard.press('l');
+    await page.locator('#latency .op').first().waitFor();
     assert.equal(await focused(page), 'latency');
     const table = page.locator('#latency table').first(), head = table.locator('th', {hasText: 'Count'});
     const counts = () => table.locator('.op td:nth-child(2)').evaluateAll(cells => cells.map(cell => Number(cell.textContent)));
@@ -318,6 +321,7 @@ async function sorts_operations(page) {
 async function follows_an_operation(page) {
     await ready(page);
     await page.keyboard.press('l');
+    await page.locator('#latency .op').first().waitFor();
     const name = page.locator('.opname', {hasText: /^POST \/v1\/orders$/}), more = page.locator('#' + await name.getAttribute('aria-controls'));
     assert.ok(!await more.isVisible());
     await name.focus();
