@@ -38,6 +38,31 @@ static void gauge(struct bv_series *series, double value)
         bv_gauge_set(series, value);
 }
 
+/* ---- statements ---- */
+
+/* Outcome: the id. BV_E_LIMIT when the table is full, BV_E_INVALID when two texts share a name. */
+static int
+statement_id(struct bv_pg *pool, const struct bv_pg_statement *statement, uint16_t *ret_id)
+{
+    size_t slot = ((uintptr_t)statement >> 4) * 0x9E3779B97F4A7C15u >> 32;
+    for (;; slot++) {
+        uint16_t *entry = &pool->slots[slot & (PG_STATEMENT_SLOTS - 1)];
+        if (*entry == 0) {
+            if (pool->statement_count == PG_STATEMENTS_MAX)
+                return BV_E_LIMIT;
+            for (uint16_t i = 0; i < pool->statement_count; i++)
+                if (strcmp(pool->statements[i]->name, statement->name) == 0)
+                    return BV_E_INVALID;
+            pool->statements[pool->statement_count] = statement;
+            *entry = ++pool->statement_count;
+        }
+        if (pool->statements[*entry - 1] == statement) {
+            *ret_id = (uint16_t)(*entry - 1);
+            return 0;
+        }
+    }
+}
+
 /* ---- calls ---- */
 
 static void count_call(struct bv_pg *pool, const struct pg_call *call, int rc)
@@ -49,11 +74,19 @@ static void count_call(struct bv_pg *pool, const struct pg_call *call, int rc)
     bv_observe(pool->seconds, (double)(bv_mono_us(pool->env) - call->started_us) / 1e6);
 }
 
+void pg_pool_heard(struct bv_pg *pool)
+{
+    pool->heard_us = bv_mono_us(pool->env);
+    if (pool->hung)
+        bv_log(pool->env->log, BV_INFO, "pg.answers_again", NULL);
+    pool->hung = false;
+}
+
 void pg_pool_finish(struct bv_pg *pool, struct pg_call *call, int rc)
 {
     pool->calls--;
     if (rc == 0 || call->failure.sqlstate[0])
-        pool->heard_us = bv_mono_us(pool->env);
+        pg_pool_heard(pool);
     count_call(pool, call, rc);
     call->failure.error.inside = true;
     if (rc == 0)
@@ -89,11 +122,50 @@ static struct pg_conn *least_busy(struct bv_pg *pool)
     return best;
 }
 
+/* How long the server has owed this connection an answer and said nothing to anybody. */
+static int64_t owed_ms(const struct bv_pg *pool, const struct pg_conn *conn)
+{
+    const struct pg_call *oldest = conn->in_flight.head;
+    if (!oldest)
+        return 0;
+    int64_t since_us = oldest->started_us > pool->heard_us ? oldest->started_us : pool->heard_us;
+    return (bv_mono_us(pool->env) - since_us) / 1000;
+}
+
+static bool is_silent(const struct bv_pg *pool)
+{
+    for (size_t i = 0; i < pool->conn_count; i++)
+        if (owed_ms(pool, &pool->conns[i]) > PG_SILENT_MS)
+            return true;
+    return false;
+}
+
+/* A server that hangs keeps its sockets. One slow call is no proof: every connection must be owed
+ * an answer, if only to a probe. */
+static bool looks_hung(const struct bv_pg *pool)
+{
+    for (size_t i = 0; i < pool->conn_count; i++)
+        if (pool->conns[i].state == PG_READY && owed_ms(pool, &pool->conns[i]) < PG_PROBE_MS)
+            return false;
+    return is_silent(pool);
+}
+
+static bool hangs(struct bv_pg *pool)
+{
+    if (!pool->hung && looks_hung(pool)) {
+        pool->hung = true;
+        bv_log(pool->env->log, BV_WARN, "pg.hangs", NULL, BV_F_INT("calls", pool->calls));
+    }
+    return pool->hung;
+}
+
 /* Runs once per turn: the calls of the turn go out together. */
 static void dispatch(void *argument)
 {
     struct bv_pg *pool = argument;
     uint32_t touched = 0;
+    if (pool->waiting.head && hangs(pool))
+        finish_all(pool, &pool->waiting, BV_E_UNAVAILABLE, "PostgreSQL does not answer");
     while (pool->waiting.head) {
         struct pg_conn *conn = least_busy(pool);
         if (!conn)
@@ -121,6 +193,41 @@ void pg_pool_count_ready(struct bv_pg *pool)
     gauge(pool->connections, (double)ready);
 }
 
+static const struct bv_pg_statement probe_statement = {"bv_pg_probe", "SELECT 1"};
+
+static void probed(void *argument,
+                   int rc,
+                   const struct bv_pg_result *const *results,
+                   size_t count,
+                   const struct bv_pg_failure *failure)
+{
+    (void)argument; /* that the server said something is all */
+    (void)rc;
+    (void)results;
+    (void)count;
+    (void)failure;
+}
+
+/* Asks on every connection that owes nothing whether the server is there. Without memory, not. */
+static void probe(struct bv_pg *pool)
+{
+    uint16_t id = 0;
+    if (statement_id(pool, &probe_statement, &id) != 0)
+        return;
+    for (size_t i = 0; i < pool->conn_count; i++) {
+        struct pg_call *call = NULL;
+        if (pool->conns[i].state != PG_READY || pool->conns[i].in_flight.head ||
+            pg_call_new(&(struct bv_pg_query){&probe_statement, NULL, 0}, &id, 1, &call) != 0)
+            continue;
+        call->done = probed;
+        call->started_us = bv_mono_us(pool->env);
+        call->deadline_ms = bv_loop_now_ms(pool->loop) + pool->call_timeout_ms;
+        pool->calls++;
+        pg_conn_send(&pool->conns[i], call);
+        pg_conn_flush(&pool->conns[i]);
+    }
+}
+
 /* Every list is in order of deadline, so its head tells. */
 static void sweep(void *argument)
 {
@@ -139,6 +246,8 @@ static void sweep(void *argument)
         if (oldest && now_ms >= oldest->deadline_ms + pool->grace_ms)
             pg_conn_break(&pool->conns[i], "no answer within the call timeout");
     }
+    if (is_silent(pool))
+        probe(pool);
     gauge(pool->queue, (double)pool->waiting.count);
     if (pool->calls == 0) {
         bv_timer_clear(pool->sweep);
@@ -160,30 +269,7 @@ static void start_sweep(struct bv_pg *pool)
     pool->sweeping = true;
 }
 
-/* ---- statements ---- */
-
-/* Outcome: the id. BV_E_LIMIT when the table is full, BV_E_INVALID when two texts share a name. */
-static int
-statement_id(struct bv_pg *pool, const struct bv_pg_statement *statement, uint16_t *ret_id)
-{
-    size_t slot = ((uintptr_t)statement >> 4) * 0x9E3779B97F4A7C15u >> 32;
-    for (;; slot++) {
-        uint16_t *entry = &pool->slots[slot & (PG_STATEMENT_SLOTS - 1)];
-        if (*entry == 0) {
-            if (pool->statement_count == PG_STATEMENTS_MAX)
-                return BV_E_LIMIT;
-            for (uint16_t i = 0; i < pool->statement_count; i++)
-                if (strcmp(pool->statements[i]->name, statement->name) == 0)
-                    return BV_E_INVALID;
-            pool->statements[pool->statement_count] = statement;
-            *entry = ++pool->statement_count;
-        }
-        if (pool->statements[*entry - 1] == statement) {
-            *ret_id = (uint16_t)(*entry - 1);
-            return 0;
-        }
-    }
-}
+/* ---- asking ---- */
 
 int bv_pg_call(struct bv_pg *pg,
                const struct bv_pg_query *queries,
@@ -326,23 +412,12 @@ void bv_pg_close(struct bv_pg **pg)
     *pg = NULL;
 }
 
-/* A server that hangs keeps its sockets; what it owes for long, with no answer to anybody since,
- * tells. */
-static bool silent(const struct bv_pg *pg)
-{
-    for (size_t i = 0; i < pg->conn_count; i++) {
-        const struct pg_call *oldest = pg->conns[i].in_flight.head;
-        if (oldest && oldest->started_us > pg->heard_us &&
-            bv_mono_us(pg->env) - oldest->started_us > PG_SILENT_MS * 1000)
-            return true;
-    }
-    return false;
-}
-
 bool bv_pg_ready(const struct bv_pg *pg)
 {
+    if (pg->hung || looks_hung(pg))
+        return false;
     for (size_t i = 0; i < pg->conn_count; i++)
         if (pg->conns[i].state == PG_READY)
-            return !silent(pg);
+            return true;
     return false;
 }

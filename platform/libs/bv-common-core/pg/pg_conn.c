@@ -174,6 +174,7 @@ static bool take_setup(struct pg_conn *conn, const PGresult *result)
         conn->attempt = 0;
         bv_timer_clear(conn->timer);
         log_change(conn, BV_DEBUG, "pg.connected", "");
+        pg_pool_heard(conn->pool);
         pg_pool_count_ready(conn->pool);
         pg_pool_wake(conn->pool);
         return true;

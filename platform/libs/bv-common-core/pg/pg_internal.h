@@ -23,7 +23,8 @@ enum {
     PG_CONNECT_TIMEOUT_MS = 5000,
     PG_GRACE_MIN_MS = 50,
     PG_GRACE_MAX_MS = 1000,
-    PG_SILENT_MS = 2000,
+    PG_SILENT_MS = 2000, /* then connections that owe nothing are probed */
+    PG_PROBE_MS = 500,
     PG_NAME_SIZE = 64, /* as the server's NAMEDATALEN */
 };
 
@@ -144,6 +145,8 @@ struct bv_pg {
     struct pg_call_list waiting;
     size_t calls;     /* waiting and in flight */
     int64_t heard_us; /* when the server last ended a call */
+    bool hung;        /* it owes every connection an answer: calls are refused until it says
+                         something */
     struct bv_idle *idle;
     struct bv_timer *sweep;
     bool sweeping;
@@ -159,6 +162,8 @@ struct bv_pg {
 };
 /* Ends a call: metrics, done, memory. The call must be in no list. */
 void pg_pool_finish(struct bv_pg *pool, struct pg_call *call, int rc);
+/* The server said something: it does not hang. */
+void pg_pool_heard(struct bv_pg *pool);
 /* A connection has room: waiting calls are handed out at the end of the turn. */
 void pg_pool_wake(struct bv_pg *pool);
 void pg_pool_count_ready(struct bv_pg *pool); /* the number of ready connections changed */

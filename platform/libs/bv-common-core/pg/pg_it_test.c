@@ -425,6 +425,7 @@ Test(pg, a_statement_whose_table_changes_is_prepared_anew)
 }
 
 static const struct bv_pg_statement terminate = {"terminate", "SELECT pg_terminate_backend($1)"};
+static const struct bv_pg_statement cancel = {"cancel", "SELECT pg_cancel_backend($1)"};
 static const struct bv_pg_statement sleep_long = {"sleep_long", "SELECT pg_sleep(20)"};
 
 static void on_probe(void *argument)
@@ -556,6 +557,73 @@ Test(pg, a_server_that_does_not_answer_costs_its_connection)
     cr_expect_lt(bv_mono_ms(&env) - before_ms, 2000);
     cr_expect_neq(call_one(&fx, &own_pid).number, pid);
     close_fixture(&fx);
+}
+
+static void turn_until(struct fixture *fx, bool ready)
+{
+    int64_t deadline_ms = bv_mono_ms(&env) + 10000;
+    while (bv_pg_ready(fx->pg) != ready) {
+        cr_assert_lt(bv_mono_ms(&env), deadline_ms);
+        turn(fx, 20);
+    }
+}
+
+static int64_t answered_calls(struct fixture *fx)
+{
+    bv_auto(bv_buf_release) struct bv_buf page = {.max = 1 << 20};
+    cr_assert_eq(bv_metrics_print(fx->metrics, &page), 0);
+    cr_assert_eq(bv_buf_append(&page, "", 1), 0);
+    const char *line = strstr(page.data, "bv_pg_calls_total{outcome=\"ok\"} ");
+    return line ? strtoll(strchr(line, '}') + 1, NULL, 10) : 0;
+}
+
+Test(pg, a_server_that_hangs_refuses_at_once_until_it_answers, .timeout = 40)
+{
+    struct fixture fx;
+    open_fixture(
+        &fx,
+        &(struct bv_pg_config){
+            .connections = 2, .calls_max = 10, .call_timeout_ms = 20000, .pipeline_depth = 4});
+    struct fixture other;
+    open_bare(&other);
+    struct bv_pg_config config = usual_config(&other);
+    open_pool(&other, &config);
+    int64_t first = call_one(&fx, &own_pid).number;
+    struct outcome slow[2] = {0};
+    struct outcome refused = {0};
+
+    /* One slow call is no hang: the connection that is owed nothing is probed. */
+    start_call(&fx, &(struct bv_pg_query){&sleep_long, NULL, 0}, 1, &slow[0]);
+    int64_t answered = answered_calls(&fx);
+    while (answered_calls(&fx) == answered)
+        turn(&fx, 20);
+    cr_expect(bv_pg_ready(fx.pg));
+    start_call(&fx, &(struct bv_pg_query){&own_pid, NULL, 0}, 1, &refused);
+    while (refused.calls == 0)
+        turn(&fx, 20);
+    must(refused);
+    int64_t second = refused.number;
+
+    start_call(&fx, &(struct bv_pg_query){&sleep_long, NULL, 0}, 1, &slow[1]);
+    turn_until(&fx, false);
+    refused = (struct outcome){0};
+    start_call(&fx, &(struct bv_pg_query){&count_items, NULL, 0}, 1, &refused);
+    turn(&fx, 20);
+    cr_expect_eq(refused.calls, 1, "at once, not behind the others");
+    cr_expect_eq(refused.rc, BV_E_UNAVAILABLE);
+    cr_expect_eq(slow[0].calls + slow[1].calls, 0);
+
+    struct bv_pg_param pid = BV_PG_P_INT(second);
+    must(call(&other, &(struct bv_pg_query){&cancel, &pid, 1}, 1));
+    turn_until(&fx, true);
+    pid = BV_PG_P_INT(first);
+    must(call(&other, &(struct bv_pg_query){&cancel, &pid, 1}, 1));
+    run_while_pending(&fx);
+    close_fixture(&fx);
+    bv_pg_close(&other.pg);
+    bv_timer_close(&other.guard);
+    bv_metrics_close(&other.metrics);
+    bv_loop_close(&other.loop);
 }
 
 Test(pg, without_a_server_calls_wait_for_their_timeout)

@@ -2,8 +2,11 @@
  * one transaction, so a call is atomic; done runs after its commit is known. Named statements are
  * prepared once per connection. Calls of one loop turn go out together at its end, each to the
  * least busy connection: order between calls is not kept. Lost connections come back with
- * exponential backoff and full jitter (50 ms to 2 s). Metrics: bv_pg_calls_total{outcome},
- * bv_pg_call_seconds, bv_pg_connections, bv_pg_queue.
+ * exponential backoff and full jitter (50 ms to 2 s).
+ * When the server says nothing for 2 s, the connections that it owes nothing are probed; when
+ * nothing comes to these for 0.5 s either, it hangs: calls end at once with BV_E_UNAVAILABLE until
+ * it says something or a new connection is up (a circuit breaker; its probes are what it owes).
+ * Metrics: bv_pg_calls_total{outcome}, bv_pg_call_seconds, bv_pg_connections, bv_pg_queue.
  * Invariant: every accepted call ends with exactly one done, never from within bv_pg_call.
  * Thread: loop.
  * Source: PostgreSQL 15, 34.5 "Pipeline Mode"; 55.2.3 "Extended Query" (a transaction up to Sync).
@@ -45,8 +48,7 @@ BV_MUST_CHECK int bv_pg_open(struct bv_loop *loop,
 /* Every call still waiting or in flight ends with BV_E_CANCELLED (in flight: outcome unknown);
  * bv_pg_call from their done gets BV_E_CLOSED. Not from within a done. */
 void bv_pg_close(struct bv_pg **pg);
-/* For /readyz: at least one connection is up, and the server has answered something since the
- * oldest call that is older than 2 s. */
+/* For /readyz: at least one connection is up, and the server does not hang. */
 bool bv_pg_ready(const struct bv_pg *pg);
 
 struct bv_pg_statement { /* static const; name is unique per program; at most 512 in one pool */
