@@ -5,6 +5,10 @@
  * are built in.
  * Invariant: shutdown drains calls first (the core aborts the process otherwise).
  * Thread: loop, without exception.
+ * What a foreign peer can hold is bounded: 8 kB of metadata, 128 MB of unread messages, 10 s for an
+ * answer that nobody takes, 15 s for a peer that vanished; compression is not offered. Requests
+ * with texts that are not UTF-8 are refused. The client makes its connection anew when the peer is
+ * silent for 15 s while calls wait. conformance/README.md says which status comes when.
  * Sources: gRPC over HTTP/2 (PROTOCOL-HTTP2.md), grpc.health.v1, grpc.reflection.v1alpha and v1. */
 #ifndef BV_GRPC_H
 #define BV_GRPC_H
