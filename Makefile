@@ -62,7 +62,7 @@ conformance: ## bv_http and bv_grpc on the wire against foreign clients, slow an
 	@$(MAKE) --no-print-directory build PRESET=dev TARGETS="bv-programs http_echo grpc_peer"
 	@scripts/local-dev/conformance.sh build/dev "$(WSTEST)" "$(H2SPEC)"
 
-outage: ## take each dependency away, killed and frozen, while orders come in
+outage: ## take each dependency away, in twenty-six ways, while orders come in; nothing lost, nothing left behind
 	@$(DEPS) test
 	@$(MAKE) --no-print-directory build
 	@python3 harness/torture/outage.py $(BUILD) $(ARGS)

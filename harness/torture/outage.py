@@ -30,6 +30,7 @@ CLIENTS = 6
 PACE_S = 0.05
 WARM_S = 0.5
 ANSWER_S = 11.5  # the service's own deadline of a request is 10 s
+AT_ONCE_S = 0.5
 SETTLE_S = 20
 REST_S = 15  # until idle connections are closed
 CPU_MAX = 0.15  # of a core, at rest
@@ -49,6 +50,7 @@ class Case:
     readyz: dict = dataclasses.field(default_factory=dict)  # what /readyz of which service must say meanwhile (else it may stay ready)
     answer_s: float = ANSWER_S
     resets: bool = False  # the order service itself goes: its clients' connections may break
+    refuses_at_once: bool = False  # what comes once it is known to be away does not wait
     mounts: bool = False
 
     @property
@@ -60,6 +62,7 @@ NO_POSTGRES = {"order": "PostgreSQL", "product": "PostgreSQL", "inventory": "Pos
 CASES = [
     Case("postgres", "killed", 2.0, ways.killed, NO_POSTGRES),
     Case("postgres", "frozen", 8.0, ways.frozen, {"order": "PostgreSQL"}),
+    Case("postgres", "hung", 14.0, ways.frozen, {"order": "PostgreSQL"}, refuses_at_once=True),
     Case("postgres", "stopped", 2.0, ways.stopped, NO_POSTGRES),
     Case("postgres", "backends", 3.0, ways.backends),
     Case("postgres", "crash", 1.0, ways.crash),
@@ -107,6 +110,7 @@ class Clients:
         self.complaints = []
         self.tally = {"2xx": 0, "503": 0, "reset": 0, "other": 0}
         self.slowest = 0.0
+        self.refused_s = []
         self.lock = threading.Lock()
         self.stopping = threading.Event()
         self.threads = [threading.Thread(target=self.run, args=(number,), daemon=True) for number in range(CLIENTS)]
@@ -136,6 +140,7 @@ class Clients:
             problem = headers.get("content-type") == "application/problem+json"
             if status in (503, 504) and problem and headers.get("retry-after", "").isdigit():
                 self.tally["503"] += 1
+                self.refused_s.append(seconds)
                 return
             self.tally["other"] += 1
             self.complain(f"{key}: {status} {headers.get('content-type')} retry-after={headers.get('retry-after')} {body[:200]!r}")
@@ -355,6 +360,8 @@ def run_case(stack, tokens, rest, number, case):
     print_row(case, figures, tally["reset"], tally["other"])
     if tally["other"]:
         raise Broken("; ".join(clients.complaints))
+    if case.refuses_at_once and statistics.median(clients.refused_s or [ANSWER_S]) > AT_ONCE_S:
+        raise Broken(f"a refusal takes {statistics.median(clients.refused_s or [ANSWER_S]):.1f} s, {len(clients.refused_s)} of them")
     for service, what in case.readyz.items():
         if not readiness.named(service, what):
             raise Broken(f"/readyz of {service} did not name {what}: {sorted(readiness.said.get(service, ()))}")
