@@ -2,7 +2,7 @@
 """The Gherkin parser beside gherkin-official, the one of Cucumber: every file that both are given has the same syntax tree and the
 same pickles, or the same first error at the same place, for the same reason.
 Usage: gherkin_agreement.py DUMP TOOLS ROOT [COUNT [SEED]]
-  DUMP   gherkin_dump                       TOOLS  the folder python-tools-1 of the dependencies
+  DUMP   gherkin_dump                       TOOLS  the folder python-tools-2 of the dependencies
   ROOT   the checkout: its features, fuzz/corpora/gherkin and testdata/gherkin beside this file
   COUNT  generated files, 200               SEED   the first one's; file i is made from SEED + i
 Not compared: ids (ours are the places), a byte order mark (ours skips it as other Cucumber parsers do; Python's does not),

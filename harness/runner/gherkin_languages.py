@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Prints gherkin_languages.c from gherkin-languages.json of the pinned gherkin-official.
-Usage: gherkin_languages.py FOLDER > gherkin_languages.c      FOLDER holds the Python packages (python-tools-1)
+Usage: gherkin_languages.py FOLDER > gherkin_languages.c      FOLDER holds the Python packages (python-tools-2)
 The table is committed, so that a build needs neither; gherkin_agreement.py fails when it is stale."""
 import json
 import sys

@@ -13,7 +13,7 @@ if [ -n "$wstest" ]; then
     parts+=(autobahn)
     options+=(--wstest "$wstest")
 fi
-export PYTHONPATH=$deps/python-tools-1 PYTHONDONTWRITEBYTECODE=1
+export PYTHONPATH=$deps/python-tools-2 PYTHONDONTWRITEBYTECODE=1
 failed=0
 echo "== bv_http"
 python3 platform/libs/bv-common-core/http/conformance/conformance.py "${options[@]}" "${parts[@]}" || failed=1

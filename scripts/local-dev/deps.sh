@@ -23,7 +23,7 @@
 #     otlp-1.3.2/opentelemetry/proto/**/*.proto
 #     kafka-4.3.1/lib/*.jar
 #     node-tools-1/node_modules/                    (test)   what node-tools/package-lock.json lists
-#     python-tools-1/                               (test)   what python-tools.txt lists, for PYTHONPATH
+#     python-tools-2/                               (test)   what python-tools.txt lists, for PYTHONPATH
 #     hdrhistogram-1.0.0/src/*.{c,h}                (bench)
 #     k6-1.8.1/bin/k6                               (bench)
 #     actionlint-1.7.7/bin/actionlint               (lint)
@@ -90,7 +90,7 @@ artefact() {
         kafka) echo kafka-4.3.1 mvn org.apache.kafka:kafka_2.13:4.3.1 "$(sha256_of "$here/kafka-jars.sha256")" ;;
         node-tools) echo node-tools-1 npm node-tools/package-lock.json \
             "$(sha256_of "$here/node-tools/package-lock.json")" ;;
-        python-tools) echo python-tools-1 pip python-tools.txt "$(sha256_of "$here/python-tools.txt")" ;;
+        python-tools) echo python-tools-2 pip python-tools.txt "$(sha256_of "$here/python-tools.txt")" ;;
         hdrhistogram) echo hdrhistogram-1.0.0 npm native-hdr-histogram@1.0.0 \
             eb6feca66739e670eac90d41fbbe69a6eb084491f3e7cf8556d31ac651c1d600 ;;
         k6) echo k6-1.8.1 go go.k6.io/k6@v1.8.1 - ;;

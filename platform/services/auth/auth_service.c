@@ -1,5 +1,7 @@
 #include "auth_service.h"
 
+#include <string.h>
+
 #define PG_CONNECTIONS 2
 #define PG_CALLS_MAX 1024
 #define PG_CALL_TIMEOUT_MS 3000
@@ -28,9 +30,11 @@ static int
 service_init(void *state, struct bv_service *frame, const void *config, struct bv_error *error)
 {
     struct auth_service *auth = state;
-    (void)error;
     auth->frame = frame;
     auth->config = config;
+    if (strcmp(auth->config->signing_alg, "RS256") != 0 &&
+        strcmp(auth->config->signing_alg, "EdDSA") != 0)
+        return bv_fail(error, BV_E_INVALID, "signing-alg is RS256 or EdDSA");
     struct bv_loop *loop = bv_service_loop(auth->frame);
     struct bv_pg_config pg = {
         .conninfo = auth->config->pg_url,
