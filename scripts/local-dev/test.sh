@@ -33,8 +33,9 @@ echo "== planted bugs turn the story red"
 scripts/local-dev/break-check.sh "$build"
 echo "== crash points: each once under load"
 "$build/bin/bv" torture --rounds 1
-echo "== outages: dependencies killed and frozen under load"
-python3 harness/torture/outage.py "$build" postgres/killed postgres/frozen redis/frozen kafka/frozen inventory/frozen auth/killed
+echo "== outages: dependencies killed, frozen and filled under load"
+python3 harness/torture/outage.py "$build" postgres/killed postgres/frozen postgres/stopped postgres/backends:1.5 postgres/full:1.5 \
+    redis/frozen redis/resets:1.5 kafka/frozen inventory/frozen auth/killed
 programs() { ctest --test-dir "$build" -N "$@" | sed -n 's/^ *Test *#[0-9]*: //p'; }
 replayed=$(programs -R '[.]fuzz-replay$' | sed 's/[.]fuzz-replay//' | tr '\n' ' ')
 echo "== fuzz targets replayed over their corpora: $replayed" | fold -s -w 140
