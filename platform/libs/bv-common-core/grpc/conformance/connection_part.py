@@ -8,6 +8,7 @@ from raw_client import PATIENCE, PREFACE, WAIT_S, Client, headers_for, message
 from wire_part import Judge
 
 LATE_S = 5.0 * PATIENCE  # a good call beside a flood may take as long
+BUSY = "too many calls at once"
 
 
 def raw(kind, flags, stream_id, payload, size=None):
@@ -181,6 +182,9 @@ def floods(judge, target):
             flood(client, method)
             asked = time.monotonic()
             wrong = target.call_good()
+            while wrong and BUSY in wrong and time.monotonic() < asked + LATE_S:  # an answer as good as any, for a while
+                time.sleep(0.01)
+                wrong = target.call_good()
             judge.check("floods", name, not wrong, f"beside it {wrong}")
             late_s, grown = time.monotonic() - asked, target.resident_bytes() - before
         judge.check("floods", name + ": others are served", late_s < LATE_S, f"after {late_s:.1f} s")
