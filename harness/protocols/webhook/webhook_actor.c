@@ -44,7 +44,7 @@ enum { OPEN_PATH };
 static const struct bv_arg open_args[] = {
     {"path",
      "listening at", BV_ARG_TEXT,
-     BV_REQUIRED, "path of its address, for example \"/hook\""},
+     BV_REQUIRED, "how the path of its address begins, for example \"/hook\""},
 };
 
 static struct bv_bytes field(const struct listener_request *request, const char *name)
@@ -175,6 +175,20 @@ static void webhook_close(struct bv_actor *actor)
     actor->state = NULL;
 }
 
+/* The path that the story names, and a name that no other listener has: a subscription of an
+ * earlier scenario may still be told of everything at the port that is ours now. NULL: out of
+ * memory. */
+static const char *own_path(struct bv_lab *lab, struct bv_bytes path)
+{
+    uint8_t random[8];
+    char name[2 * sizeof random + 1];
+    lab->env->random->fill(lab->env->random, random, sizeof random);
+    name[bv_hex_encode(random, sizeof random, name)] = '\0';
+    if (path.size > 1 && path.data[path.size - 1] == '/')
+        path.size--;
+    return bv_arena_format(lab->arena, "%.*s%s%s", BV_ARG(path), path.size > 1 ? "/" : "", name);
+}
+
 static int webhook_open(struct bv_actor *actor, const struct bv_call *call, struct bv_error *error)
 {
     struct webhook *webhook = actor->state = calloc(1, sizeof *webhook);
@@ -182,11 +196,15 @@ static int webhook_open(struct bv_actor *actor, const struct bv_call *call, stru
         return BV_E_NOMEM;
     webhook->actor = actor;
     pthread_mutex_init(&webhook->lock, NULL);
-    webhook->path = bv_arena_text(actor->lab->arena, call->values[OPEN_PATH].text);
+    struct bv_bytes path = call->values[OPEN_PATH].text;
+    if (!bv_bytes_starts(path, BV_BYTES("/")))
+        return bv_fail(error,
+                       BV_E_INVALID,
+                       "path \"%.80s\" does not begin with /",
+                       bv_arena_text(actor->lab->arena, path));
+    webhook->path = own_path(actor->lab, path);
     if (!webhook->path)
         return BV_E_NOMEM;
-    if (webhook->path[0] != '/')
-        return bv_fail(error, BV_E_INVALID, "path \"%.80s\" does not begin with /", webhook->path);
     uint16_t port = 0;
     int rc = BV_E_EXISTS;
     for (int i = 0; rc == BV_E_EXISTS && i < PORT_TRIES; i++) {
